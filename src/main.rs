@@ -1,0 +1,3 @@
+//! The entry point: parse, dispatch, exit code.
+
+fn main() {}

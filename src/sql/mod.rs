@@ -1,0 +1,4 @@
+//! SQL as values: quoting, rendered text with its relations and origins. No connection is opened here.
+
+pub mod quote;
+pub mod rendered;

@@ -1,0 +1,117 @@
+//! What a template renders to: SQL with published names, where each `ref` and `source` stands in it, and the way
+//! back from each of its lines to the template.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::diagnostic::{Location, SourceFile};
+use crate::names::NodeId;
+
+/// A place in the SQL where a relation's name stands, quoted, as readers know it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Slot {
+    /// Bytes in the SQL.
+    pub range: Range<usize>,
+    /// Whose name it is.
+    pub node: NodeId,
+}
+
+/// Where a line of rendered SQL came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// The template, or the macro's file.
+    pub file: Arc<SourceFile>,
+    /// 1-based line in it.
+    pub line: usize,
+}
+
+/// Rendered SQL.
+#[derive(Debug, Clone, Default)]
+pub struct Rendered {
+    /// The text with published names: it can be pasted into any DuckDB shell.
+    pub sql: String,
+    /// Its relations, in order, not overlapping.
+    pub slots: Vec<Slot>,
+    /// For each line of `sql` (0-based), where it came from, where that is known.
+    pub origins: Vec<Option<Origin>>,
+}
+
+impl Rendered {
+    /// The text with each relation replaced by what `name` says; `None` keeps the published name.
+    pub fn with_relations(&self, mut name: impl FnMut(&NodeId) -> Option<String>) -> String {
+        let mut text = String::with_capacity(self.sql.len() + 64 * self.slots.len());
+        let mut at = 0;
+        for slot in &self.slots {
+            text.push_str(&self.sql[at..slot.range.start]);
+            match name(&slot.node) {
+                Some(name) => text.push_str(&name),
+                None => text.push_str(&self.sql[slot.range.clone()]),
+            }
+            at = slot.range.end;
+        }
+        text.push_str(&self.sql[at..]);
+        text
+    }
+
+    /// The place in the user's template for a byte offset of `sql`: the line is exact; the column is found by the
+    /// text around the offset where the template's line holds it, else it is the line's first character.
+    pub fn locate(&self, offset: usize, length: usize) -> Option<Location> {
+        let offset = offset.min(self.sql.len());
+        let line_start = self.sql[..offset].rfind('\n').map_or(0, |at| at + 1);
+        let line = self.sql[..offset].matches('\n').count();
+        let origin = self.origins.get(line)?.as_ref()?;
+        let start = origin.file.offset(origin.line, 1);
+        let template_line = origin.file.text[start..].split('\n').next().unwrap_or("");
+        let end = (offset + length).min(self.sql.len());
+        let written = self.sql.get(offset..end).unwrap_or("");
+        let before = self.sql.get(line_start..offset).unwrap_or("");
+        let occurrence = if written.is_empty() { 0 } else { before.matches(written).count() };
+        let found = match written.is_empty() || written.contains('\n') {
+            true => None,
+            false => template_line
+                .match_indices(written)
+                .nth(occurrence)
+                .or_else(|| template_line.match_indices(written).next()),
+        };
+        let (from, to) = match found {
+            Some((at, text)) => (at, at + text.len()),
+            None => {
+                let indent = template_line.len() - template_line.trim_start().len();
+                (indent, template_line.trim_end().len().max(indent))
+            }
+        };
+        Some(Location::new(&origin.file, start + from..start + to))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rendered() -> Rendered {
+        let file = SourceFile::new("models/a.sql", "{% set x %}\nselect b, c\nfrom {{ ref('p') }}\n");
+        let sql = "select b, c\nfrom \"s\".\"p\"\n".to_owned();
+        let start = sql.find("\"s\"").expect("the relation is there");
+        let origin = |line| Some(Origin { file: Arc::clone(&file), line });
+        Rendered {
+            slots: vec![Slot { range: start..start + 7, node: NodeId::new("model", "x", "p") }],
+            origins: vec![origin(2), origin(3), None],
+            sql,
+        }
+    }
+
+    #[test]
+    fn relations_are_replaced_where_they_stand() {
+        let sql = rendered().with_relations(|_| Some("t".into()));
+        assert_eq!(sql, "select b, c\nfrom t\n");
+    }
+
+    #[test]
+    fn an_offset_is_found_in_the_template() {
+        let rendered = rendered();
+        let at = rendered.locate(10, 1).expect("a place");
+        assert_eq!(at.to_string(), "models/a.sql:2:11");
+        let at = rendered.locate(17, 7).expect("a place");
+        assert_eq!(at.to_string(), "models/a.sql:3:1");
+    }
+}
