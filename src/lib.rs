@@ -4,7 +4,9 @@
 
 pub mod contract;
 pub mod diagnostic;
+pub mod engine;
 pub mod error;
 pub mod manifest;
 pub mod names;
 pub mod sql;
+pub mod yaml;

@@ -2,3 +2,5 @@
 
 pub mod quote;
 pub mod rendered;
+pub mod seat;
+pub mod tokens;

@@ -1,0 +1,301 @@
+//! The audit: the tests and the contract of what was built, run on the candidates.
+
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+
+use crate::check;
+use crate::contract;
+use crate::diagnostic::Diagnostics;
+use crate::engine::session::{ColumnType, Session};
+use crate::engine::state::TestRow;
+use crate::error::{Error, Result};
+use crate::manifest::{Materialization, Node, Test, TestSeverity};
+use crate::names::{Fingerprint, NodeId};
+use crate::sql::quote::identifier;
+use crate::sql::tokens::{normalised, volatile};
+use crate::workspace::Workspace;
+
+use super::candidate::{Candidates, Physical, Reading, bind};
+use super::event::{TestReport, TestStatus};
+use super::names::Names;
+
+/// Tests of models up to this many rows share a query: on 100 rows that halves the time, on millions it costs more
+/// than it saves.
+const SMALL: u64 = 100_000;
+
+/// Most tests in one query: the statement's own planning grows with them.
+const BATCH: usize = 64;
+
+/// Schema of the tables that `store_failures` makes; dbt's name.
+const FAILURES_SCHEMA: &str = "dbt_test__audit";
+
+/// A test that is ready to run.
+struct Ready<'a> {
+    test: &'a Test,
+    /// With physical names.
+    sql: String,
+    definition: Fingerprint,
+    /// It reads the clock or the like: a pass of yesterday says nothing of today.
+    volatile: bool,
+    rows: Option<u64>,
+}
+
+/// The outcome of an audit: what to show, and what to keep.
+#[derive(Debug, Default)]
+pub struct Audited {
+    /// One for each test.
+    pub reports: Vec<TestReport>,
+    /// One for each test that was run.
+    pub rows: Vec<TestRow>,
+}
+
+/// Runs tests on candidates. Those that have passed on the very same builds are not run again.
+///
+/// # Errors
+/// The database failed, or the user interrupted. A test that cannot run is a report, not an error.
+pub fn audit(
+    workspace: &Workspace,
+    session: &Session,
+    tests: &[&Test],
+    candidates: &Candidates,
+    passed: &HashSet<Fingerprint>,
+) -> Result<Audited> {
+    let mut audited = Audited::default();
+    let mut small = Vec::new();
+    let mut large = Vec::new();
+    for test in tests {
+        let ready = match prepare(workspace, session, test, candidates) {
+            Ok(ready) => ready,
+            Err(problems) => {
+                let message = problems.render(crate::diagnostic::Style::Plain);
+                audited.keep(
+                    blank(test, TestStatus::Error, Some(message.trim_end().to_owned())),
+                    test,
+                    Fingerprint::of([]),
+                    candidates,
+                );
+                continue;
+            }
+        };
+        if !ready.volatile && passed.contains(&ready.definition) {
+            let mut report = blank(test, TestStatus::Reused, None);
+            report.rows = ready.rows;
+            audited.reports.push(report);
+        } else if ready.rows.is_some_and(|rows| rows <= SMALL) {
+            small.push(ready);
+        } else {
+            large.push(ready);
+        }
+    }
+    for chunk in small.chunks(BATCH) {
+        run_together(session, chunk, candidates, &mut audited)?;
+    }
+    for ready in &large {
+        run_alone(session, ready, candidates, &mut audited)?;
+    }
+    for ready in small.iter().chain(&large) {
+        store_failures(session, ready)?;
+    }
+    Ok(audited)
+}
+
+impl Audited {
+    /// Adds another audit's outcome.
+    pub fn extend(&mut self, other: Self) {
+        self.reports.extend(other.reports);
+        self.rows.extend(other.rows);
+    }
+
+    fn keep(&mut self, report: TestReport, test: &Test, definition: Fingerprint, candidates: &Candidates) {
+        let status = match report.status {
+            TestStatus::Pass | TestStatus::Reused | TestStatus::Skipped => "pass",
+            TestStatus::Warn => "warn",
+            TestStatus::Fail => "fail",
+            TestStatus::Error => "error",
+        };
+        self.rows.push(TestRow {
+            model: test.node.as_ref().map(|node| node.short().to_owned()),
+            test: test.name.clone(),
+            column: test.column.clone(),
+            status,
+            severity: match test.config.severity {
+                TestSeverity::Error => "error",
+                TestSeverity::Warn => "warn",
+            },
+            failures: report.failures,
+            rows: report.rows,
+            fingerprint: test
+                .node
+                .as_ref()
+                .and_then(|node| candidates.get(node))
+                .map(|candidate| candidate.fingerprint.clone()),
+            definition,
+            seconds: report.elapsed.as_secs_f64(),
+            message: report.message.clone(),
+        });
+        self.reports.push(report);
+    }
+}
+
+fn prepare<'a>(
+    workspace: &Workspace,
+    session: &Session,
+    test: &'a Test,
+    candidates: &Candidates,
+) -> Result<Ready<'a>, Diagnostics> {
+    let names = Names { workspace, candidates, session: Some(session) };
+    let rendered = workspace.render_test(test, &names)?;
+    let bound = bind(&rendered, candidates, Reading::Now);
+    let text = normalised(&bound.sql);
+    let config = &test.config;
+    let config = format!(
+        "{:?} {} {} {:?} {}",
+        config.severity, config.warn_if, config.error_if, config.limit, config.fail_calc
+    );
+    let mut parts: Vec<Vec<u8>> = vec![b"kiln test 1".to_vec(), text.as_bytes().to_vec(), config.into_bytes()];
+    // A build's name stands for its content; a raw table's does not, so its version is added.
+    for slot in &rendered.slots {
+        if let Some(candidate) = candidates.get(&slot.node) {
+            parts.push(candidate.fingerprint.as_str().as_bytes().to_vec());
+        }
+    }
+    let unwatched = rendered.slots.iter().any(|slot| {
+        candidates.get(&slot.node).is_none_or(|candidate| matches!(candidate.physical, Physical::Source(_)))
+    });
+    Ok(Ready {
+        test,
+        volatile: unwatched || volatile(&text).is_some(),
+        sql: bound.sql,
+        definition: Fingerprint::of(parts.iter().map(Vec::as_slice)),
+        rows: test.node.as_ref().and_then(|node| candidates.get(node)).and_then(|candidate| candidate.rows),
+    })
+}
+
+fn run_together(
+    session: &Session,
+    chunk: &[Ready<'_>],
+    candidates: &Candidates,
+    audited: &mut Audited,
+) -> Result<()> {
+    if let [one] = chunk {
+        return run_alone(session, one, candidates, audited);
+    }
+    let started = Instant::now();
+    let sql = check::query::batch(chunk.iter().map(|ready| (ready.sql.as_str(), &ready.test.config)));
+    let counted = session.rows(&format!("SELECT test::VARCHAR, failures::VARCHAR FROM (\n{sql}\n) AS tests"));
+    let rows = match counted {
+        Ok(rows) => rows,
+        Err(error) if error.is_interrupt() => return Err(Error::Interrupted),
+        // One of them is broken: alone, each says for itself whether it is the one.
+        Err(_) => {
+            return chunk.iter().try_for_each(|ready| run_alone(session, ready, candidates, audited));
+        }
+    };
+    let elapsed = started.elapsed();
+    let mut failures = vec![0; chunk.len()];
+    for mut row in rows {
+        let mut number = |at: usize| row[at].take().and_then(|text| text.parse::<i64>().ok());
+        if let (Some(position), Some(count)) = (number(0), number(1)) {
+            failures[position as usize] = count;
+        }
+    }
+    for (ready, failures) in chunk.iter().zip(failures) {
+        judge(session, ready, failures, elapsed, candidates, audited)?;
+    }
+    Ok(())
+}
+
+fn run_alone(
+    session: &Session,
+    ready: &Ready<'_>,
+    candidates: &Candidates,
+    audited: &mut Audited,
+) -> Result<()> {
+    let started = Instant::now();
+    match session.count(&check::query::count(&ready.sql, &ready.test.config)) {
+        Ok(failures) => judge(session, ready, failures, started.elapsed(), candidates, audited),
+        Err(error) if error.is_interrupt() => Err(Error::Interrupted),
+        Err(error) => {
+            let mut report = blank(ready.test, TestStatus::Error, Some(error.to_string()));
+            report.elapsed = started.elapsed();
+            report.query = check::query::failing_rows(&ready.sql);
+            audited.keep(report, ready.test, ready.definition.clone(), candidates);
+            Ok(())
+        }
+    }
+}
+
+fn judge(
+    session: &Session,
+    ready: &Ready<'_>,
+    failures: i64,
+    elapsed: Duration,
+    candidates: &Candidates,
+    audited: &mut Audited,
+) -> Result<()> {
+    let mut report = blank(ready.test, TestStatus::Pass, None);
+    report.failures = Some(failures);
+    report.rows = ready.rows;
+    report.elapsed = elapsed;
+    match check::outcome::evaluate(&ready.test.config, failures) {
+        Ok(check::outcome::Status::Pass) => {}
+        Ok(check::outcome::Status::Warn) => report.status = TestStatus::Warn,
+        Ok(check::outcome::Status::Fail) => report.status = TestStatus::Fail,
+        Err(problem) => {
+            report.status = TestStatus::Error;
+            report.message = Some(problem.message);
+        }
+    }
+    if report.status != TestStatus::Pass {
+        report.query = check::query::failing_rows(&ready.sql);
+        if report.rows.is_none() {
+            report.rows = count_rows(session, ready.test, candidates);
+        }
+        report.sample = session.table(&check::query::sample(&ready.sql), check::query::SAMPLE_ROWS).ok();
+    }
+    audited.keep(report, ready.test, ready.definition.clone(), candidates);
+    Ok(())
+}
+
+fn count_rows(session: &Session, test: &Test, candidates: &Candidates) -> Option<u64> {
+    let relation = match &candidates.get(test.node.as_ref()?)?.physical {
+        Physical::Build(build) => {
+            crate::names::Relation::new(crate::engine::state::DATA_SCHEMA, build).to_string()
+        }
+        Physical::Raw { relation, .. } | Physical::Source(relation) => relation.to_string(),
+        Physical::Inline(_) => return None,
+    };
+    session.count(&format!("SELECT count(*) FROM {relation}")).ok().map(|rows| rows.max(0) as u64)
+}
+
+fn store_failures(session: &Session, ready: &Ready<'_>) -> Result<()> {
+    if !ready.test.config.store_failures {
+        return Ok(());
+    }
+    let table = format!("{}.{}", identifier(FAILURES_SCHEMA), identifier(&ready.test.name));
+    let query = check::query::failing_rows(&ready.sql);
+    let limit = ready.test.config.limit.map_or(String::new(), |limit| format!(" LIMIT {limit}"));
+    let query = query.trim_end().trim_end_matches(';');
+    session.execute(&format!("CREATE SCHEMA IF NOT EXISTS {}", identifier(FAILURES_SCHEMA)))?;
+    // A test that cannot run has been reported already.
+    let _ = session.execute(&format!("CREATE OR REPLACE TABLE {table} AS SELECT * FROM (\n{query}\n){limit}"));
+    Ok(())
+}
+
+/// A report with nothing measured yet.
+pub fn blank(test: &Test, status: TestStatus, message: Option<String>) -> TestReport {
+    TestReport {
+        name: test.name.clone(),
+        node: test.node.clone(),
+        column: test.column.clone(),
+        status,
+        severity: test.config.severity,
+        failures: None,
+        rows: None,
+        sample: None,
+        query: String::new(),
+        at: test.at.clone(),
+        message,
+        elapsed: Duration::ZERO,
+    }
+}

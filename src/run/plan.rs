@@ -1,0 +1,226 @@
+//! The plan: for each node what it is made from, whether a build of that exists, and why it has to be made if not.
+
+use std::collections::HashMap;
+
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::engine::session::Session;
+use crate::engine::state::{Existing, Release};
+use crate::manifest::{Materialization, Node, NodeKind};
+use crate::names::{Fingerprint, NodeId};
+use crate::sql::rendered::Rendered;
+use crate::sql::tokens::{normalised, volatile};
+use crate::workspace::Workspace;
+
+use super::candidate::{Candidates, Physical};
+use super::event::Action;
+use super::names::Names;
+
+/// What is known when a run begins.
+pub struct Known {
+    /// Builds that exist.
+    pub builds: HashMap<Fingerprint, Existing>,
+    /// What readers see.
+    pub release: Release,
+    /// Salt for what must never be reused: the run's id.
+    pub salt: String,
+    /// Whether everything is built anew (`--full-refresh`).
+    pub refresh: Refresh,
+}
+
+/// Whether builds that exist are used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refresh {
+    /// They are.
+    Reuse,
+    /// Everything is built anew.
+    Full,
+}
+
+/// What is to be done with one node.
+#[derive(Debug, Clone)]
+pub struct Decision {
+    /// Build, reuse or inline.
+    pub action: Action,
+    /// Why.
+    pub reason: String,
+    /// What it is made from.
+    pub fingerprint: Fingerprint,
+    /// What it alone says, without its parents.
+    pub definition: Fingerprint,
+    /// Its SQL; nothing for a seed.
+    pub rendered: Rendered,
+    /// The name of its build, there already or to be.
+    pub relation: String,
+    /// Rows of the build that exists.
+    pub rows: Option<u64>,
+}
+
+/// Decides for a node whose parents are all candidates already.
+///
+/// # Errors
+/// The template does not render.
+pub fn decide(
+    workspace: &Workspace,
+    node: &Node,
+    candidates: &Candidates,
+    known: &Known,
+    session: Option<&Session>,
+) -> Result<Decision, Diagnostics> {
+    let rendered = match node.kind {
+        NodeKind::Seed => Rendered::default(),
+        NodeKind::Model => {
+            let names = Names { workspace, candidates, session };
+            workspace.render(node, &names)?
+        }
+    };
+    let (definition, mut always) = definition(workspace, node, &rendered)?;
+    let mut parts: Vec<Vec<u8>> = vec![
+        b"kiln build 1".to_vec(),
+        node.id.as_str().as_bytes().to_vec(),
+        definition.as_str().as_bytes().to_vec(),
+    ];
+    for dependency in &node.depends_on {
+        let Some(parent) = candidates.get(&dependency.node) else { continue };
+        parts.push(dependency.node.as_str().as_bytes().to_vec());
+        parts.push(parent.fingerprint.as_str().as_bytes().to_vec());
+        if matches!(parent.physical, Physical::Source(_)) && node.config.materialized != Materialization::View {
+            always.get_or_insert_with(|| format!("it reads `{}`, which kiln cannot watch", dependency.node.short()));
+        }
+    }
+    match node.config.volatile {
+        Some(false) => always = None,
+        Some(true) => always = Some("it is marked `volatile: true`".into()),
+        None => {}
+    }
+    // A view runs its volatile functions when it is read: it needs no new build for them.
+    if always.is_some() && matches!(node.config.materialized, Materialization::Table | Materialization::Seed) {
+        parts.push(known.salt.as_bytes().to_vec());
+    } else {
+        always = None;
+    }
+    let fingerprint = Fingerprint::of(parts.iter().map(Vec::as_slice));
+    let layer = node.layer.as_deref().unwrap_or(&node.relation.schema);
+    let plain = format!("{layer}__{}__{}", node.name, fingerprint.short());
+    if node.config.materialized == Materialization::Ephemeral {
+        let reason = "ephemeral: pasted into what reads it".to_owned();
+        return Ok(Decision {
+            action: Action::Inline,
+            reason,
+            fingerprint,
+            definition,
+            rendered,
+            relation: String::new(),
+            rows: None,
+        });
+    }
+    let existing = known.builds.get(&fingerprint).filter(|_| known.refresh == Refresh::Reuse);
+    let decision = match existing {
+        Some(existing) => Decision {
+            action: Action::Reuse,
+            reason: match known.release.models.get(&node.name) {
+                Some(published) if published.fingerprint == fingerprint => "unchanged since the release".into(),
+                _ => "built before, by a run that did not publish it or for another target".to_owned(),
+            },
+            relation: existing.relation.clone(),
+            rows: existing.rows,
+            fingerprint,
+            definition,
+            rendered,
+        },
+        None => Decision {
+            action: Action::Build,
+            reason: match always {
+                Some(why) => why,
+                None => why_changed(node, &definition, &fingerprint, candidates, known),
+            },
+            relation: match known.builds.contains_key(&fingerprint) {
+                // The build that exists may be the one that readers see: it is left alone.
+                true => format!("{plain}__{}", &Fingerprint::of([known.salt.as_bytes()]).short()[..6]),
+                false => plain,
+            },
+            rows: None,
+            fingerprint,
+            definition,
+            rendered,
+        },
+    };
+    Ok(decision)
+}
+
+/// What a node says by itself: its SQL free of formatting, how it is built; for a seed the file and its types. And why it
+/// can never be the same twice, if it cannot.
+fn definition(
+    workspace: &Workspace,
+    node: &Node,
+    rendered: &Rendered,
+) -> Result<(Fingerprint, Option<String>), Diagnostics> {
+    let materialized = node.config.materialized.as_str().as_bytes();
+    match node.kind {
+        NodeKind::Seed => {
+            let path = workspace.root().join(&node.file.path);
+            let content = std::fs::read(&path).map_err(|error| {
+                Diagnostic::error("seed-unreadable", format!("cannot read the seed `{}`: {error}", node.name))
+                    .at(&node.at, "")
+            })?;
+            let types = format!("{:?} {}", node.config.column_types, node.config.delimiter);
+            let content = blake3::hash(&content);
+            Ok((Fingerprint::of([materialized, types.as_bytes(), content.as_bytes().as_slice()]), None))
+        }
+        NodeKind::Model => {
+            // Names of relations differ from target to target; what a build is made from does not.
+            let sql = rendered.with_relations(|id| Some(format!("\"{id}\"")));
+            let sql = normalised(&sql);
+            let always = volatile(&sql).map(|what| format!("it uses {what}, which gives something else each time"));
+            Ok((Fingerprint::of([materialized, sql.as_bytes()]), always))
+        }
+    }
+}
+
+fn why_changed(
+    node: &Node,
+    definition: &Fingerprint,
+    fingerprint: &Fingerprint,
+    candidates: &Candidates,
+    known: &Known,
+) -> String {
+    if known.refresh == Refresh::Full && known.builds.contains_key(fingerprint) {
+        return "asked for with `--full-refresh`".into();
+    }
+    let Some(published) = known.release.models.get(&node.name) else { return "new".into() };
+    if published.fingerprint == *fingerprint {
+        return "its build is gone from the database".into();
+    }
+    let before = known.builds.get(&published.fingerprint).and_then(|build| build.definition.as_ref());
+    if before.is_some_and(|before| before != definition) {
+        return match node.kind {
+            NodeKind::Seed => "its file or its types changed".into(),
+            NodeKind::Model => "its SQL or configuration changed".into(),
+        };
+    }
+    let changed: Vec<&str> = node
+        .depends_on
+        .iter()
+        .filter(|dependency| match candidates.get(&dependency.node) {
+            Some(parent) if matches!(parent.physical, Physical::Raw { .. }) => true,
+            Some(parent) => known
+                .release
+                .models
+                .get(dependency.node.short())
+                .is_none_or(|before| before.fingerprint != parent.fingerprint),
+            None => false,
+        })
+        .map(|dependency| dependency.node.short())
+        .collect();
+    match changed.as_slice() {
+        [] => "what it is made from changed".into(),
+        [one] => format!("`{one}` changed"),
+        many => format!("`{}` changed", many.join("`, `")),
+    }
+}
+
+/// The nodes of a selection that read only what is decided, in the order given: used to decide as many as possible
+/// before anything is built.
+pub fn is_decidable(node: &Node, candidates: &Candidates, building: &dyn Fn(&NodeId) -> bool) -> bool {
+    let known = node.depends_on.iter().all(|dependency| candidates.contains_key(&dependency.node));
+    known && !(node.asks_database && node.depends_on.iter().any(|dependency| building(&dependency.node)))
+}

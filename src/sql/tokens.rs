@@ -1,0 +1,175 @@
+//! SQL read as tokens: what is formatting and what is not, which functions are called, where a statement begins.
+//!
+//! The tokenizer is sqlparser's. Where it cannot read what DuckDB can, the answers are the careful ones: the text as it
+//! stands, no function found by name but searched for as text.
+
+use sqlparser::dialect::DuckDbDialect;
+use sqlparser::tokenizer::{Token, Tokenizer, Whitespace};
+
+/// The text without comments and with single spaces: two texts that differ in formatting alone give the same. Keywords
+/// that can be nothing else are lower-cased; names keep their case, because DuckDB keeps it in a result's columns.
+pub fn normalised(sql: &str) -> String {
+    let Some(tokens) = tokens(sql) else { return sql.trim().to_owned() };
+    let mut text = String::with_capacity(sql.len());
+    for token in &tokens {
+        if matches!(token, Token::Whitespace(_) | Token::EOF) {
+            continue;
+        }
+        if !text.is_empty() {
+            text.push(' ');
+        }
+        match token {
+            Token::Word(word) if word.quote_style.is_none() && is_reserved(&word.value) => {
+                text.push_str(&word.value.to_lowercase());
+            }
+            other => text.push_str(&other.to_string()),
+        }
+    }
+    while let Some(shorter) = text.strip_suffix(';') {
+        text.truncate(shorter.trim_end().len());
+    }
+    text
+}
+
+fn tokens(sql: &str) -> Option<Vec<Token>> {
+    Tokenizer::new(&DuckDbDialect {}, sql).with_unescape(false).tokenize().ok()
+}
+
+/// Words that no column can be called without quotes.
+fn is_reserved(word: &str) -> bool {
+    const RESERVED: [&str; 34] = [
+        "all", "and", "as", "asc", "case", "cast", "desc", "distinct", "else", "end", "except", "from", "group", "having",
+        "in", "intersect", "into", "join", "lateral", "limit", "not", "null", "offset", "on", "or", "order", "qualify",
+        "select", "then", "union", "using", "when", "where", "with",
+    ];
+    RESERVED.contains(&word.to_lowercase().as_str())
+}
+
+/// Functions whose result is another one each time, and functions that read what Kiln does not watch.
+const VOLATILE: [&str; 28] = [
+    "now", "today", "random", "uuid", "uuidv4", "uuidv7", "gen_random_uuid", "current_timestamp", "current_date",
+    "current_time", "get_current_timestamp", "get_current_time", "current_localtime", "current_localtimestamp",
+    "localtime", "localtimestamp", "transaction_timestamp", "clock_timestamp", "statement_timestamp", "txid_current",
+    "nextval", "currval", "setseed", "getenv", "current_user", "session_user", "version", "pg_backend_pid",
+];
+
+const READERS: [&str; 14] = [
+    "read_csv", "read_csv_auto", "sniff_csv", "read_parquet", "parquet_scan", "parquet_metadata", "read_json",
+    "read_json_auto", "read_json_objects", "read_ndjson", "read_ndjson_auto", "read_text", "read_blob", "glob",
+];
+
+/// The first thing in a statement that makes its result differ from run to run, as a person would name it.
+pub fn volatile(sql: &str) -> Option<String> {
+    let Some(tokens) = tokens(sql) else {
+        let lower = sql.to_lowercase();
+        let all = VOLATILE.iter().chain(&READERS);
+        return all.copied().find(|name| lower.contains(&format!("{name}("))).map(|name| format!("{name}()"));
+    };
+    let significant: Vec<&Token> =
+        tokens.iter().filter(|token| !matches!(token, Token::Whitespace(_))).collect();
+    for (at, token) in significant.iter().enumerate() {
+        let called = matches!(significant.get(at + 1), Some(Token::LParen));
+        match token {
+            Token::Word(word) if word.quote_style.is_none() => {
+                let name = word.value.to_lowercase();
+                let bare = ["current_timestamp", "current_date", "current_time", "localtime", "localtimestamp"];
+                let after_dot = at > 0 && matches!(significant[at - 1], Token::Period);
+                let is_function = called && (VOLATILE.contains(&name.as_str()) || READERS.contains(&name.as_str()));
+                if is_function || (!after_dot && bare.contains(&name.as_str())) {
+                    return Some(if called { format!("{name}()") } else { name });
+                }
+            }
+            Token::SingleQuotedString(path) => {
+                let after = at.checked_sub(1).and_then(|before| match significant[before] {
+                    Token::Word(word) => Some(word.value.to_lowercase()),
+                    _ => None,
+                });
+                if matches!(after.as_deref(), Some("from" | "join")) {
+                    return Some(format!("the file '{path}'"));
+                }
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
+/// Where common table expressions can be put in front of a query: after its own `WITH`, or at its start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CteSeat {
+    /// The query has no `WITH`; write one at this byte.
+    Start(usize),
+    /// The query has one; write the expressions with a comma behind them at this byte.
+    AfterWith(usize),
+}
+
+/// Finds the seat for more common table expressions.
+pub fn cte_seat(sql: &str) -> CteSeat {
+    let located = Tokenizer::new(&DuckDbDialect {}, sql).with_unescape(false).tokenize_with_location();
+    let Ok(tokens) = located else { return CteSeat::Start(0) };
+    let mut words = tokens.iter().filter(|token| {
+        !matches!(
+            token.token,
+            Token::Whitespace(
+                Whitespace::Space
+                    | Whitespace::Newline
+                    | Whitespace::Tab
+                    | Whitespace::SingleLineComment { .. }
+                    | Whitespace::MultiLineComment(_)
+            )
+        )
+    });
+    let offset = |line: u64, column: u64| {
+        let start = match line {
+            0 | 1 => 0,
+            _ => sql.match_indices('\n').nth(line as usize - 2).map_or(sql.len(), |(at, _)| at + 1),
+        };
+        sql[start..].char_indices().nth((column as usize).saturating_sub(1)).map_or(sql.len(), |(at, _)| start + at)
+    };
+    let is = |token: &Token, wanted: &str| match token {
+        Token::Word(word) => word.quote_style.is_none() && word.value.eq_ignore_ascii_case(wanted),
+        _ => false,
+    };
+    let Some(first) = words.next() else { return CteSeat::Start(0) };
+    let start = offset(first.span.start.line, first.span.start.column);
+    if !is(&first.token, "with") {
+        return CteSeat::Start(start);
+    }
+    match words.next() {
+        Some(second) if is(&second.token, "recursive") => {
+            CteSeat::AfterWith(offset(second.span.end.line, second.span.end.column))
+        }
+        _ => CteSeat::AfterWith(offset(first.span.end.line, first.span.end.column)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn formatting_does_not_matter() {
+        let one = normalised("select a,b -- note\nfrom t where x='A  b';");
+        let two = normalised("SELECT a , b\n\n  FROM t /* c */ WHERE x = 'A  b'");
+        assert_eq!(one, two);
+        assert_ne!(normalised("select a"), normalised("select A"));
+        assert_ne!(normalised("select 'a b'"), normalised("select 'a  b'"));
+        assert_ne!(normalised("select \"From\""), normalised("select \"from\""));
+    }
+
+    #[test]
+    fn volatile_functions_are_found() {
+        assert_eq!(volatile("select NOW ()").as_deref(), Some("now()"));
+        assert_eq!(volatile("select current_date - 1").as_deref(), Some("current_date"));
+        assert_eq!(volatile("select * from 'x.csv'").as_deref(), Some("the file 'x.csv'"));
+        assert_eq!(volatile("select * from read_csv('x')").as_deref(), Some("read_csv()"));
+        assert_eq!(volatile("select 'now()', t.current_date, random_seed(1) from t"), None);
+    }
+
+    #[test]
+    fn a_seat_for_ctes_is_found() {
+        assert_eq!(cte_seat("-- c\nselect 1"), CteSeat::Start(5));
+        assert_eq!(cte_seat("with a as (select 1) select 2"), CteSeat::AfterWith(4));
+        assert_eq!(cte_seat("/* é */ WITH RECURSIVE a as (select 1) select 2"), CteSeat::AfterWith(23));
+    }
+}
