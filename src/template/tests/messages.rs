@@ -1,0 +1,3 @@
+//! Every message that a template can cause.
+
+use super::*;

@@ -1,0 +1,3 @@
+//! Marks leave the output as it would be without them.
+
+use super::*;
