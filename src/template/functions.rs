@@ -97,6 +97,7 @@ const ALL: &[(&str, Function)] = &[
     ("kiln_list", |_, args| kiln_list(args)),
     ("kiln_dict", |_, args| Ok(dict(args))),
     ("kiln_at", |_, args| kiln_at(args)),
+    ("kiln_truth", |_, args| kiln_truth(args)),
     ("kiln_local", |_, args| Ok(Value::from_object(Local(args.required(0, "macro", "macro")?)))),
     ("kiln_boot", |_, args| {
         let session = session();
@@ -466,4 +467,14 @@ fn kiln_at(args: &Args) -> Result<Value, Error> {
         Some(_) => Ok(Value::from_object(Placed(place, callee))),
         None => Ok(callee),
     }
+}
+
+fn kiln_truth(args: &Args) -> Result<Value, Error> {
+    let value = args.required(1, "if", "value")?;
+    if !value.is_undefined() {
+        return Ok(value);
+    }
+    let name = args.text(0, "if", "name")?;
+    let core = Arc::clone(&session().core);
+    Err(problem_near("template-undefined", format!("`{name}` is not defined"), &name, core.known()))
 }

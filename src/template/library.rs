@@ -64,8 +64,13 @@ impl Library {
             diagnostics.push(renderer::private_use(&file.file, range));
             return;
         }
+        // a page of docs may hold anything outside its blocks
+        let start = |from: usize| match is_sql {
+            true => Some(from),
+            false => source.get(from..)?.find("{%").map(|at| from + at),
+        };
         let mut at = 0;
-        while let Some(piece) = next_piece(source, at) {
+        while let Some(piece) = start(at).and_then(|at| next_piece(source, at)) {
             at = piece.range.end;
             let unclosed = |what: &str| {
                 Diagnostic::error("template-syntax", format!("broken Jinja: {what} is never closed"))

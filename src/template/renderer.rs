@@ -598,7 +598,8 @@ impl Core {
         errors::describe(error, written, || self.known())
     }
 
-    fn known(&self) -> Vec<&str> {
+    /// Names that can be used, for suggestions.
+    pub fn known(&self) -> Vec<&str> {
         let package = session().package();
         let functions = self.globals.keys().copied().filter(|name| !name.starts_with("kiln_"));
         let mut all: Vec<&str> = functions.chain(["this", "execute", "model", "loop"]).collect();

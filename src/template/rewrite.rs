@@ -21,8 +21,6 @@ pub(super) struct Rewritten {
     map: Vec<(usize, usize)>,
     /// Names that are called, and names that are dispatched to.
     pub calls: BTreeSet<String>,
-    /// Names that are given a value somewhere.
-    pub assigned: BTreeSet<String>,
     /// Uses something that only a database can answer.
     pub asks: bool,
 }
@@ -76,6 +74,8 @@ pub(super) struct Rewriter<'s> {
     marked: u32,
     /// Macros inside the template that are still open.
     locals: Vec<String>,
+    /// Names that get a value somewhere in the file, once they are needed.
+    assigned: Option<BTreeSet<&'s str>>,
 }
 
 impl<'s> Rewriter<'s> {
@@ -83,7 +83,7 @@ impl<'s> Rewriter<'s> {
     pub fn new(source: &'s str, file: u32) -> Self {
         let out =
             Rewritten { text: String::with_capacity(source.len() * 3 / 2 + 64), ..Rewritten::default() };
-        Self { source, file, out, counted: (0, 1), marked: 0, locals: Vec::new() }
+        Self { source, file, out, counted: (0, 1), marked: 0, locals: Vec::new(), assigned: None }
     }
 
     /// Ends the work.
@@ -203,9 +203,6 @@ impl<'s> Rewriter<'s> {
                             break;
                         }
                         TokenKind::Punct(b'|') => break,
-                        TokenKind::Ident => {
-                            self.out.assigned.insert(token.text(self.source).to_owned());
-                        }
                         _ => {}
                     }
                 }
@@ -234,22 +231,9 @@ impl<'s> Rewriter<'s> {
                 self.expression(word..piece.inner.end);
                 self.copy(close);
             }
-            Some("for") => {
-                for token in all.iter().skip(1).take_while(|token| token.text(self.source) != "in") {
-                    self.out.assigned.insert(token.text(self.source).to_owned());
-                }
-                self.copy(open);
-                self.tokens(piece.inner.clone(), &all);
-                self.copy(close);
-            }
             Some("macro") => {
                 if let Some(name) = all.get(1) {
-                    let name = name.text(self.source).to_owned();
-                    self.out.assigned.insert(name.clone());
-                    self.locals.push(name);
-                }
-                for token in all.iter().skip(2).filter(|token| token.kind == TokenKind::Ident) {
-                    self.out.assigned.insert(token.text(self.source).to_owned());
+                    self.locals.push(name.text(self.source).to_owned());
                 }
                 self.copy(open);
                 self.tokens(piece.inner.clone(), &all);
@@ -319,6 +303,13 @@ impl<'s> Rewriter<'s> {
                 }
                 TokenKind::Ident => {
                     let name = token.text(source);
+                    if self.is_doubtful(before, name, after) {
+                        self.copy(copied..token.start);
+                        let _ = write!(self.out.text, "kiln_truth('{name}',");
+                        self.copy(token.start..token.end);
+                        self.insert(")");
+                        copied = token.end;
+                    }
                     let member = before.is_some_and(|before| before.is(b'.'));
                     let called = after.is_some_and(|after| after.is(b'('));
                     if member && ASKING_METHODS.contains(&name) || !member && name == "graph" {
@@ -360,6 +351,56 @@ impl<'s> Rewriter<'s> {
         }
         self.copy(copied..range.end);
     }
+}
+
+impl<'s> Rewriter<'s> {
+    /// Whether a name is all of a condition and gets a value nowhere in the file. Jinja takes such a name, if there
+    /// is nothing of that name, for false, and a slip of the hand goes unseen.
+    fn is_doubtful(&mut self, before: Option<Token>, name: &str, after: Option<&Token>) -> bool {
+        let source = self.source;
+        let word = |token: &Token, words: &[&str]| {
+            token.kind == TokenKind::Ident && words.contains(&token.text(source))
+        };
+        let begins = before.is_some_and(|before| word(&before, &["if", "elif", "and", "or", "not"]));
+        let ends = after.is_none_or(|after| word(after, &["and", "or", "else"]));
+        if !begins || !ends || KNOWN.contains(&name) || KEYWORDS.contains(&name) {
+            return false;
+        }
+        !self.assigned.get_or_insert_with(|| assigned(source)).contains(name)
+    }
+}
+
+/// Names that are always there, or are there by rules of their own.
+const KNOWN: &[&str] = &[
+    "execute", "this", "true", "false", "none", "True", "False", "None", "loop", "caller", "varargs",
+    "kwargs", "model", "node",
+];
+
+/// Names that get a value anywhere in a file.
+fn assigned(source: &str) -> BTreeSet<&str> {
+    let mut names = BTreeSet::new();
+    let mut at = 0;
+    while let Some(piece) = next_piece(source, at) {
+        at = piece.range.end;
+        if piece.kind != PieceKind::Tag {
+            continue;
+        }
+        let all = tokens(source, piece.inner);
+        let word = all.first().map_or("", |token| token.text(source));
+        let idents = all.iter().skip(1).filter(|token| token.kind == TokenKind::Ident);
+        match word {
+            "set" | "for" => {
+                let targets =
+                    all.iter().skip(1).take_while(|token| !token.is(b'=') && token.text(source) != "in");
+                names.extend(targets.map(|token| token.text(source)));
+            }
+            "macro" | "test" | "data_test" | "call" | "with" | "import" | "from" => {
+                names.extend(idents.map(|token| token.text(source)));
+            }
+            _ => {}
+        }
+    }
+    names
 }
 
 /// The last token of the operand that begins at `index`: a name, text, number or bracket with what is hung on it.

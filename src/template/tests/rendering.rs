@@ -99,7 +99,7 @@ fn embedded_packages_work() {
 #[test]
 fn a_query_is_asked_once_and_read() {
     let answers = Answers::default();
-    let text = "{% if execute %}{% set r = run_query('select 1 from ' ~ ref('x')) %}{% for row in r %}{{ row['status'] }}={{ row[1] }};{% endfor %}{{ r.columns[0].values() }}{{ r.column_names }}{{ r.rows[1].n }}{% endif %}{% call statement('s', fetch_result=True) %}select 2{% endcall %}{{ load_result('s').data[0][0] }}";
+    let text = "{% if execute %}{% set r = run_query('select 1 from ' ~ ref('x')) %}{% for row in r %}{{ row['status'] }}={{ row[1] }};{% endfor %}{{ r.columns[0].values() }}{{ r.column_names }}{{ r.rows[1].n }}{% endif %}{% call statement('s', fetch_result=True) %}select 2{% endcall %}{% if execute %}{{ load_result('s').data[0][0] }}{% endif %}";
     let template = template(text);
     let renderer = renderer("");
     assert!(renderer.parse(&template).expect("parses").asks_database);
@@ -209,4 +209,40 @@ fn macros_do_not_see_the_templates_variables() {
         sql(macros, "{% set hidden = 1 %}{% set target = {'name': 'mine'} %}{{ seen() }}{{ target.name }}"),
         "Falsedevmine"
     );
+}
+
+#[test]
+#[ignore = "a measurement"]
+fn speed() {
+    let macros = "{% macro cents(c) %}({{ c }} / 100)::decimal(16, 2){% endmacro %}\n{% test unique2(model, column_name) %}\nselect {{ column_name }} from {{ model }}\nwhere {{ column_name }} is not null group by 1 having count(*) > 1\n{% endtest %}";
+    let text = "{{ config(materialized='table') }}\n\nwith a as (\n    select * from {{ ref('x') }}\n),\nb as (\n    select * from {{ ref('y') }}\n)\nselect\n    a.id,\n    {{ cents('a.amount') }} as amount,\n{% for c in ['p', 'q', 'r'] %}    b.{{ c }} as c_{{ c }}{{ ',' if not loop.last }}\n{% endfor %}from a\njoin b on a.id = b.id\nwhere a.day >= '{{ var('first_day') }}'\n";
+    let begin = std::time::Instant::now();
+    let renderer = renderer(macros);
+    let built = begin.elapsed();
+    let template = template(text);
+    let answers = Answers::default();
+    let begin = std::time::Instant::now();
+    for _ in 0..1000 {
+        renderer.parse(&template).expect("parses");
+    }
+    let parsed = begin.elapsed();
+    let begin = std::time::Instant::now();
+    for _ in 0..1000 {
+        renderer.render(&template, None, &Object::new(), &answers).expect("renders");
+    }
+    let rendered = begin.elapsed();
+    let call = TestCall {
+        package: "shop".into(),
+        name: "unique2".into(),
+        model: (NodeId::new("model", "shop", "x"), Relation::new("curated", "x")),
+        where_clause: None,
+        column: Some("n".into()),
+        args: Object::new(),
+        at: Location::whole_file("models/schema.yml"),
+    };
+    let begin = std::time::Instant::now();
+    for _ in 0..2400 {
+        renderer.test(&call, &answers).expect("renders");
+    }
+    panic!("built {built:?}, parsed {parsed:?}, rendered {rendered:?}, tests {:?}", begin.elapsed());
 }
