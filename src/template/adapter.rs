@@ -111,13 +111,14 @@ fn dispatch(args: &Args) -> Result<Value, Error> {
             "write `adapter.dispatch('macro', 'package')`",
         ));
     }
-    let packages: Vec<String> = match &namespace {
+    let mut packages: Vec<String> = match &namespace {
         Some(namespace) => match session.core.dispatch.get(namespace) {
             Some(order) => order.clone(),
             None => vec![project.clone(), namespace.clone()],
         },
         None => vec![session.package().to_string(), project.clone(), "dbt".into()],
     };
+    packages.dedup();
     let adapter = session.core.context.target.kind.as_str();
     let candidates = [format!("{adapter}__{name}"), format!("default__{name}")];
     for package in &packages {

@@ -1,6 +1,7 @@
 //! How a failure inside minijinja becomes a diagnostic at the user's line.
 
 use std::fmt;
+use std::ops::Range;
 
 use minijinja::value::ValueKind;
 use minijinja::{Error, ErrorKind, Value};
@@ -77,10 +78,12 @@ pub(super) fn raise(problem: Problem) -> Error {
     Error::new(ErrorKind::InvalidOperation, problem.message.clone()).with_source(problem)
 }
 
-/// The diagnostic of an error, without its place. `written` is the text that the error points at.
+/// The diagnostic of an error, without its place. `written` is the text that the error points at, `open` what the
+/// template never closes.
 pub(super) fn describe<'a>(
     error: &Error,
     written: Option<&str>,
+    open: Option<&(String, Range<usize>)>,
     known: impl Fn() -> Vec<&'a str>,
 ) -> Diagnostic {
     if let Some(problem) = source_of::<Problem>(error) {
@@ -89,13 +92,17 @@ pub(super) fn describe<'a>(
     }
     let detail = error.detail().unwrap_or("").trim_end_matches('.').to_owned();
     match error.kind() {
-        ErrorKind::SyntaxError => {
-            let diagnostic = Diagnostic::error("template-syntax", format!("broken Jinja: {detail}"));
-            match detail.contains("unexpected end of input") {
-                true => diagnostic.help("a block is not closed: look for a missing `{% endif %}`, `{% endfor %}` or `{% endmacro %}`"),
-                false => diagnostic,
+        ErrorKind::SyntaxError => match open.map(|(word, _)| word.as_str()) {
+            Some(word @ ("{{" | "{%" | "{#")) => {
+                Diagnostic::error("template-syntax", format!("broken Jinja: this `{word}` is never closed"))
             }
-        }
+            Some(word) => Diagnostic::error(
+                "template-syntax",
+                format!("broken Jinja: this `{{% {word} %}}` is never closed"),
+            )
+            .help(format!("end it with `{{% end{word} %}}`")),
+            None => Diagnostic::error("template-syntax", format!("broken Jinja: {detail}")),
+        },
         ErrorKind::UndefinedError => undefined(written, &detail, known),
         ErrorKind::UnknownFunction => {
             let name = detail.strip_suffix(" is unknown").unwrap_or(&detail);
@@ -147,6 +154,11 @@ fn undefined<'a>(written: Option<&str>, detail: &str, known: impl Fn() -> Vec<&'
             .suggest(name, known());
     }
     if words.len() > 1 && words.iter().all(is_name) {
+        let known = known();
+        if !known.contains(&words[0]) {
+            let message = format!("`{}` is not defined", words[0]);
+            return Diagnostic::error("template-undefined", message).suggest(words[0], known);
+        }
         return Diagnostic::error("template-undefined", format!("`{written}` has no value"));
     }
     let message = match detail {

@@ -323,6 +323,11 @@ impl Macro {
         Ok(Self { package: Arc::clone(package), name, at, params, varargs, kwargs, rewritten, broken: false })
     }
 
+    /// The range in its file that an error in it points at.
+    pub fn place(&self, error: &Error) -> Range<usize> {
+        renderer::place(error, &self.rewritten, &self.at.file, self.at.line_col().0)
+    }
+
     /// Whether it takes named arguments that are not its parameters.
     pub fn takes_any(&self) -> bool {
         self.kwargs
@@ -484,6 +489,9 @@ impl Object for MacroRef {
     }
 }
 
+/// How many places of calls a message shows, beside the template's own.
+const CALLS_SHOWN: usize = 4;
+
 /// Adds the place of an error inside a macro to its trace, and frees the error for the place of the call.
 fn trace(error: Error) -> Error {
     let session = session();
@@ -494,11 +502,14 @@ fn trace(error: Error) -> Error {
     let traced = match source_of::<Traced>(&error) {
         Some(traced) => {
             let mut traced = traced.clone();
+            // enough to see the way; endless recursion would fill the screen
+            let new = |place: &Location| traced.calls.len() < CALLS_SHOWN && !traced.calls.contains(place);
+            let place = place.filter(new);
             traced.calls.extend(place);
             traced
         }
         None => {
-            let diagnostic = session.core.describe(&error, place.as_ref());
+            let diagnostic = session.core.describe(&error, place.as_ref(), None);
             let diagnostic = match place {
                 Some(place) => diagnostic.at(&place, ""),
                 None => diagnostic,

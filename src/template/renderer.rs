@@ -6,14 +6,14 @@ use std::ops::Range;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use minijinja::{Environment, Error, Output, State, UndefinedBehavior, Value};
+use minijinja::{Environment, Error, ErrorKind, Output, State, UndefinedBehavior, Value};
 
 use super::errors::{self, Returned, Traced, Unanswered, problem, source_of};
 use super::library::{Library, MacroRef, Namespace, Origin};
 use super::objects::list::Dict;
 use super::objects::relation::TemplateRelation;
 use super::objects::{from_json, from_object, methods};
-use super::rewrite::{Rewriter, Rewritten};
+use super::rewrite::{Rewriter, Rewritten, assigned};
 use super::session::{Answer, Answers, Phase, Question, Session, session};
 use super::{
     Context, Dispatch, LogMessage, MacroFile, Parsed, Resolve, Template, TestCall, TestSignature, adapter,
@@ -110,8 +110,8 @@ impl Renderer {
             let text = std::mem::take(&mut made.rewritten.text);
             if let Err(error) = env.add_template_owned(slice_name(index), text) {
                 made.broken = true;
-                let place = Location::new(&made.at.file, place(&error, &made.rewritten));
-                let diagnostic = errors::describe(&error, None, Vec::new);
+                let place = Location::new(&made.at.file, made.place(&error));
+                let diagnostic = errors::describe(&error, None, made.rewritten.open.as_ref(), Vec::new);
                 diagnostics.push(diagnostic.at(&place, "").related(&made.at, "in this macro"));
             }
         }
@@ -320,7 +320,7 @@ impl Renderer {
         session.extract(&text?).map(Attempt::Done).map_err(|_| {
             let at = session.fixed.clone().unwrap_or_else(|| Location::new(&session.file, 0..0));
             let error = super::session::damaged();
-            errors::describe(&error, None, Vec::new).at(&at, "").into()
+            errors::describe(&error, None, None, Vec::new).at(&at, "").into()
         })
     }
 
@@ -457,15 +457,40 @@ fn rewritten(file: &Arc<SourceFile>) -> Result<Rewritten, Diagnostics> {
     Ok(rewritten)
 }
 
-/// The range in the source that an error points at.
-fn place(error: &Error, rewritten: &Rewritten) -> Range<usize> {
-    rewritten.source_range(error.range().unwrap_or(0..0))
+/// The range in the source that an error points at. `first` is the source's line that the rewritten text begins in.
+pub(super) fn place(error: &Error, rewritten: &Rewritten, file: &SourceFile, first: usize) -> Range<usize> {
+    if error.kind() == ErrorKind::SyntaxError
+        && let Some((_, range)) = &rewritten.open
+    {
+        return range.clone();
+    }
+    match (error.range(), error.line()) {
+        (Some(range), _) => rewritten.source_range(range),
+        (None, Some(line)) => {
+            let start = file.offset(first + line - 1, 1);
+            let text = file.text[start..].split('\n').next().unwrap_or("");
+            start + (text.len() - text.trim_start().len())..start + text.trim_end().len()
+        }
+        (None, None) => 0..0,
+    }
+}
+
+/// The text that an error points at; an attribute with what it is an attribute of.
+fn written(at: &Location) -> Option<&str> {
+    let text = &at.file.text;
+    let mut start = at.span.start;
+    if text.get(start..)?.starts_with('.') {
+        let path = |c: char| c.is_alphanumeric() || c == '_' || c == '.';
+        start = text[..start].rfind(|c: char| !path(c)).map_or(0, |index| index + 1);
+    }
+    Some(text.get(start..at.span.end)?.trim_matches(['{', '}', '-', ' ', '\n']))
 }
 
 /// Writes a value; the one formatter of the environment.
-fn write(out: &mut Output<'_>, _: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
+fn write(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
     if value.is_undefined() {
-        return Err(Error::from(minijinja::ErrorKind::UndefinedError));
+        // an error, but for `{{ 'x' if no }}`, which writes nothing
+        return minijinja::escape_formatter(out, state, value);
     }
     let session = session();
     match value.as_str() {
@@ -588,14 +613,21 @@ impl Core {
     pub fn locate(&self, _: &Session, error: &Error) -> Option<Location> {
         let index: usize = error.name()?.strip_prefix("kiln_macro_")?.parse().ok()?;
         let made = self.library.macros.get(index)?;
-        Some(Location::new(&made.at.file, place(error, &made.rewritten)))
+        Some(Location::new(&made.at.file, made.place(error)))
     }
 
     /// What an error says, with the text at its place to name things by.
-    pub fn describe(&self, error: &Error, at: Option<&Location>) -> Diagnostic {
-        let written = at.and_then(|at| at.file.text.get(at.span.clone()));
-        let written = written.map(|text| text.trim_matches(['{', '}', '-', ' ', '\n']));
-        errors::describe(error, written, || self.known())
+    pub fn describe(
+        &self,
+        error: &Error,
+        at: Option<&Location>,
+        open: Option<&(String, Range<usize>)>,
+    ) -> Diagnostic {
+        errors::describe(error, at.and_then(written), open, || {
+            let mut known = self.known();
+            known.extend(at.into_iter().flat_map(|at| assigned(&at.file.text)));
+            known
+        })
     }
 
     /// Names that can be used, for suggestions.
@@ -614,7 +646,9 @@ impl Core {
     fn diagnose(&self, session: &Session, error: &Error, main: Option<&Rewritten>) -> Diagnostics {
         let in_main = || match (&session.fixed, main) {
             (Some(fixed), _) => fixed.clone(),
-            (None, Some(rewritten)) => Location::new(&session.file, place(error, rewritten)),
+            (None, Some(rewritten)) => {
+                Location::new(&session.file, place(error, rewritten, &session.file, 1))
+            }
             (None, None) => Location::new(&session.file, 0..0),
         };
         if source_of::<Unanswered>(error).is_some() {
@@ -639,6 +673,6 @@ impl Core {
         }
         let at = self.locate(session, error).unwrap_or_else(in_main);
         let named = (session.fixed.is_none()).then_some(&at);
-        self.describe(error, named).at(&at, "").into()
+        self.describe(error, named, main.and_then(|main| main.open.as_ref())).at(&at, "").into()
     }
 }

@@ -21,6 +21,8 @@ pub(super) struct Rewritten {
     map: Vec<(usize, usize)>,
     /// Names that are called, and names that are dispatched to.
     pub calls: BTreeSet<String>,
+    /// The first tag, or the last block, that is never closed: its word and its place.
+    pub open: Option<(String, Range<usize>)>,
     /// Uses something that only a database can answer.
     pub asks: bool,
 }
@@ -74,6 +76,9 @@ pub(super) struct Rewriter<'s> {
     marked: u32,
     /// Macros inside the template that are still open.
     locals: Vec<String>,
+    /// Blocks that are still open.
+    blocks: Vec<(String, Range<usize>)>,
+    broken: Option<(String, Range<usize>)>,
     /// Names that get a value somewhere in the file, once they are needed.
     assigned: Option<BTreeSet<&'s str>>,
 }
@@ -83,7 +88,17 @@ impl<'s> Rewriter<'s> {
     pub fn new(source: &'s str, file: u32) -> Self {
         let out =
             Rewritten { text: String::with_capacity(source.len() * 3 / 2 + 64), ..Rewritten::default() };
-        Self { source, file, out, counted: (0, 1), marked: 0, locals: Vec::new(), assigned: None }
+        Self {
+            source,
+            file,
+            out,
+            counted: (0, 1),
+            marked: 0,
+            locals: Vec::new(),
+            blocks: Vec::new(),
+            broken: None,
+            assigned: None,
+        }
     }
 
     /// Ends the work.
@@ -137,7 +152,12 @@ impl<'s> Rewriter<'s> {
             at = piece.range.end;
             match piece.kind {
                 PieceKind::Text => self.text(piece.range),
-                PieceKind::Comment | PieceKind::Broken => self.copy(piece.range),
+                PieceKind::Comment => self.copy(piece.range),
+                PieceKind::Broken => {
+                    let open = piece.range.start..piece.range.start + 2;
+                    self.broken = Some((source[open.clone()].to_owned(), open));
+                    self.copy(piece.range);
+                }
                 PieceKind::Raw => {
                     self.copy(piece.range.start..piece.inner.start);
                     self.text(piece.inner.clone());
@@ -147,6 +167,7 @@ impl<'s> Rewriter<'s> {
                 PieceKind::Tag => self.tag(&piece),
             }
         }
+        self.out.open = self.broken.take().or(self.blocks.pop());
     }
 
     fn text(&mut self, range: Range<usize>) {
@@ -190,6 +211,21 @@ impl<'s> Rewriter<'s> {
         let word = all.first().filter(|token| token.kind == TokenKind::Ident);
         let open = piece.range.start..piece.inner.start;
         let close = piece.inner.end..piece.range.end;
+        let word_text = word.map_or("", |token| token.text(self.source));
+        match word_text.strip_prefix("end") {
+            Some(opened) if self.blocks.last().is_some_and(|(word, _)| word == opened) => {
+                self.blocks.pop();
+            }
+            _ => {
+                let block = match word_text {
+                    "set" => !all.iter().any(|token| token.is(b'=')),
+                    word => matches!(word, "if" | "for" | "call" | "filter" | "macro" | "with"),
+                };
+                if block {
+                    self.blocks.push((word_text.to_owned(), piece.range.clone()));
+                }
+            }
+        }
         match word.map(|token| token.text(self.source)) {
             Some("set") => {
                 let mut depth = 0;
@@ -377,7 +413,7 @@ const KNOWN: &[&str] = &[
 ];
 
 /// Names that get a value anywhere in a file.
-fn assigned(source: &str) -> BTreeSet<&str> {
+pub(super) fn assigned(source: &str) -> BTreeSet<&str> {
     let mut names = BTreeSet::new();
     let mut at = 0;
     while let Some(piece) = next_piece(source, at) {
