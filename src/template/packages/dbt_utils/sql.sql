@@ -1,0 +1,76 @@
+{# The macros of dbt_utils that projects use most, for DuckDB. #}
+{% macro generate_surrogate_key(field_list) -%}
+{%- set fields = [] -%}
+{%- for field in field_list -%}
+{%- do fields.append("coalesce(cast(" ~ field ~ " as varchar), '_dbt_utils_surrogate_key_null_')") -%}
+{%- endfor -%}
+md5(cast({{ fields | join(" || '-' || ") }} as varchar))
+{%- endmacro %}
+
+{% macro surrogate_key(field_list) %}{{ return(dbt_utils.generate_surrogate_key(field_list)) }}{% endmacro %}
+
+{% macro group_by(n) -%}
+group by {% for i in range(1, n + 1) %}{{ i }}{% if not loop.last %},{% endif %}{% endfor %}
+{%- endmacro %}
+
+{% macro get_filtered_columns_in_relation(from, except=[]) -%}
+{%- set kept = [] -%}
+{%- set dropped = except | map('lower') | list -%}
+{%- for column in adapter.get_columns_in_relation(from) -%}
+{%- if column.column | lower not in dropped -%}{%- do kept.append(column.column) -%}{%- endif -%}
+{%- endfor -%}
+{{ return(kept) }}
+{%- endmacro %}
+
+{% macro star(from, relation_alias=false, except=[], prefix='', suffix='', quote_identifiers=true) -%}
+{%- set columns = dbt_utils.get_filtered_columns_in_relation(from, except) -%}
+{%- if columns | length == 0 -%}*{%- else -%}
+{%- for column in columns -%}
+{%- if relation_alias -%}{{ relation_alias }}.{%- endif -%}
+{%- if quote_identifiers -%}{{ adapter.quote(column) }}{%- else -%}{{ column }}{%- endif -%}
+{%- if prefix != '' or suffix != '' %} as {{ adapter.quote(prefix ~ column ~ suffix) if quote_identifiers else prefix ~ column ~ suffix }}{%- endif -%}
+{%- if not loop.last %},
+  {% endif -%}
+{%- endfor -%}{%- endif -%}
+{%- endmacro %}
+
+{% macro get_column_values(table, column, order_by='count(*) desc', max_records=none, default=none, where=none) -%}
+{%- if not execute -%}{{ return(default if default is not none else []) }}{%- endif -%}
+{%- set query -%}
+select {{ column }} as value from {{ table }}{% if where is not none %} where {{ where }}{% endif %} group by {{ column }} order by {{ order_by }}{% if max_records is not none %} limit {{ max_records }}{% endif %}
+{%- endset -%}
+{{ return(run_query(query).columns[0].values()) }}
+{%- endmacro %}
+
+{% macro pivot(column, values, alias=true, agg='sum', cmp='=', prefix='', suffix='', then_value=1, else_value=0, quote_identifiers=true, distinct=false) -%}
+{%- for value in values %}
+{{ agg }}({% if distinct %}distinct {% endif %}case when {{ column }} {{ cmp }} '{{ dbt.escape_single_quotes(value) }}' then {{ then_value }} else {{ else_value }} end)
+{%- if alias %} as {{ adapter.quote(prefix ~ value ~ suffix) if quote_identifiers else prefix ~ value ~ suffix }}{% endif -%}
+{%- if not loop.last %},{% endif -%}
+{%- endfor %}
+{%- endmacro %}
+
+{% macro safe_divide(numerator, denominator) %}({{ numerator }}) / nullif(({{ denominator }}), 0){% endmacro %}
+{% macro safe_add(field_list) %}{% set parts = [] %}{% for field in field_list %}{% do parts.append("coalesce(" ~ field ~ ", 0)") %}{% endfor %}{{ parts | join(' + ') }}{% endmacro %}
+{% macro safe_subtract(field_list) %}{% set parts = [] %}{% for field in field_list %}{% do parts.append("coalesce(" ~ field ~ ", 0)") %}{% endfor %}{{ parts | join(' - ') }}{% endmacro %}
+{% macro slugify(string) %}{{ return(string | lower | replace(' ', '_') | replace('-', '_')) }}{% endmacro %}
+{% macro pretty_time(format='%H:%M:%S') %}{{ return(run_started_at.strftime(format)) }}{% endmacro %}
+{% macro pretty_log_format(message) %}{{ return(dbt_utils.pretty_time() ~ ' + ' ~ message) }}{% endmacro %}
+{% macro log_info(message) %}{{ log(dbt_utils.pretty_log_format(message), info=true) }}{% endmacro %}
+
+{% macro date_spine(datepart, start_date, end_date) -%}
+select cast(date_{{ datepart }} as timestamp) as date_{{ datepart }}
+from (select unnest(generate_series(cast({{ start_date }} as timestamp), cast({{ end_date }} as timestamp), interval '1 {{ datepart }}')) as date_{{ datepart }})
+where date_{{ datepart }} < cast({{ end_date }} as timestamp)
+{%- endmacro %}
+
+{% macro generate_series(upper_bound) %}select unnest(generate_series(1, {{ upper_bound }})) as generated_number{% endmacro %}
+
+{% macro union_relations(relations, column_override=none, include=[], exclude=[], source_column_name='_dbt_source_relation', where=none) -%}
+{%- for relation in relations %}
+select {% if source_column_name is not none %}'{{ relation.schema }}.{{ relation.identifier }}' as {{ source_column_name }}, {% endif %}*{% if exclude %} exclude ({{ exclude | join(', ') }}){% endif %} from {{ relation }}{% if where %} where {{ where }}{% endif %}
+{%- if not loop.last %}
+union all by name
+{%- endif %}
+{%- endfor %}
+{%- endmacro %}

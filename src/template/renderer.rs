@@ -1,0 +1,678 @@
+//! The renderer: one environment with all macros, one session a render.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::ops::Range;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use minijinja::{Environment, Error, ErrorKind, Output, State, UndefinedBehavior, Value};
+
+use super::errors::{self, Returned, Traced, Unanswered, problem, source_of};
+use super::library::{Library, MacroRef, Namespace, Origin};
+use super::objects::list::Dict;
+use super::objects::relation::TemplateRelation;
+use super::objects::{from_json, from_object, methods};
+use super::rewrite::{Rewriter, Rewritten, assigned};
+use super::session::{Answer, Answers, Phase, Question, Session, session};
+use super::{
+    Context, Dispatch, LogMessage, MacroFile, Parsed, Resolve, Template, TestCall, TestSignature, adapter,
+    filters, functions, limits, marker, packages, time,
+};
+use crate::diagnostic::{Diagnostic, Diagnostics, Location, SourceFile};
+use crate::manifest::Object;
+use crate::names::{NodeId, Relation};
+use crate::sql::rendered::Rendered;
+
+/// What stands before a template that calls anything: how a macro of another file gets into its render. The `with`
+/// keeps the template's own variables out of sight of the macros.
+const PRELUDE: &str = "{% with %}{% macro kiln_loader() %}{% from kiln_slice() import kiln_macro as kiln_m %}\
+{% do kiln_take(kiln_m) %}{% endmacro %}{% do kiln_boot(kiln_loader) %}{% endwith %}";
+
+/// The template that calls one thing: how a test is rendered.
+const CALL: &str = "kiln_call";
+
+/// The name that a rendered template has in minijinja.
+const MAIN: &str = "kiln_main";
+
+/// What all renders share.
+#[derive(Debug)]
+pub(super) struct Core {
+    pub context: Context,
+    pub library: Library,
+    pub dispatch: HashMap<String, Vec<String>>,
+    pub globals: HashMap<&'static str, Value>,
+    secrets: Mutex<Vec<String>>,
+    messages: Mutex<Vec<LogMessage>>,
+}
+
+/// Reads and renders templates. Shared by all threads.
+pub struct Renderer {
+    env: Environment<'static>,
+    core: Arc<Core>,
+    /// What `parse` found, to be asked before a render begins.
+    questions: RwLock<HashMap<NodeId, Arc<Vec<Question>>>>,
+}
+
+/// The name of a macro's slice in the environment.
+pub(super) fn slice_name(index: usize) -> String {
+    format!("kiln_macro_{index}")
+}
+
+/// Characters that marks are made of may not stand in a template.
+pub(super) fn private_use(file: &Arc<SourceFile>, range: Range<usize>) -> Diagnostic {
+    Diagnostic::error("template-text", "a private-use character that kiln needs for itself")
+        .at(&Location::new(file, range), "U+F0000 to U+F1FFF cannot be used")
+}
+
+impl Renderer {
+    /// Reads the macros; what is wrong with them is returned beside a renderer that works without them.
+    pub fn new(context: Context, macros: Vec<MacroFile>, dispatch: Vec<Dispatch>) -> (Self, Diagnostics) {
+        let mut diagnostics = Diagnostics::new();
+        let mut library = Library::default();
+        for file in &macros {
+            library.read(file, Origin::Project, &mut diagnostics);
+        }
+        for file in packages::files() {
+            library.read(&file, Origin::Kiln, &mut diagnostics);
+        }
+        library.close();
+        let renderer = Self::build(context, library, dispatch, &mut diagnostics);
+        (renderer, diagnostics)
+    }
+
+    /// A renderer for texts that call no macros.
+    pub(super) fn without_macros(context: Context) -> Self {
+        Self::build(context, Library::default(), Vec::new(), &mut Diagnostics::new())
+    }
+
+    fn build(
+        context: Context,
+        mut library: Library,
+        dispatch: Vec<Dispatch>,
+        diagnostics: &mut Diagnostics,
+    ) -> Self {
+        let mut env = Environment::new();
+        env.set_undefined_behavior(UndefinedBehavior::SemiStrict);
+        env.set_debug(false);
+        env.set_fuel(Some(limits::FUEL));
+        env.set_recursion_limit(limits::RECURSION);
+        env.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
+        env.set_unknown_method_callback(methods::unknown);
+        env.set_formatter(write);
+        env.remove_global("debug");
+        filters::add(&mut env);
+        let call = format!("{PRELUDE}{{{{ kiln_run() }}}}");
+        if let Err(error) = env.add_template_owned(CALL, call) {
+            diagnostics.push(Diagnostic::error("template-syntax", format!("kiln's own template: {error}")));
+        }
+        for (index, made) in library.macros.iter_mut().enumerate() {
+            let text = std::mem::take(&mut made.rewritten.text);
+            if let Err(error) = env.add_template_owned(slice_name(index), text) {
+                made.broken = true;
+                let place = Location::new(&made.at.file, made.place(&error));
+                let diagnostic = errors::describe(&error, None, made.rewritten.open.as_ref(), Vec::new);
+                diagnostics.push(diagnostic.at(&place, "").related(&made.at, "in this macro"));
+            }
+        }
+        let dispatch = dispatch.into_iter().map(|one| (one.macro_namespace, one.search_order)).collect();
+        let globals = globals(&context);
+        let core = Core {
+            context,
+            library,
+            dispatch,
+            globals,
+            secrets: Mutex::default(),
+            messages: Mutex::default(),
+        };
+        Self { env, core: Arc::new(core), questions: RwLock::default() }
+    }
+
+    /// First reading: what the template refers to and how it is configured.
+    pub fn parse(&self, template: &Template) -> Result<Parsed, Diagnostics> {
+        let rewritten = rewritten(&template.file)?;
+        let mut session =
+            Session::new(&self.core, Phase::Parse, &template.package, &template.file, &Answers::default());
+        session.model = self.model(template, None);
+        let (session, _open) = session.open();
+        let this = Relation::new(self.core.context.target.schema.clone(), template.name.clone());
+        session.set_this(TemplateRelation::of(template.id.clone(), this));
+        self.env
+            .render_named_str(MAIN, &rewritten.text, root())
+            .map_err(|error| self.core.diagnose(&session, &error, Some(&rewritten)))?;
+        self.flush(&session);
+        let mut parsed = session.parsed.take();
+        parsed.asks_database |= self.core.library.asks(&rewritten);
+        let questions = parsed
+            .refs
+            .iter()
+            .map(|call| Question::Reference(call.package.clone(), call.name.clone()))
+            .chain(
+                parsed.sources.iter().map(|call| Question::Source(call.source.clone(), call.table.clone())),
+            );
+        self.remember(&template.id, questions.collect());
+        Ok(parsed)
+    }
+
+    /// Second reading: the SQL.
+    pub fn render(
+        &self,
+        template: &Template,
+        this: Option<(NodeId, Relation)>,
+        config: &Object,
+        resolve: &dyn Resolve,
+    ) -> Result<Rendered, Diagnostics> {
+        let rewritten = rewritten(&template.file)?;
+        let known = self.questions.read().unwrap_or_else(PoisonError::into_inner).get(&template.id).cloned();
+        self.answer(resolve, known.as_deref().map_or(&[], |known| known), |answers| {
+            let mut session =
+                Session::new(&self.core, Phase::Render, &template.package, &template.file, answers);
+            session.config = config.clone();
+            session.model = self.model(template, this.as_ref().map(|(_, relation)| relation));
+            let (session, _open) = session.open();
+            if let Some((node, relation)) = &this {
+                session.set_this(TemplateRelation::of(node.clone(), relation.clone()));
+            }
+            let result = self.env.render_named_str(MAIN, &rewritten.text, root());
+            self.finish(&session, result, Some(&rewritten))
+        })
+    }
+
+    /// What a generic test refers to beside the tested model.
+    pub fn parse_test(&self, call: &TestCall) -> Result<Parsed, Diagnostics> {
+        let index = self.find_test(call)?;
+        let mut session =
+            Session::new(&self.core, Phase::Parse, &call.package, &call.at.file, &Answers::default());
+        session.fixed = Some(call.at.clone());
+        let (session, _open) = session.open();
+        self.enter(&session, index, call)
+            .and_then(|()| self.call())
+            .map_err(|error| self.core.diagnose(&session, &error, None))?;
+        self.flush(&session);
+        let mut parsed = session.parsed.take();
+        parsed.asks_database |= self.core.library.asks(&self.core.library.macros[index].rewritten);
+        Ok(parsed)
+    }
+
+    /// The SQL of a generic test: the rows that fail.
+    pub fn test(&self, call: &TestCall, resolve: &dyn Resolve) -> Result<Rendered, Diagnostics> {
+        let index = self.find_test(call)?;
+        self.answer(resolve, &[], |answers| {
+            let mut session = Session::new(&self.core, Phase::Render, &call.package, &call.at.file, answers);
+            session.fixed = Some(call.at.clone());
+            let (session, _open) = session.open();
+            let result = self.enter(&session, index, call).and_then(|()| self.call());
+            self.finish(&session, result, None)
+        })
+    }
+
+    /// What a generic test takes: the project's own first, then Kiln's.
+    pub fn test_signature(&self, package: &str, name: &str) -> Option<TestSignature> {
+        let made = &self.core.library.macros[self.test_index(package, name)?];
+        Some(TestSignature { params: made.params.clone(), open: made.takes_any(), at: made.at.clone() })
+    }
+
+    /// Jinja inside a string of a YAML file: `var`, `env_var`, `target`, `doc`.
+    pub fn expand(&self, text: &str, at: &Location) -> Result<String, Diagnostics> {
+        if !text.contains("{{") && !text.contains("{%") && !text.contains("{#") {
+            return Ok(text.to_owned());
+        }
+        let file = SourceFile::new(at.file.path.clone(), text);
+        let rewritten = rewritten(&file).map_err(|_| private_use(&at.file, at.span.clone()))?;
+        let package = &self.core.context.project;
+        let mut session = Session::new(&self.core, Phase::Parse, package, &file, &Answers::default());
+        session.fixed = Some(at.clone());
+        let (session, _open) = session.open();
+        let text = self
+            .env
+            .render_named_str(MAIN, &rewritten.text, root())
+            .map_err(|error| self.core.diagnose(&session, &error, Some(&rewritten)))?;
+        self.flush(&session);
+        Ok(marker::plain(&text))
+    }
+
+    /// What templates said since the last time.
+    pub fn messages(&self) -> Vec<LogMessage> {
+        std::mem::take(&mut *self.core.messages.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Values that must not be shown: those of `env_var` for names that begin with `DBT_ENV_SECRET` or `KILN_SECRET`.
+    pub fn secrets(&self) -> Vec<String> {
+        self.core.secrets.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn remember(&self, id: &NodeId, questions: Vec<Question>) {
+        let mut known = self.questions.write().unwrap_or_else(PoisonError::into_inner);
+        known.insert(id.clone(), Arc::new(questions));
+    }
+
+    fn flush(&self, session: &Session) {
+        let mut said = session.messages.take();
+        self.core.messages.lock().unwrap_or_else(PoisonError::into_inner).append(&mut said);
+    }
+
+    fn model(&self, template: &Template, relation: Option<&Relation>) -> Value {
+        let schema = relation.map_or(self.core.context.target.schema.as_str(), |relation| &relation.schema);
+        let alias = relation.map_or(template.name.as_str(), |relation| &relation.name);
+        let path = template.file.path.to_string_lossy().into_owned();
+        Dict::named([
+            ("unique_id", Value::from(template.id.as_str())),
+            ("name", Value::from(template.name.as_str())),
+            ("alias", Value::from(alias)),
+            ("schema", Value::from(schema)),
+            ("database", Value::from(self.core.context.target.database.as_str())),
+            ("package_name", Value::from(template.package.as_str())),
+            ("resource_type", Value::from(template.id.resource_type())),
+            ("original_file_path", Value::from(path)),
+        ])
+    }
+
+    /// Renders until nothing is left to ask.
+    fn answer(
+        &self,
+        resolve: &dyn Resolve,
+        known: &[Question],
+        render: impl Fn(&Answers) -> Result<Attempt, Diagnostics>,
+    ) -> Result<Rendered, Diagnostics> {
+        let answers: Answers = Rc::new(RefCell::new(HashMap::with_capacity(known.len())));
+        let learn = |question: Question, sql: Option<Rendered>| {
+            let answer = match &question {
+                Question::Reference(package, name) => {
+                    Answer::Relation(resolve.reference(package.as_deref(), name))
+                }
+                Question::Source(source, table) => Answer::Relation(resolve.source(source, table)),
+                Question::Query(_) => Answer::Table(Rc::new(resolve.query(&sql.unwrap_or_default()))),
+                Question::Columns(node, relation) => {
+                    Answer::Columns(Rc::new(resolve.columns(node, relation)))
+                }
+            };
+            answers.borrow_mut().insert(question, answer);
+        };
+        for question in known {
+            learn(question.clone(), None);
+        }
+        for _ in 0..limits::QUESTIONS {
+            match render(&answers)? {
+                Attempt::Done(rendered) => return Ok(rendered),
+                Attempt::Asks(questions) => {
+                    for (question, sql) in questions {
+                        learn(question, sql);
+                    }
+                }
+            }
+        }
+        let message = format!("the template asked the database more than {} times", limits::QUESTIONS);
+        Err(Diagnostic::error("template-limit", message).into())
+    }
+
+    fn finish(
+        &self,
+        session: &Session,
+        result: Result<String, Error>,
+        rewritten: Option<&Rewritten>,
+    ) -> Result<Attempt, Diagnostics> {
+        let questions = session.pending.take();
+        if !questions.is_empty() {
+            return Ok(Attempt::Asks(questions));
+        }
+        let text = result.map_err(|error| self.core.diagnose(session, &error, rewritten));
+        self.flush(session);
+        session.extract(&text?).map(Attempt::Done).map_err(|_| {
+            let at = session.fixed.clone().unwrap_or_else(|| Location::new(&session.file, 0..0));
+            let error = super::session::damaged();
+            errors::describe(&error, None, None, Vec::new).at(&at, "").into()
+        })
+    }
+
+    fn test_index(&self, package: &str, name: &str) -> Option<usize> {
+        let library = &self.core.library;
+        let project = &self.core.context.project;
+        match name.split_once('.') {
+            Some((namespace, name)) => library.find(namespace, &format!("test_{name}")),
+            None => {
+                let name = format!("test_{name}");
+                library.lookup(package, project, &name).or_else(|| library.internal(&name))
+            }
+        }
+    }
+
+    fn find_test(&self, call: &TestCall) -> Result<usize, Diagnostics> {
+        self.test_index(&call.package, &call.name).ok_or_else(|| {
+            let diagnostic =
+                Diagnostic::error("template-unknown", format!("there is no test `{}`", call.name));
+            let library = &self.core.library;
+            let names: Vec<String> = library
+                .packages()
+                .into_iter()
+                .flat_map(|package| {
+                    let bare = *package == *call.package
+                        || *package == *self.core.context.project
+                        || package == "dbt";
+                    library.names(package).into_iter().filter_map(move |name| {
+                        let name = name.strip_prefix("test_")?;
+                        Some(if bare { name.to_owned() } else { format!("{package}.{name}") })
+                    })
+                })
+                .collect();
+            diagnostic.at(&call.at, "").suggest(&call.name, names.iter().map(String::as_str)).into()
+        })
+    }
+
+    /// Makes a test's arguments and readies its call.
+    fn enter(&self, session: &Rc<Session>, index: usize, call: &TestCall) -> Result<(), Error> {
+        let (node, relation) = &call.model;
+        let model = TemplateRelation::of(node.clone(), relation.clone());
+        session.set_this(model.clone());
+        let model = match &call.where_clause {
+            Some(condition) => {
+                let condition = self.value(session, condition)?.to_string();
+                Value::from(format!("(select * from {model} where {condition}) dbt_subquery"))
+            }
+            None => model,
+        };
+        let mut named = vec![("model".to_owned(), model)];
+        if let Some(column) = &call.column {
+            named.push(("column_name".to_owned(), Value::from(column.as_str())));
+        }
+        for (name, value) in &call.args {
+            named.push((name.clone(), self.argument(session, value)?));
+        }
+        let kwargs: minijinja::value::Kwargs = named.into_iter().collect();
+        *session.entry.borrow_mut() = Some((MacroRef::value(index), vec![kwargs.into()]));
+        Ok(())
+    }
+
+    fn call(&self) -> Result<String, Error> {
+        self.env.get_template(CALL)?.render(root())
+    }
+
+    fn argument(&self, session: &Session, value: &serde_json::Value) -> Result<Value, Error> {
+        Ok(match value {
+            serde_json::Value::String(text) => self.value(session, text)?,
+            serde_json::Value::Array(items) => {
+                let items =
+                    items.iter().map(|item| self.argument(session, item)).collect::<Result<_, Error>>()?;
+                super::objects::list::List::value(items)
+            }
+            serde_json::Value::Object(object) => {
+                let entry = |(key, value): (&String, &serde_json::Value)| {
+                    Ok((Value::from(key.as_str()), self.argument(session, value)?))
+                };
+                Dict::value(object.iter().map(entry).collect::<Result<_, Error>>()?)
+            }
+            other => from_json(other),
+        })
+    }
+
+    /// The value of a text that may be Jinja: of `{{ … }}` alone and of a call such as `ref('x')` the value itself.
+    fn value(&self, session: &Session, text: &str) -> Result<Value, Error> {
+        let trimmed = text.trim();
+        let is_call = ["ref", "source", "var", "env_var", "doc"].iter().any(|name| {
+            let rest = trimmed.strip_prefix(name).map(str::trim_start);
+            rest.is_some_and(|rest| rest.starts_with('(') && rest.ends_with(')'))
+        });
+        let bare = trimmed.strip_prefix("{{").and_then(|rest| rest.strip_suffix("}}"));
+        let bare = bare.filter(|inner| !inner.contains("{{") && !inner.contains("}}"));
+        let expression = match (is_call, bare) {
+            (true, _) => trimmed,
+            (false, Some(inner)) => inner.trim_matches('-'),
+            (false, None) => {
+                if !text.contains("{{") && !text.contains("{%") {
+                    return Ok(Value::from(text));
+                }
+                let mut rewriter = Rewriter::new(text, 0);
+                rewriter.insert(PRELUDE);
+                rewriter.body(0..text.len());
+                let rendered = self.env.render_named_str(MAIN, &rewriter.finish().text, root())?;
+                return session.keep(&rendered);
+            }
+        };
+        let mut rewriter = Rewriter::new(expression, 0);
+        rewriter.insert(PRELUDE);
+        rewriter.insert("{% do kiln_result(");
+        rewriter.expression(0..expression.len());
+        rewriter.insert(") %}");
+        self.env.render_named_str(MAIN, &rewriter.finish().text, root())?;
+        Ok(session.results.borrow_mut().remove("kiln_result").unwrap_or_default())
+    }
+}
+
+/// What one attempt of a render came to.
+enum Attempt {
+    Done(Rendered),
+    Asks(Vec<(Question, Option<Rendered>)>),
+}
+
+/// A whole template rewritten, with the prelude where it calls anything.
+fn rewritten(file: &Arc<SourceFile>) -> Result<Rewritten, Diagnostics> {
+    if let Some(range) = marker::find(&file.text) {
+        return Err(private_use(file, range).into());
+    }
+    let mut rewriter = Rewriter::new(&file.text, 0);
+    rewriter.body(0..file.text.len());
+    let mut rewritten = rewriter.finish();
+    if !rewritten.calls.is_empty() {
+        rewritten.prefix(PRELUDE);
+    }
+    Ok(rewritten)
+}
+
+/// The range in the source that an error points at. `first` is the source's line that the rewritten text begins in.
+pub(super) fn place(error: &Error, rewritten: &Rewritten, file: &SourceFile, first: usize) -> Range<usize> {
+    if error.kind() == ErrorKind::SyntaxError
+        && let Some((_, range)) = &rewritten.open
+    {
+        return range.clone();
+    }
+    match (error.range(), error.line()) {
+        (Some(range), _) => rewritten.source_range(range),
+        (None, Some(line)) => {
+            let start = file.offset(first + line - 1, 1);
+            let text = file.text[start..].split('\n').next().unwrap_or("");
+            start + (text.len() - text.trim_start().len())..start + text.trim_end().len()
+        }
+        (None, None) => 0..0,
+    }
+}
+
+/// The text that an error points at; an attribute with what it is an attribute of.
+fn written(at: &Location) -> Option<&str> {
+    let text = &at.file.text;
+    let mut start = at.span.start;
+    if text.get(start..)?.starts_with('.') {
+        let path = |c: char| c.is_alphanumeric() || c == '_' || c == '.';
+        start = text[..start].rfind(|c: char| !path(c)).map_or(0, |index| index + 1);
+    }
+    Some(text.get(start..at.span.end)?.trim_matches(['{', '}', '-', ' ', '\n']))
+}
+
+/// Writes a value; the one formatter of the environment.
+fn write(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
+    if value.is_undefined() {
+        // an error, but for `{{ 'x' if no }}`, which writes nothing
+        return minijinja::escape_formatter(out, state, value);
+    }
+    let session = session();
+    match value.as_str() {
+        Some(text) => {
+            session.spend(text.len())?;
+            match text.contains('\n').then(|| session.texts.borrow().get(text).cloned()).flatten() {
+                Some(marked) => out.write_str(&marked)?,
+                None => out.write_str(text)?,
+            }
+        }
+        None => {
+            let text = value.to_string();
+            session.spend(text.len())?;
+            out.write_str(&text)?;
+        }
+    }
+    Ok(())
+}
+
+fn globals(context: &Context) -> HashMap<&'static str, Value> {
+    let mut all = functions::all();
+    let target = &context.target;
+    let mut view = from_object(&target.extra);
+    let own = [
+        ("name", Value::from(target.name.as_str())),
+        ("target_name", Value::from(target.name.as_str())),
+        ("profile_name", Value::from(context.project.as_str())),
+        ("schema", Value::from(target.schema.as_str())),
+        ("database", Value::from(target.database.as_str())),
+        ("dbname", Value::from(target.database.as_str())),
+        ("type", Value::from(target.kind.as_str())),
+        ("threads", Value::from(target.threads)),
+    ];
+    view = Dict::value(
+        super::objects::pairs(&view)
+            .into_iter()
+            .chain(own.into_iter().map(|(key, value)| (Value::from(key), value)))
+            .collect(),
+    );
+    let mut flags = Object::new();
+    for (name, value) in
+        [("FULL_REFRESH", false), ("STORE_FAILURES", false), ("EMPTY", false), ("QUIET", false)]
+    {
+        flags.insert(name.to_owned(), value.into());
+    }
+    flags.insert("WHICH".to_owned(), "run".into());
+    flags.extend(context.flags.clone());
+    all.extend([
+        ("target", view),
+        ("flags", from_object(&flags)),
+        ("project_name", Value::from(context.project.as_str())),
+        ("invocation_id", Value::from(context.invocation_id.as_str())),
+        ("run_started_at", Value::from_object(time::Moment(context.run_started_at))),
+        ("adapter", Value::from_object(adapter::ADAPTER)),
+        ("exceptions", Value::from_object(adapter::EXCEPTIONS)),
+        ("api", Value::from_object(adapter::API)),
+        ("database", Value::from(target.database.as_str())),
+        ("schema", Value::from(target.schema.as_str())),
+        ("dbt_version", Value::from("1.12.0")),
+        ("thread_id", Value::from("Thread-1")),
+        ("True", Value::from(true)),
+        ("False", Value::from(false)),
+        ("None", Value::from(())),
+    ]);
+    let builtins = ["ref", "source", "config"].map(|name| (name, all.get(name).cloned().unwrap_or_default()));
+    all.insert("builtins", Dict::named(builtins));
+    all
+}
+
+/// The outermost scope of every template: looks a name up for the package whose code is running.
+#[derive(Debug)]
+struct Root;
+
+fn root() -> Value {
+    Value::from_object(Root)
+}
+
+impl minijinja::value::Object for Root {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        self.get_value_by_str(key.as_str()?)
+    }
+
+    fn get_value_by_str(self: &Arc<Self>, name: &str) -> Option<Value> {
+        let session = session();
+        match name {
+            "execute" => return Some(Value::from(session.phase == Phase::Render)),
+            "this" => return session.this_value(),
+            "model" | "node" => return Some(session.model.clone()),
+            "graph" if session.phase == Phase::Render => {
+                return Some(Value::from(problem("not-supported", "`graph` is not supported")));
+            }
+            "graph" => return Some(Dict::named([("nodes", Dict::named([])), ("sources", Dict::named([]))])),
+            _ => {}
+        }
+        let core = &session.core;
+        let project = &core.context.project;
+        if let Some(index) = core.library.lookup(&session.package(), project, name) {
+            return Some(MacroRef::value(index));
+        }
+        if let Some(global) = core.globals.get(name) {
+            return Some(global.clone());
+        }
+        if let Some(index) = core.library.internal(name) {
+            return Some(MacroRef::value(index));
+        }
+        core.library.has_package(name).then(|| Value::from_object(Namespace(Arc::from(name))))
+    }
+}
+
+impl Core {
+    /// Remembers a value that must not be shown.
+    pub fn keep_secret(&self, value: &str) {
+        let mut secrets = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);
+        if !value.is_empty() && !secrets.iter().any(|known| known == value) {
+            secrets.push(value.to_owned());
+        }
+    }
+
+    /// The place of an error that happened in a macro.
+    pub fn locate(&self, _: &Session, error: &Error) -> Option<Location> {
+        let index: usize = error.name()?.strip_prefix("kiln_macro_")?.parse().ok()?;
+        let made = self.library.macros.get(index)?;
+        Some(Location::new(&made.at.file, made.place(error)))
+    }
+
+    /// What an error says, with the text at its place to name things by.
+    pub fn describe(
+        &self,
+        error: &Error,
+        at: Option<&Location>,
+        open: Option<&(String, Range<usize>)>,
+    ) -> Diagnostic {
+        errors::describe(error, at.and_then(written), open, || {
+            let mut known = self.known();
+            known.extend(at.into_iter().flat_map(|at| assigned(&at.file.text)));
+            known
+        })
+    }
+
+    /// Names that can be used, for suggestions.
+    pub fn known(&self) -> Vec<&str> {
+        let package = session().package();
+        let functions = self.globals.keys().copied().filter(|name| !name.starts_with("kiln_"));
+        let mut all: Vec<&str> = functions.chain(["this", "execute", "model", "loop"]).collect();
+        for name in [&*package, &self.context.project, "dbt"] {
+            all.extend(self.library.names(name).into_iter().filter(|name| !name.starts_with("test_")));
+        }
+        all.extend(self.library.packages());
+        all
+    }
+
+    /// An error of a render as diagnostics.
+    fn diagnose(&self, session: &Session, error: &Error, main: Option<&Rewritten>) -> Diagnostics {
+        let in_main = || match (&session.fixed, main) {
+            (Some(fixed), _) => fixed.clone(),
+            (None, Some(rewritten)) => {
+                Location::new(&session.file, place(error, rewritten, &session.file, 1))
+            }
+            (None, None) => Location::new(&session.file, 0..0),
+        };
+        if source_of::<Unanswered>(error).is_some() {
+            return Diagnostic::error("template-query", "the database was asked where it cannot answer")
+                .at(&in_main(), "")
+                .into();
+        }
+        if let Some(traced) = source_of::<Traced>(error) {
+            let mut diagnostic = traced.diagnostic.clone();
+            let calls = traced.calls.iter().cloned().chain([in_main()]);
+            for call in calls {
+                match diagnostic.primary {
+                    None => diagnostic = diagnostic.at(&call, ""),
+                    Some(_) => diagnostic = diagnostic.related(&call, "called from here"),
+                }
+            }
+            return diagnostic.into();
+        }
+        if source_of::<Returned>(error).is_some() {
+            let message = "`return()` can be used only in a macro";
+            return Diagnostic::error("template-value", message).at(&in_main(), "").into();
+        }
+        let at = self.locate(session, error).unwrap_or_else(in_main);
+        let named = (session.fixed.is_none()).then_some(&at);
+        self.describe(error, named, main.and_then(|main| main.open.as_ref())).at(&at, "").into()
+    }
+}

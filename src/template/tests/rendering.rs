@@ -1,0 +1,248 @@
+//! What templates render to.
+
+use super::*;
+
+#[test]
+fn relations_are_slots_and_lines_have_origins() {
+    let rendered = rendered_with(
+        "{% macro cols() %}\na,\nb\n{% endmacro %}",
+        "{{ config(materialized='table') }}\nselect\n{{ cols() }}\nfrom {{ ref('x') }} join {{ source('s', 't') }}\n",
+    );
+    insta::assert_snapshot!(rendered.sql, @r#"
+
+    select
+
+    a,
+    b
+
+    from "curated"."x" join "s"."t"
+    "#);
+    let slots: Vec<&str> = rendered.slots.iter().map(|slot| &rendered.sql[slot.range.clone()]).collect();
+    assert_eq!(slots, ["\"curated\".\"x\"", "\"s\".\"t\""]);
+    let origins: Vec<String> = rendered
+        .origins
+        .iter()
+        .map(|origin| origin.as_ref().map_or("-".into(), |o| format!("{}:{}", o.file.path.display(), o.line)))
+        .collect();
+    insta::assert_snapshot!(origins.join("\n"), @r"
+    models/m.sql:1
+    models/m.sql:2
+    models/m.sql:3
+    macros/m.sql:2
+    macros/m.sql:3
+    macros/m.sql:3
+    models/m.sql:4
+    ");
+}
+
+#[test]
+fn values_never_hold_line_marks() {
+    let macros = "{% macro word() %}abc{% endmacro %}{% macro lines() %}\n  a\n  b\n{% endmacro %}";
+    let text = "{% if word() == 'abc' %}same{% endif %} {{ lines() | trim | length }} {% set q %}\nselect 1\n{% endset %}{{ q | length }} {{ q }}";
+    assert_eq!(sql(macros, text), "same 5 10 \nselect 1\n");
+}
+
+#[test]
+fn a_captured_text_keeps_its_origins() {
+    let rendered = rendered_with("", "{% set q %}\nselect 1\nfrom t\n{% endset %}\n\n\n\n{{ q }}");
+    let line = rendered.sql.lines().position(|line| line == "from t").expect("the line");
+    assert_eq!(rendered.origins[line].as_ref().map(|origin| origin.line), Some(3));
+}
+
+#[test]
+fn macros_take_defaults_varargs_and_return_values() {
+    let macros = "
+{% macro three(a, b=2, c='x') %}{{ a }}{{ b }}{{ c }}{% endmacro %}
+{% macro all() %}{{ varargs | join('+') }}/{{ kwargs.k }}{% endmacro %}
+{% macro pick(n) %}{% if n > 1 %}{{ return({'v': [n, n + 1]}) }}{% endif %}{{ return(none) }}{% endmacro %}
+{% macro down(n) %}{% if n == 0 %}{{ return(0) }}{% endif %}{{ return(1 + down(n - 1)) }}{% endmacro %}";
+    let text = "{{ three(1, c='y') }} {{ all(1, 2, k='v') }} {{ pick(3).v[1] }} {{ pick(1) }} {{ down(20) }}";
+    assert_eq!(sql(macros, text), "12y 1+2/v 4 None 20");
+}
+
+#[test]
+fn lists_and_dicts_change_in_place() {
+    let text = "{% set l = [1] %}{% do l.append(2) %}{% for i in [3, 4] %}{% do l.append(i) %}{% endfor %}{{ l }} {% set d = {'a': []} %}{% do d.update({'b': 1}) %}{% do d['a'].append('x') %}{{ d }} {{ d.items() | list | length }} {{ l[-1] }} {{ l[1:3] }} {{ 'a-b'.split('-')[1] }}";
+    assert_eq!(sql("", text), "[1, 2, 3, 4] {'a': ['x'], 'b': 1} 2 4 [2, 3] b");
+}
+
+#[test]
+fn a_caller_is_called() {
+    let macros = "{% macro wrap(n) %}<{{ n }}:{{ caller('z') }}>{% endmacro %}";
+    assert_eq!(sql(macros, "{% call(y) wrap(1) %}in {{ y }}{% endcall %}"), "<1:in z>");
+}
+
+#[test]
+fn dispatch_finds_the_adapter_then_the_default() {
+    let macros = "{% macro f() %}{{ return(adapter.dispatch('f', 'shop')()) }}{% endmacro %}{% macro default__f() %}d{% endmacro %}{% macro duckdb__g() %}k{% endmacro %}{% macro g() %}{{ adapter.dispatch('g')() }}{% endmacro %}";
+    assert_eq!(sql(macros, "{{ f() }}{{ g() }}{{ shop.f() }}"), "dkd");
+}
+
+#[test]
+fn the_context_is_there() {
+    let text = "{{ var('first_day') }} {{ var('nope', 1) }} {{ env_var('HOME_TOWN') }} {{ env_var('NO', 'd') }} {{ target.name }}.{{ target.schema }} {{ execute }} {{ is_incremental() }} {{ project_name }} {{ invocation_id }} {{ run_started_at.strftime('%Y-%m-%d') }} {{ run_started_at }} {{ flags.WHICH }} {{ none }} {{ [none, true, 'it'] | tojson }} {{ '%s-%03d' % ('a', 7) }} {{ 'x%s' % var('first_day') }}";
+    assert_eq!(
+        sql("", text),
+        "2026-11-01 1 Basel d dev.main True False shop the-id 2026-11-22 2026-11-22 10:41:59+00:00 run None [null, true, \"it\"] a-007 x2026-11-01"
+    );
+}
+
+#[test]
+fn embedded_packages_work() {
+    let text = "{{ dbt.type_string() }} {{ dbt_utils.generate_surrogate_key(['a']) }} {{ dbt_utils.group_by(3) }} {{ dateadd('day', 1, 'd') }} {{ dbt_utils.star(ref('x'), except=['ID']) }}";
+    assert_eq!(
+        sql("", text),
+        "varchar md5(cast(coalesce(cast(a as varchar), '_dbt_utils_surrogate_key_null_') as varchar)) group by 1,2,3 (d + (interval '1 day' * (1))) \"name\""
+    );
+}
+
+#[test]
+fn a_query_is_asked_once_and_read() {
+    let answers = Answers::default();
+    let text = "{% if execute %}{% set r = run_query('select 1 from ' ~ ref('x')) %}{% for row in r %}{{ row['status'] }}={{ row[1] }};{% endfor %}{{ r.columns[0].values() }}{{ r.column_names }}{{ r.rows[1].n }}{% endif %}{% call statement('s', fetch_result=True) %}select 2{% endcall %}{% if execute %}{{ load_result('s').data[0][0] }}{% endif %}";
+    let template = template(text);
+    let renderer = renderer("");
+    assert!(renderer.parse(&template).expect("parses").asks_database);
+    let rendered = renderer.render(&template, None, &Object::new(), &answers).expect("renders");
+    assert_eq!(rendered.sql, "open=2;paid=5;['open', 'paid']['status', 'n']5open");
+    assert_eq!(*answers.0.lock().expect("a lock"), ["select 1 from \"curated\".\"x\"", "select 2"]);
+}
+
+#[test]
+fn relations_have_parts() {
+    let text = "{{ ref('x').identifier }} {{ ref('x').include(schema=false) }} {{ 'from ' ~ ref('x') }} {{ [ref('a'), ref('b')] | join(', ') }} {{ ref('a') == ref('a') }} {{ api.Relation.create(schema='s', identifier='t') }} {{ adapter.quote('q') }}";
+    let rendered = rendered_with("", text);
+    assert_eq!(
+        rendered.sql,
+        "x \"x\" from \"curated\".\"x\" \"curated\".\"a\", \"curated\".\"b\" True \"s\".\"t\" \"q\""
+    );
+    assert_eq!(rendered.slots.len(), 3);
+}
+
+#[test]
+fn parse_finds_calls_and_config() {
+    let text = "{{ config(materialized='table', tags=['a'],\n  meta={'k': 1}) }}\nselect * from {{ ref('a') }}, {{ ref('p', 'b') }}, {{ source('s', 't') }}\n{% if execute %}{{ boom() }}{% endif %}";
+    let parsed = renderer("").parse(&template(text)).expect("parses");
+    let refs: Vec<String> =
+        parsed.refs.iter().map(|call| format!("{:?} {} {}", call.package, call.name, call.at)).collect();
+    insta::assert_snapshot!(refs.join("\n"), @r#"
+    None a models/m.sql:3:18
+    Some("p") b models/m.sql:3:34
+    "#);
+    assert_eq!(parsed.sources[0].at.to_string(), "models/m.sql:3:55");
+    assert_eq!(
+        serde_json::Value::from(parsed.config).to_string(),
+        r#"{"materialized":"table","tags":["a"],"meta":{"k":1}}"#
+    );
+    assert_eq!(parsed.config_at["meta"].to_string(), "models/m.sql:2:3");
+}
+
+#[test]
+fn a_macros_query_makes_its_callers_ask() {
+    let renderer = renderer(
+        "{% macro a() %}{{ b() }}{% endmacro %}{% macro b() %}{% if execute %}{{ run_query('x') }}{% endif %}{% endmacro %}",
+    );
+    assert!(renderer.parse(&template("{{ a() }}")).expect("parses").asks_database);
+    assert!(!renderer.parse(&template("{{ ref('a') }}")).expect("parses").asks_database);
+}
+
+#[test]
+fn generic_tests_render() {
+    let macros = "{% test positive(model, column_name, than=0, other=none) %}select * from {{ model }} where {{ column_name }} <= {{ than }}{% if other %} and x in (select x from {{ other }}){% endif %}{% endtest %}";
+    let renderer = renderer(macros);
+    let mut args = Object::new();
+    args.insert("other".into(), "ref('y')".into());
+    args.insert("than".into(), "{{ 1 + 2 }}".into());
+    let call = TestCall {
+        package: "shop".into(),
+        name: "positive".into(),
+        model: (NodeId::new("model", "shop", "x"), Relation::new("curated", "x")),
+        where_clause: Some("a > 1".into()),
+        column: Some("n".into()),
+        args,
+        at: Location::whole_file("models/schema.yml"),
+    };
+    let rendered = renderer.test(&call, &Answers::default()).expect("renders");
+    assert_eq!(
+        rendered.sql,
+        "select * from (select * from \"curated\".\"x\" where a > 1) dbt_subquery where n <= 3 and x in (select x from \"curated\".\"y\")"
+    );
+    assert_eq!(rendered.slots.len(), 2);
+    let parsed = renderer.parse_test(&call).expect("parses");
+    assert_eq!(parsed.refs[0].name, "y");
+    let signature = renderer.test_signature("shop", "positive").expect("known");
+    assert_eq!(signature.params.len(), 4);
+    assert!(signature.params[2].has_default);
+}
+
+#[test]
+fn yaml_strings_expand() {
+    let file = MacroFile {
+        package: "shop".into(),
+        file: SourceFile::new("models/d.md", "# {{ }\n{% docs orders %}\nAll {{ orders }}.\n{% enddocs %}"),
+    };
+    let (renderer, diagnostics) = Renderer::new(context(), vec![file], Vec::new());
+    assert!(diagnostics.is_empty(), "{}", diagnostics.render(Style::Plain));
+    let at = Location::whole_file("kiln.yml");
+    assert_eq!(
+        renderer.expand("{{ doc('orders') }} {{ env_var('KILN_SECRET_KEY') }}", &at).expect("expands"),
+        "All {{ orders }}. hush"
+    );
+    assert_eq!(renderer.secrets(), ["hush"]);
+    assert_eq!(Expander::new(context()).expand("{{ target.name }}", &at).expect("expands"), "dev");
+}
+
+#[test]
+fn messages_are_collected() {
+    let renderer = renderer("");
+    let template = template("{{ log('a', info=true) }}{{ log(ref('x')) }}{% do exceptions.warn('w') %}");
+    renderer.render(&template, None, &Object::new(), &Answers::default()).expect("renders");
+    let said: Vec<String> = renderer.messages().iter().map(|m| format!("{:?} {}", m.level, m.text)).collect();
+    assert_eq!(said, ["Info a", "Debug \"curated\".\"x\"", "Warning w"]);
+    assert!(renderer.messages().is_empty());
+}
+
+#[test]
+fn macros_do_not_see_the_templates_variables() {
+    let macros = "{% macro seen() %}{{ hidden is defined }}{{ target.name }}{% endmacro %}";
+    assert_eq!(
+        sql(macros, "{% set hidden = 1 %}{% set target = {'name': 'mine'} %}{{ seen() }}{{ target.name }}"),
+        "Falsedevmine"
+    );
+}
+
+#[test]
+#[ignore = "a measurement"]
+fn speed() {
+    let macros = "{% macro cents(c) %}({{ c }} / 100)::decimal(16, 2){% endmacro %}\n{% test unique2(model, column_name) %}\nselect {{ column_name }} from {{ model }}\nwhere {{ column_name }} is not null group by 1 having count(*) > 1\n{% endtest %}";
+    let text = "{{ config(materialized='table') }}\n\nwith a as (\n    select * from {{ ref('x') }}\n),\nb as (\n    select * from {{ ref('y') }}\n)\nselect\n    a.id,\n    {{ cents('a.amount') }} as amount,\n{% for c in ['p', 'q', 'r'] %}    b.{{ c }} as c_{{ c }}{{ ',' if not loop.last }}\n{% endfor %}from a\njoin b on a.id = b.id\nwhere a.day >= '{{ var('first_day') }}'\n";
+    let begin = std::time::Instant::now();
+    let renderer = renderer(macros);
+    let built = begin.elapsed();
+    let template = template(text);
+    let answers = Answers::default();
+    let begin = std::time::Instant::now();
+    for _ in 0..1000 {
+        renderer.parse(&template).expect("parses");
+    }
+    let parsed = begin.elapsed();
+    let begin = std::time::Instant::now();
+    for _ in 0..1000 {
+        renderer.render(&template, None, &Object::new(), &answers).expect("renders");
+    }
+    let rendered = begin.elapsed();
+    let call = TestCall {
+        package: "shop".into(),
+        name: "unique2".into(),
+        model: (NodeId::new("model", "shop", "x"), Relation::new("curated", "x")),
+        where_clause: None,
+        column: Some("n".into()),
+        args: Object::new(),
+        at: Location::whole_file("models/schema.yml"),
+    };
+    let begin = std::time::Instant::now();
+    for _ in 0..2400 {
+        renderer.test(&call, &answers).expect("renders");
+    }
+    panic!("built {built:?}, parsed {parsed:?}, rendered {rendered:?}, tests {:?}", begin.elapsed());
+}
