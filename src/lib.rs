@@ -4,6 +4,7 @@
 
 pub mod contract;
 pub mod diagnostic;
+pub mod engine;
 pub mod error;
 pub mod manifest;
 pub mod names;

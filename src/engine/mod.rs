@@ -1,0 +1,3 @@
+//! The engine: the only user of DuckDB.
+
+pub mod load;
