@@ -200,7 +200,7 @@ impl<'a> Loader<'a> {
             Err(Failure::Objects(failed)) => failed,
             Err(Failure::Statement(text)) => {
                 if let [object] = objects {
-                    let reason = csv::reason_of(&text, &object.object.path);
+                    let reason = csv::reason_of(&text, &object.object);
                     self.report.failed.push(Failed {
                         object: object.object.name.clone(),
                         reason,
@@ -226,7 +226,6 @@ impl<'a> Loader<'a> {
     /// One transaction: all of the objects or nothing.
     fn attempt(&mut self, objects: &[&PendingObject]) -> Result<Result<(), Failure>> {
         let conn = self.context.conn;
-        conn.execute_batch("BEGIN").map_err(|error| database("begin", &error))?;
         let trouble = match self.transaction(objects) {
             Ok((known, loaded)) => match conn.execute_batch("COMMIT") {
                 Ok(()) => {
@@ -241,7 +240,7 @@ impl<'a> Loader<'a> {
             },
             Err(trouble) => trouble,
         };
-        // The statement's error is the one to tell; a transaction that DuckDB has ended already cannot be rolled back.
+        // The statement's error is the one to tell; where no transaction is open there is nothing to roll back.
         let _ = conn.execute_batch("ROLLBACK");
         match trouble {
             Trouble::Fatal(error) => Err(error),
@@ -289,6 +288,8 @@ impl<'a> Loader<'a> {
                 notes: notes(object, difference, shape, &known),
             })
             .collect();
+        // Files are read for their shapes before this: a statement that fails aborts the transaction that it is in.
+        conn.execute_batch("BEGIN").map_err(|error| database("begin", &error))?;
         if !columns.is_empty() {
             let outputs = self.model_outputs(&columns)?;
             table::ensure(conn, &self.plan.model.relation, &outputs)?;
@@ -673,7 +674,11 @@ fn notes(object: &PendingObject, difference: &Difference, shape: &Shape, known: 
         |name: &str| known.find(name).and_then(|column| column.data_type.clone()).unwrap_or_default();
     let new = difference.new.iter();
     notes.extend(new.map(|name| Note::NewColumn { column: name.clone(), data_type: data_type(name) }));
-    notes.extend(difference.ignored.iter().map(|name| Note::IgnoredColumn { column: name.clone() }));
-    notes.extend(difference.missing.iter().map(|name| Note::MissingColumn { column: name.clone() }));
+    if !difference.ignored.is_empty() {
+        notes.push(Note::IgnoredColumns { columns: difference.ignored.clone() });
+    }
+    if !difference.missing.is_empty() {
+        notes.push(Note::MissingColumns { columns: difference.missing.clone() });
+    }
     notes
 }

@@ -12,7 +12,7 @@ use super::batch::{Context, Grouping, Trouble, Unit, file_list, path_pattern};
 use super::drift::{KnownColumn, Shape, same};
 use super::infer::{CANDIDATES, Unknown, infer};
 use super::options::{Header, Untyped};
-use super::{Failed, PendingObject, SourceColumn};
+use super::{Failed, Object, PendingObject, SourceColumn};
 
 /// Reject tables of the scan that runs; temporary, dropped after each use.
 const REJECTS: &str = "_kiln_rejects";
@@ -109,7 +109,7 @@ fn first_lines(context: &Context<'_>, object: &PendingObject) -> Result<String, 
         return if cut_inside_header { Err(not_utf8()) } else { Ok(text.to_owned()) };
     }
     let lines = context.lines(path, context.options.skip + 64);
-    let lines = lines.map_err(|error| (reason_of(&error.to_string(), &object.object.path), None))?;
+    let lines = lines.map_err(|error| (reason_of(&error.to_string(), &object.object), None))?;
     Ok(lines.join("\n"))
 }
 
@@ -118,10 +118,11 @@ fn not_utf8() -> (String, Option<String>) {
     ("it is not UTF-8".to_owned(), Some(help))
 }
 
-/// DuckDB's message about a file, without the path that is said already.
-pub(super) fn reason_of(message: &str, path: &std::path::Path) -> String {
+/// DuckDB's message about an object, with the object's name in it rather than its whole path.
+pub(super) fn reason_of(message: &str, object: &Object) -> String {
     let text = super::first_lines(message).lines().next().unwrap_or_default();
-    let text = text.replace(&format!(": {}", path.display()), "");
+    let path = object.path.display().to_string();
+    let text = text.replace(&format!(": {path}"), "").replace(&path, &object.name);
     let text = text.split_once("Error: ").map_or(text.as_str(), |(_, rest)| rest);
     let mut chars = text.chars();
     let first = chars.next().map(|first| first.to_lowercase().to_string()).unwrap_or_default();

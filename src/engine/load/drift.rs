@@ -82,12 +82,13 @@ impl Known {
         if policy == OnSchemaChange::Fail && (is_new || !difference.missing.is_empty()) {
             let mut why = Vec::new();
             if is_new {
-                why.push(format!("{} new", listed(new.iter().map(|column| column.name.as_str()))));
+                let names: Vec<&str> = new.iter().map(|column| column.name.as_str()).collect();
+                why.push(format!("{} new", listed(&names)));
             }
             if !difference.missing.is_empty() {
-                why.push(format!("{} missing", listed(difference.missing.iter().map(String::as_str))));
+                why.push(format!("{} missing", listed(&difference.missing)));
             }
-            return Err(format!("its columns changed: {}", why.join(", ")));
+            return Err(why.join(", "));
         }
         match (self.seen, policy) {
             (Seen::Before, OnSchemaChange::Warn) => {
@@ -95,18 +96,25 @@ impl Known {
             }
             (Seen::Before, _) => {
                 difference.new = new.iter().map(|column| column.name.clone()).collect();
-                self.columns.extend(new.into_iter().cloned());
+                self.columns.extend(new.into_iter().map(untyped));
             }
-            (Seen::Never, _) => self.columns.extend(new.into_iter().cloned()),
+            (Seen::Never, _) => self.columns.extend(new.into_iter().map(untyped)),
         }
         self.seen = Seen::Before;
         Ok(difference)
     }
 }
 
-/// Names in backticks with the right verb after them.
-fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
-    let names: Vec<String> = names.map(|name| format!("`{name}`")).collect();
-    let verb = if names.len() == 1 { "is" } else { "are" };
-    format!("{} {verb}", names.join(", "))
+/// A column whose type is still to be found: the files' format decides how.
+fn untyped(column: &KnownColumn) -> KnownColumn {
+    KnownColumn { name: column.name.clone(), data_type: None }
+}
+
+/// "column `a` is", "columns `a`, `b` are".
+pub(super) fn listed<S: AsRef<str>>(names: &[S]) -> String {
+    let quoted: Vec<String> = names.iter().map(|name| format!("`{}`", name.as_ref())).collect();
+    match quoted.as_slice() {
+        [one] => format!("column {one} is"),
+        many => format!("columns {} are", many.join(", ")),
+    }
 }

@@ -10,8 +10,8 @@ pub(super) const CANDIDATES: [&str; 7] =
 /// How many rows choose what is then tried on all.
 const FIRST_LOOK: u64 = 1_000;
 
-/// A condition that a value, given as a text expression, has to fulfil to be of a type. Times with an offset become
-/// UTC; a named zone would need icu and stays text.
+/// A condition that a value, given as a text expression, has to fulfil to be of a type. A time with an offset other
+/// than zero stays text: DuckDB's cast to TIMESTAMP drops the offset without a word, and so do named zones without icu.
 fn reads_as(text: &str, data_type: &str) -> String {
     match data_type {
         "BOOLEAN" => format!("lower({text}) IN ('true', 'false')"),
@@ -25,7 +25,7 @@ fn reads_as(text: &str, data_type: &str) -> String {
         ),
         "TIMESTAMP" => format!(
             "TRY_CAST({text} AS TIMESTAMP) IS NOT NULL AND regexp_matches({text}, '^[0-9]') \
-             AND NOT regexp_matches({text}, '[A-Za-z]{{2}}')"
+             AND NOT regexp_matches({text}, '[A-Za-z]{{2}}|:[0-9.]+ ?[+-][0-9:]*[1-9][0-9:]*$')"
         ),
         _ => format!("TRY_CAST({text} AS {data_type}) IS NOT NULL AND contains({text}, ':')"),
     }

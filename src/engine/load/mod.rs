@@ -138,15 +138,15 @@ pub enum Note {
         /// Its type in the table.
         data_type: String,
     },
-    /// A column that the source did not have before was left out (`on_schema_change: warn`).
-    IgnoredColumn {
-        /// The column.
-        column: String,
+    /// Columns that the source did not have before were left out (`on_schema_change: warn`).
+    IgnoredColumns {
+        /// The columns.
+        columns: Vec<String>,
     },
-    /// A column that the source has is not in the object: NULL.
-    MissingColumn {
-        /// The column.
-        column: String,
+    /// Columns that the source has are not in the object: NULL.
+    MissingColumns {
+        /// The columns.
+        columns: Vec<String>,
     },
     /// The path was loaded before, with other content.
     ChangedContent {
@@ -177,10 +177,12 @@ impl std::fmt::Display for Note {
             Self::NewColumn { column, data_type } => {
                 write!(f, "new column `{column}` {data_type}, NULL in the rows before")
             }
-            Self::IgnoredColumn { column } => {
-                write!(f, "new column `{column}` is left out (`on_schema_change: warn`)")
+            Self::IgnoredColumns { columns } => {
+                write!(f, "new {} left out (`on_schema_change: warn`)", drift::listed(columns))
             }
-            Self::MissingColumn { column } => write!(f, "column `{column}` is missing, NULL in its rows"),
+            Self::MissingColumns { columns } => {
+                write!(f, "{} missing, NULL in its rows", drift::listed(columns))
+            }
             Self::ChangedContent { previous_batch } => {
                 write!(f, "content changed since batch {previous_batch}, loaded as a new batch")
             }
