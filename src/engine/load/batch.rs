@@ -298,6 +298,7 @@ impl<'a> Loader<'a> {
                 self.number(objects).map_err(Trouble::statement)?;
                 self.insert(objects, &shapes, &columns, &outputs)?;
                 self.count(&mut loaded)?;
+                self.none_swallowed(objects, &shapes, &loaded)?;
             }
             let view = identifier(&self.plan.source.relation.name);
             let clean = format!(
@@ -541,6 +542,23 @@ impl<'a> Loader<'a> {
             unit.rejects
         );
         conn.execute_batch(&sql).map_err(Trouble::statement)
+    }
+
+    /// Looks again at CSV objects that gave nothing at all.
+    fn none_swallowed(
+        &self,
+        objects: &[&PendingObject],
+        shapes: &Shapes,
+        loaded: &[LoadedObject],
+    ) -> Result<(), Trouble> {
+        let Shapes::Csv(shapes) = shapes else { return Ok(()) };
+        let mut failed = Vec::new();
+        for ((object, shape), loaded) in objects.iter().zip(shapes).zip(loaded) {
+            if loaded.rows == 0 && loaded.rejected == 0 {
+                failed.extend(csv::read_nothing(&self.context, object, shape).map_err(Trouble::statement)?);
+            }
+        }
+        if failed.is_empty() { Ok(()) } else { Err(Trouble::Objects(failed)) }
     }
 
     /// Counts what each object gave.

@@ -32,6 +32,18 @@ pub(super) struct CsvShape {
     pub shape: Shape,
     /// Between its values.
     delimiter: String,
+    /// Records before the first row, the header among them. DuckDB does not count comments in `skip`, and takes an
+    /// empty first line for the header, so the header is skipped here rather than left to `header = true`.
+    skip: usize,
+    /// Whether there is text after the header.
+    rows: Rows,
+}
+
+/// Whether something follows the header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rows {
+    Some,
+    None,
 }
 
 /// Reads the header of each object.
@@ -49,10 +61,10 @@ fn shape(context: &Context<'_>, object: &PendingObject, declared: &[String]) -> 
     let options = &context.options;
     let given = options.delimiter.clone();
     let lines = first_lines(context, object).map_err(|(reason, help)| failed(reason, help.as_deref()))?;
-    let text = skip_to_header(&lines, options.skip, options.comment.as_deref());
+    let (text, skip) = skip_to_header(&lines, options.skip, options.comment.as_deref());
     if text.is_empty() {
         let delimiter = given.unwrap_or_else(|| ",".to_owned());
-        return Ok(CsvShape { shape: Shape::Empty, delimiter });
+        return Ok(CsvShape { shape: Shape::Empty, delimiter, skip, rows: Rows::None });
     }
     let quote = options.quote.as_deref().unwrap_or("\"");
     let escape = options.escape.as_deref().unwrap_or(quote);
@@ -63,10 +75,13 @@ fn shape(context: &Context<'_>, object: &PendingObject, declared: &[String]) -> 
             return Err(failed("it has no header, and no columns are declared".to_owned(), Some(help)));
         }
         let columns = declared.iter().map(|name| KnownColumn { name: name.clone(), data_type: None });
-        return Ok(CsvShape { shape: Shape::Columns(columns.collect()), delimiter });
+        return Ok(CsvShape { shape: Shape::Columns(columns.collect()), delimiter, skip, rows: Rows::Some });
     }
     let mut names: Vec<String> = Vec::new();
-    for (index, name) in record(text, &delimiter, quote, escape).into_iter().enumerate() {
+    let (header, rest) = record(text, &delimiter, quote, escape);
+    let (rest, _) = skip_to_header(rest, 0, options.comment.as_deref());
+    let rows = if rest.is_empty() { Rows::None } else { Rows::Some };
+    for (index, name) in header.into_iter().enumerate() {
         let name = match name.trim() {
             "" => format!("column{index}"),
             name => name.to_owned(),
@@ -81,7 +96,7 @@ fn shape(context: &Context<'_>, object: &PendingObject, declared: &[String]) -> 
         names.push(name);
     }
     let columns = names.into_iter().map(|name| KnownColumn { name, data_type: None });
-    Ok(CsvShape { shape: Shape::Columns(columns.collect()), delimiter })
+    Ok(CsvShape { shape: Shape::Columns(columns.collect()), delimiter, skip: skip + 1, rows })
 }
 
 /// The beginning of a file as text: read here where it is plain, by DuckDB where it is compressed or encoded.
@@ -129,26 +144,27 @@ pub(super) fn reason_of(message: &str, object: &Object) -> String {
     (first + chars.as_str()).trim_end_matches('.').to_owned()
 }
 
-/// The text from the header on.
-fn skip_to_header<'a>(text: &'a str, skip: usize, comment: Option<&str>) -> &'a str {
+/// The text from the first line with something in it on, after `skip` lines, and how many lines before it are no comments.
+fn skip_to_header<'a>(text: &'a str, skip: usize, comment: Option<&str>) -> (&'a str, usize) {
     let mut rest = text;
-    let mut skipped = 0;
+    let (mut skipped, mut comments) = (0, 0);
     while !rest.is_empty() {
         let end = rest.find(['\n', '\r']).unwrap_or(rest.len());
         let line = &rest[..end];
         let is_comment = comment.is_some_and(|comment| !comment.is_empty() && line.starts_with(comment));
         if skipped >= skip && !is_comment && !line.trim().is_empty() {
-            return rest;
+            return (rest, skipped - comments);
         }
+        comments += usize::from(is_comment);
         skipped += 1;
         let newline = if rest[end..].starts_with("\r\n") { 2 } else { 1 };
         rest = rest.get(end + newline..).unwrap_or("");
     }
-    rest
+    (rest, skipped - comments)
 }
 
-/// The first record of a text: values between delimiters, quoted ones unquoted.
-fn record(text: &str, delimiter: &str, quote: &str, escape: &str) -> Vec<String> {
+/// The first record of a text (values between delimiters, quoted ones unquoted), and the text after it.
+fn record<'a>(text: &'a str, delimiter: &str, quote: &str, escape: &str) -> (Vec<String>, &'a str) {
     let mut values = vec![String::new()];
     let mut rest = text;
     let mut quoted = false;
@@ -174,7 +190,7 @@ fn record(text: &str, delimiter: &str, quote: &str, escape: &str) -> Vec<String>
         }
         rest = &rest[step..];
     }
-    values
+    (values, rest)
 }
 
 /// The delimiter that makes most of the header known; else the one that cuts it into most pieces.
@@ -186,7 +202,7 @@ fn likely_delimiter<'a>(
 ) -> String {
     let known: Vec<&str> = known.collect();
     let score = |delimiter: &&str| {
-        let names = record(text, delimiter, quote, escape);
+        let (names, _) = record(text, delimiter, quote, escape);
         let hits = names.iter().filter(|name| known.iter().any(|known| same(known, name.trim()))).count();
         (hits, names.len())
     };
@@ -210,10 +226,10 @@ fn reader(context: &Context<'_>, paths: &str, shape: &CsvShape, types: &[String]
     let quote = options.quote.as_deref().unwrap_or("\"");
     let escape = options.escape.as_deref().unwrap_or(quote);
     format!(
-        "read_csv({paths}, auto_detect = false, columns = {{{}}}, header = {}, delim = {}, quote = {}, escape = {}, \
+        "read_csv({paths}, auto_detect = false, columns = {{{}}}, header = false, skip = {}, delim = {}, quote = {}, escape = {}, \
          filename = '_kiln_path'{}{end})",
         columns.join(", "),
-        options.header == Header::Present,
+        shape.skip,
         literal(&shape.delimiter),
         literal(quote),
         literal(escape),
@@ -271,7 +287,7 @@ fn groups(shapes: &[CsvShape], grouping: Grouping) -> Vec<Vec<usize>> {
         let Shape::Columns(columns) = &shape.shape else { continue };
         let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
         let apart = if grouping == Grouping::Apart { index } else { 0 };
-        let at = *by_shape.entry((apart, &shape.delimiter, names)).or_insert(groups.len());
+        let at = *by_shape.entry((apart, &shape.delimiter, shape.skip, names)).or_insert(groups.len());
         if at == groups.len() {
             groups.push(Vec::new());
         }
@@ -321,6 +337,28 @@ pub(super) fn units(
             }
         })
         .collect()
+}
+
+/// Checks an object that gave no row although it has text after its header. DuckDB's parser, told what to skip, can
+/// swallow a file whole: a quote in a skipped line that does not close, or line ends of two kinds.
+pub(super) fn read_nothing(
+    context: &Context<'_>,
+    object: &PendingObject,
+    shape: &CsvShape,
+) -> duckdb::Result<Option<Failed>> {
+    let Shape::Columns(columns) = &shape.shape else { return Ok(None) };
+    if shape.rows == Rows::None {
+        return Ok(None);
+    }
+    let text = vec!["VARCHAR".to_owned(); columns.len()];
+    let from = reader(context, &path_pattern(&object.object.path), shape, &text, "");
+    let rows: duckdb::Result<i64> =
+        context.conn.query_row(&format!("SELECT count(*) FROM {from}"), [], |row| row.get(0));
+    Ok((rows? == 0).then(|| Failed {
+        object: object.object.name.clone(),
+        reason: "no row can be read after its header, though there is text".to_owned(),
+        help: Some("look for quotes that do not close and for mixed line ends at its start".to_owned()),
+    }))
 }
 
 /// The rejected rows of the scan that ran: one a line, with all its reasons. A model that reads its source twice

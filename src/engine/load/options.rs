@@ -192,7 +192,10 @@ impl ReaderOptions {
                 return Ok(());
             }
             "comment" => self.comment = Some(text()?),
-            "skip" => self.skip = usize::try_from(number()?).map_err(|_| "a number")?,
+            "skip" => {
+                self.skip = usize::try_from(number()?).map_err(|_| "a number")?;
+                return Ok(());
+            }
             _ => {}
         }
         self.passed.push((key.to_owned(), sql_value(value)));
