@@ -32,6 +32,8 @@ pub(super) struct Context<'a> {
     pub source: &'a SourceTable,
     pub files: &'a FileSource,
     pub options: ReaderOptions,
+    /// Objects that have fractions where integers should be.
+    pub fractions: HashSet<String>,
     known: Vec<String>,
 }
 
@@ -66,6 +68,8 @@ pub(super) struct Unit {
     pub select: String,
     /// A SELECT of `path, line, column, reason, raw, not_utf8`, valid once the first has run; empty if nothing can fail.
     pub rejects: String,
+    /// A SELECT of the paths that have to be read with more care; empty if there is nothing to check.
+    pub check: String,
     /// Statements to run afterwards.
     pub clean_up: String,
 }
@@ -78,6 +82,8 @@ pub(super) enum Trouble {
     Objects(Vec<Failed>),
     /// A statement failed, and which object it was is not known.
     Statement(String),
+    /// These objects have fractions where integers should be: all again, these with more care.
+    Fractions(Vec<String>),
 }
 
 impl Trouble {
@@ -157,7 +163,14 @@ impl<'a> Loader<'a> {
         let now = plan.loaded_at.as_microsecond();
         Ok(Self {
             plan,
-            context: Context { conn, source: plan.source, files, options, known: Vec::new() },
+            context: Context {
+                conn,
+                source: plan.source,
+                files,
+                options,
+                fractions: HashSet::new(),
+                known: Vec::new(),
+            },
             known,
             next_batch: last.batch_id + 1,
             // A clock that was set back must not make new rows the older ones.
@@ -198,14 +211,15 @@ impl<'a> Loader<'a> {
         let failed = match self.attempt(objects)? {
             Ok(()) => return Ok(()),
             Err(Failure::Objects(failed)) => failed,
+            Err(Failure::Again) => return self.batch(objects),
             Err(Failure::Statement(text)) => {
                 if let [object] = objects {
                     let reason = csv::reason_of(&text, &object.object);
-                    self.report.failed.push(Failed {
-                        object: object.object.name.clone(),
-                        reason,
-                        help: None,
+                    let help = text.contains("strict_mode").then(|| {
+                        let why = "its line ends are mixed or a quote is out of place";
+                        format!("{why}: mend it, or add `strict_mode: false` to its `options`")
                     });
+                    self.report.failed.push(Failed { object: object.object.name.clone(), reason, help });
                     return Ok(());
                 }
                 let (left, right) = objects.split_at(objects.len() / 2);
@@ -245,6 +259,10 @@ impl<'a> Loader<'a> {
         match trouble {
             Trouble::Fatal(error) => Err(error),
             Trouble::Objects(failed) => Ok(Err(Failure::Objects(failed))),
+            Trouble::Fractions(names) => {
+                self.context.fractions.extend(names);
+                Ok(Err(Failure::Again))
+            }
             Trouble::Statement(text) if objects.is_empty() => Err(Error::machine(super::first_lines(&text))),
             Trouble::Statement(text) => Ok(Err(Failure::Statement(text))),
         }
@@ -491,12 +509,33 @@ impl<'a> Loader<'a> {
                 ),
             };
             conn.execute_batch(&sql).map_err(Trouble::statement)?;
+            if !unit.check.is_empty() {
+                self.check(objects, &unit)?;
+            }
             if !unit.rejects.is_empty() {
                 self.reject(&unit)?;
             }
             conn.execute_batch(&unit.clean_up).map_err(Trouble::statement)?;
         }
         Ok(())
+    }
+
+    /// Looks for what the reader took although it should not have.
+    fn check(&self, objects: &[&PendingObject], unit: &Unit) -> Result<(), Trouble> {
+        let read = || -> duckdb::Result<HashSet<String>> {
+            let mut statement = self.context.conn.prepare(&unit.check)?;
+            let paths = statement.query_map([], |row| row.get::<_, String>(0))?;
+            paths.collect()
+        };
+        let paths = read().map_err(Trouble::statement)?;
+        let found = unit.objects.iter().map(|index| &objects[*index].object);
+        let found = found.filter(|object| paths.contains(object.path.to_string_lossy().as_ref()));
+        let names: Vec<String> = found.map(|object| object.name.clone()).collect();
+        match (paths.is_empty(), names.is_empty()) {
+            (true, _) => Ok(()),
+            (false, false) => Err(Trouble::Fractions(names)),
+            (false, true) => Err(Trouble::Fatal(Error::Bug("a file was read that is in no batch".into()))),
+        }
     }
 
     /// Moves what did not fit into quarantine, or fails the objects that hold it.
@@ -598,6 +637,7 @@ impl<'a> Loader<'a> {
 enum Failure {
     Objects(Vec<Failed>),
     Statement(String),
+    Again,
 }
 
 /// Cuts the objects into batches.

@@ -11,6 +11,7 @@ use crate::sql::quote::{identifier, literal};
 use super::batch::{Context, Grouping, Trouble, Unit, file_list, path_pattern};
 use super::drift::{KnownColumn, Shape, same};
 use super::infer::{CANDIDATES, Unknown, infer};
+use super::json::{fraction, misfit, reasons};
 use super::options::{Header, Untyped};
 use super::{Failed, Object, PendingObject, SourceColumn};
 
@@ -248,7 +249,7 @@ pub(super) fn types(
     if wanted.is_empty() || context.options.untyped == Untyped::Varchar {
         return Ok(found);
     }
-    for indexes in groups(shapes, Grouping::Together) {
+    for (_, indexes) in groups(shapes, Grouping::Together, |_| Care::Usual) {
         let shape = &shapes[indexes[0]];
         let Shape::Columns(columns) = &shape.shape else { continue };
         let here: Vec<(usize, &KnownColumn)> = wanted
@@ -280,20 +281,34 @@ pub(super) fn types(
 }
 
 /// Indexes of objects that are read together: same header, same delimiter. Empty ones are in none.
-fn groups(shapes: &[CsvShape], grouping: Grouping) -> Vec<Vec<usize>> {
-    let mut groups: Vec<Vec<usize>> = Vec::new();
+fn groups(shapes: &[CsvShape], grouping: Grouping, care: impl Fn(usize) -> Care) -> Vec<(Care, Vec<usize>)> {
+    let mut groups: Vec<(Care, Vec<usize>)> = Vec::new();
     let mut by_shape = std::collections::HashMap::new();
     for (index, shape) in shapes.iter().enumerate() {
         let Shape::Columns(columns) = &shape.shape else { continue };
         let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
         let apart = if grouping == Grouping::Apart { index } else { 0 };
-        let at = *by_shape.entry((apart, &shape.delimiter, shape.skip, names)).or_insert(groups.len());
+        let key = (apart, care(index), &shape.delimiter, shape.skip, names);
+        let at = *by_shape.entry(key).or_insert(groups.len());
         if at == groups.len() {
-            groups.push(Vec::new());
+            groups.push((care(index), Vec::new()));
         }
-        groups[at].push(index);
+        groups[at].1.push(index);
     }
     groups
+}
+
+/// How integers are read. DuckDB's reader rounds `1.5` in a column of integers to `2` without a word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Care {
+    /// By the reader, which tells the line of what is no number; a second scan looks for fractions.
+    Usual,
+    /// As text that is cast, since the second scan found fractions. Misfits of integers have no line then.
+    Fractions,
+}
+
+fn is_integer(data_type: &str) -> bool {
+    ["TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT"].iter().any(|integer| data_type.ends_with(integer))
 }
 
 /// What to read, and how to find what did not fit.
@@ -304,39 +319,95 @@ pub(super) fn units(
     columns: &[SourceColumn],
     grouping: Grouping,
 ) -> Vec<Unit> {
-    groups(shapes, grouping)
+    let care = |index: usize| match context.fractions.contains(&objects[index].object.name) {
+        true => Care::Fractions,
+        false => Care::Usual,
+    };
+    groups(shapes, grouping, care)
         .into_iter()
-        .map(|indexes| {
-            let shape = &shapes[indexes[0]];
-            let Shape::Columns(header) = &shape.shape else { unreachable!("groups hold no empty object") };
-            let known = |name: &str| columns.iter().find(|column| same(&column.name, name));
-            let types: Vec<String> = header
-                .iter()
-                .map(|column| known(&column.name).map_or("VARCHAR", |known| &known.data_type).to_owned())
-                .collect();
-            let values: Vec<String> = columns
-                .iter()
-                .map(|column| {
-                    let value = match header.iter().find(|name| same(&name.name, &column.name)) {
-                        Some(name) => identifier(&name.name),
-                        None => format!("CAST(NULL AS {})", column.data_type),
-                    };
-                    format!("{value} AS {}", identifier(&column.name))
-                })
-                .collect();
-            let paths = file_list(indexes.iter().map(|index| objects[*index].object.path.as_path()));
-            let end = format!(
-                ", store_rejects = true, rejects_limit = 0, rejects_table = '{REJECTS}', rejects_scan = '{REJECTS_SCAN}'"
-            );
-            let from = reader(context, &paths, shape, &types, &end);
-            Unit {
-                objects: indexes,
-                select: format!("SELECT {}, _kiln_path FROM {from}", values.join(", ")),
-                rejects: rejects(header, &types),
-                clean_up: format!("DROP TABLE IF EXISTS temp.main.{REJECTS}; DROP TABLE IF EXISTS temp.main.{REJECTS_SCAN};"),
-            }
-        })
+        .map(|(care, indexes)| unit(context, objects, &shapes[indexes[0]], indexes, columns, care))
         .collect()
+}
+
+fn unit(
+    context: &Context<'_>,
+    objects: &[&PendingObject],
+    shape: &CsvShape,
+    indexes: Vec<usize>,
+    columns: &[SourceColumn],
+    care: Care,
+) -> Unit {
+    let Shape::Columns(header) = &shape.shape else { unreachable!("groups hold no empty object") };
+    let types: Vec<String> = header
+        .iter()
+        .map(|name| columns.iter().find(|column| same(&column.name, &name.name)))
+        .map(|column| column.map_or("VARCHAR", |column| &column.data_type).to_owned())
+        .collect();
+    // The types that the reader casts to.
+    let read: Vec<String> = types
+        .iter()
+        .map(|data_type| if care == Care::Fractions && is_integer(data_type) { "VARCHAR" } else { data_type })
+        .map(str::to_owned)
+        .collect();
+    let mut values = Vec::new();
+    let mut misfits = Vec::new();
+    let mut fractions = Vec::new();
+    for column in columns {
+        let name = identifier(&column.name);
+        let Some(found) = header.iter().find(|found| same(&found.name, &column.name)) else {
+            values.push(format!("CAST(NULL AS {}) AS {name}", column.data_type));
+            continue;
+        };
+        let there = identifier(&found.name);
+        let text = format!("{there}::VARCHAR");
+        match (is_integer(&column.data_type), care) {
+            (false, _) => values.push(format!("{there} AS {name}")),
+            (true, Care::Usual) => {
+                fractions.push(fraction(&column.data_type, &there));
+                values.push(format!("{there} AS {name}"));
+            }
+            (true, Care::Fractions) => {
+                let cast = format!("TRY_CAST({there} AS {})", column.data_type);
+                values.push(format!("{cast} AS {name}"));
+                misfits.push(misfit(column, &text, &cast));
+            }
+        }
+    }
+    let paths = file_list(indexes.iter().map(|index| objects[*index].object.path.as_path()));
+    let keep = format!(
+        ", store_rejects = true, rejects_limit = 0, rejects_table = '{REJECTS}', rejects_scan = '{REJECTS_SCAN}'"
+    );
+    let from = reader(context, &paths, shape, &read, &keep);
+    let (why, first) = reasons(&misfits);
+    let mut rejected = rejects(header, &types);
+    if !misfits.is_empty() {
+        let again = reader(context, &paths, shape, &read, ", ignore_errors = true");
+        let row: Vec<String> = header
+            .iter()
+            .map(|name| format!("{}: {}::VARCHAR", literal(&name.name), identifier(&name.name)))
+            .collect();
+        rejected.push_str(&format!(
+            " UNION ALL SELECT _kiln_path, NULL, {first}, {why}, to_json({{{}}})::VARCHAR, false FROM {again} WHERE {why} <> ''",
+            row.join(", ")
+        ));
+    }
+    let check = match fractions.is_empty() {
+        true => String::new(),
+        false => {
+            let text = vec!["VARCHAR".to_owned(); header.len()];
+            let again = reader(context, &paths, shape, &text, ", ignore_errors = true");
+            format!("SELECT DISTINCT _kiln_path FROM {again} WHERE {}", fractions.join(" OR "))
+        }
+    };
+    Unit {
+        objects: indexes,
+        select: format!("SELECT {}, _kiln_path FROM {from} WHERE {why} = ''", values.join(", ")),
+        rejects: rejected,
+        check,
+        clean_up: format!(
+            "DROP TABLE IF EXISTS temp.main.{REJECTS}; DROP TABLE IF EXISTS temp.main.{REJECTS_SCAN};"
+        ),
+    }
 }
 
 /// Checks an object that gave no row although it has text after its header. DuckDB's parser, told what to skip, can

@@ -249,6 +249,7 @@ pub(super) fn units(
                  WHEN NOT ({record}) THEN 'not a JSON object' ELSE {reasons} END AS reason, raw, false AS not_utf8 \
                  FROM {STAGE} WHERE (NOT ({record}) OR {reasons} <> ''){of}"
             ),
+            check: String::new(),
             clean_up: String::new(),
         }
     };
@@ -268,9 +269,7 @@ pub(super) fn misfit(column: &SourceColumn, text: &str, cast: &str) -> Misfit {
     let mut condition = format!("(({text}) IS NOT NULL AND ({cast}) IS NULL)");
     let integers = ["TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT"];
     if integers.iter().any(|integer| column.data_type.ends_with(integer)) {
-        condition = format!(
-            "({condition} OR (contains({text}, '.') AND coalesce(TRY_CAST({text} AS DOUBLE) <> ({cast})::DOUBLE, false)))"
-        );
+        condition = format!("({condition} OR {})", fraction(&column.data_type, text));
     }
     let before = literal(&format!("`{}`: `", column.name));
     let after = literal(&format!("` is not {}", column.data_type));
@@ -279,6 +278,14 @@ pub(super) fn misfit(column: &SourceColumn, text: &str, cast: &str) -> Misfit {
         condition,
         reason: format!("{before} || left({text}, 200) || {after}"),
     }
+}
+
+/// A condition that holds for text that is a number, but not a whole one.
+pub(super) fn fraction(data_type: &str, text: &str) -> String {
+    format!(
+        "(contains({text}, '.') AND \
+         coalesce(TRY_CAST({text} AS DOUBLE) <> TRY_CAST({text} AS {data_type})::DOUBLE, false))"
+    )
 }
 
 /// SQL for all reasons of a row (empty where it fits) and for the first column that does not fit.

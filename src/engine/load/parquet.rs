@@ -121,6 +121,7 @@ fn unit(
                 row.join(", ")
             ),
         },
+        check: String::new(),
         clean_up: String::new(),
     }
 }

@@ -867,3 +867,36 @@ fn a_file_that_changes_meanwhile_is_not_loaded() {
     FAILED landing/b.csv: cannot read it: No such file or directory (os error 2) (help: -)
     "##);
 }
+
+#[test]
+fn a_fraction_is_no_integer() {
+    let mut bench =
+        bench("landing/*.csv", FileFormat::Csv, &[("id", "bigint"), ("n", "integer"), ("amount", "double")]);
+    bench.write("landing/a.csv", "id,n,amount\n1,1,1.5\n2,2.0,2\n9007199254740993,3,1\n");
+    bench.write("landing/b.csv", "id,n,amount\n3,1.5,1\nx,4,1\n5,5,soon\n6,6,6\n");
+    insta::assert_snapshot!(told(&bench.load()), @r##"
+    landing/a.csv #1: 3 rows, 0 rejected
+    landing/b.csv #2: 1 rows, 3 rejected
+      3 rows quarantined, the first: `n`: `1.5` is not INTEGER
+    "##);
+    insta::assert_snapshot!(table(&bench, RAW), @r##"
+    1 | 1 | 1.5 | 1 | landing/a.csv
+    2 | 2 | 2.0 | 1 | landing/a.csv
+    9007199254740993 | 3 | 1.0 | 1 | landing/a.csv
+    6 | 6 | 6.0 | 2 | landing/b.csv
+    "##);
+    insta::assert_snapshot!(table(&bench, BAD), @r##"
+    landing/b.csv | 4 | amount | `amount`: `soon` is not DOUBLE | 5,5,soon | 2
+    landing/b.csv | NULL | id | `id`: `x` is not BIGINT | {"id":"x","n":"4","amount":"1.0"} | 2
+    landing/b.csv | NULL | n | `n`: `1.5` is not INTEGER | {"id":"3","n":"1.5","amount":"1.0"} | 2
+    "##);
+}
+
+#[test]
+fn mixed_line_ends_are_said() {
+    let mut bench = bench("landing/*.csv", FileFormat::Csv, &ORDERS[..2]);
+    bench.write("landing/a.csv", "order_id,amount\n1,1\r\n2,2\n3,3\r\n");
+    insta::assert_snapshot!(told(&bench.load()), @r##"FAILED landing/a.csv: the CSV Parser state machine reached an invalid state (help: its line ends are mixed or a quote is out of place: mend it, or add `strict_mode: false` to its `options`)"##);
+    bench.option("strict_mode", Value::from(false));
+    insta::assert_snapshot!(told(&bench.load()), @r##"landing/a.csv #1: 3 rows, 0 rejected"##);
+}
