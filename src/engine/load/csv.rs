@@ -1,0 +1,488 @@
+//! CSV: headers are read here, values by DuckDB. Objects with the same header are read in one scan; its reject tables
+//! say which rows did not fit, and in which line.
+//!
+//! Nothing is sniffed but types: the delimiter is found in the header, the quote is `"` unless `options:` say
+//! otherwise. A sniffer that looks at rows changes its mind with the rows.
+
+use std::io::Read;
+
+use crate::sql::quote::{identifier, literal};
+
+use super::batch::{Context, Grouping, Trouble, Unit, file_list, path_pattern};
+use super::drift::{KnownColumn, Shape, same};
+use super::infer::{CANDIDATES, Unknown, infer};
+use super::json::{fraction, misfit, reasons};
+use super::options::{Header, Untyped};
+use super::{Failed, Object, PendingObject, SourceColumn};
+
+/// Reject tables of the scan that runs; temporary, dropped after each use.
+const REJECTS: &str = "_kiln_rejects";
+const REJECTS_SCAN: &str = "_kiln_rejects_scan";
+/// A separator that text does not hold, to read whole lines.
+pub(super) const NO_SEPARATOR: &str = "\u{1}";
+/// A header is looked for in this many bytes.
+const HEADER_BYTES: u64 = 256 * 1024;
+/// Without `sample_size`, files up to this size are read whole to find types, larger ones this many rows.
+const READ_WHOLE: u64 = 64 << 20;
+const SAMPLE_ROWS: u64 = 1_000_000;
+
+/// What a CSV object is, beyond its columns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct CsvShape {
+    /// Its columns.
+    pub shape: Shape,
+    /// Between its values.
+    delimiter: String,
+    /// Records before the first row, the header among them. DuckDB does not count comments in `skip`, and takes an
+    /// empty first line for the header, so the header is skipped here rather than left to `header = true`.
+    skip: usize,
+    /// Whether there is text after the header.
+    rows: Rows,
+}
+
+/// Whether something follows the header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rows {
+    Some,
+    None,
+}
+
+/// Reads the header of each object.
+pub(super) fn shapes(context: &Context<'_>, objects: &[&PendingObject]) -> Vec<Result<CsvShape, Failed>> {
+    let declared: Vec<String> = context.source.columns.iter().map(|column| column.name.clone()).collect();
+    objects.iter().map(|object| shape(context, object, &declared)).collect()
+}
+
+fn shape(context: &Context<'_>, object: &PendingObject, declared: &[String]) -> Result<CsvShape, Failed> {
+    let failed = |reason: String, help: Option<&str>| Failed {
+        object: object.object.name.clone(),
+        reason,
+        help: help.map(str::to_owned),
+    };
+    let options = &context.options;
+    let given = options.delimiter.clone();
+    let lines = first_lines(context, object).map_err(|(reason, help)| failed(reason, help.as_deref()))?;
+    let (text, skip) = skip_to_header(&lines, options.skip, options.comment.as_deref());
+    if text.is_empty() {
+        let delimiter = given.unwrap_or_else(|| ",".to_owned());
+        return Ok(CsvShape { shape: Shape::Empty, delimiter, skip, rows: Rows::None });
+    }
+    let quote = options.quote.as_deref().unwrap_or("\"");
+    let escape = options.escape.as_deref().unwrap_or(quote);
+    let delimiter = given.unwrap_or_else(|| likely_delimiter(text, quote, escape, context.known_names()));
+    if options.header == Header::Absent {
+        if declared.is_empty() {
+            let help = "declare the source's `columns` in the order of the file";
+            return Err(failed("it has no header, and no columns are declared".to_owned(), Some(help)));
+        }
+        let columns = declared.iter().map(|name| KnownColumn { name: name.clone(), data_type: None });
+        return Ok(CsvShape { shape: Shape::Columns(columns.collect()), delimiter, skip, rows: Rows::Some });
+    }
+    let mut names: Vec<String> = Vec::new();
+    let (header, rest) = record(text, &delimiter, quote, escape);
+    let (rest, _) = skip_to_header(rest, 0, options.comment.as_deref());
+    let rows = if rest.is_empty() { Rows::None } else { Rows::Some };
+    for (index, name) in header.into_iter().enumerate() {
+        let name = match name.trim() {
+            "" => format!("column{index}"),
+            name => name.to_owned(),
+        };
+        if let Some(before) = names.iter().find(|before| same(before, &name)) {
+            let reason = match *before == name {
+                true => format!("its header has `{name}` twice"),
+                false => format!("its header has `{before}` and `{name}`, which are one name to DuckDB"),
+            };
+            return Err(failed(reason, Some("rename one of the columns in the file")));
+        }
+        names.push(name);
+    }
+    let columns = names.into_iter().map(|name| KnownColumn { name, data_type: None });
+    Ok(CsvShape { shape: Shape::Columns(columns.collect()), delimiter, skip: skip + 1, rows })
+}
+
+/// The beginning of a file as text: read here where it is plain, by DuckDB where it is compressed or encoded.
+fn first_lines(context: &Context<'_>, object: &PendingObject) -> Result<String, (String, Option<String>)> {
+    let path = &object.object.path;
+    if context.is_plain(path) {
+        let mut bytes = Vec::new();
+        let file = std::fs::File::open(path).map_err(|error| (format!("cannot read it: {error}"), None))?;
+        let read = file.take(HEADER_BYTES).read_to_end(&mut bytes);
+        read.map_err(|error| (format!("cannot read it: {error}"), None))?;
+        if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
+            let help = "add `encoding: utf-16` to its `options`".to_owned();
+            return Err(("it is UTF-16, not UTF-8".to_owned(), Some(help)));
+        }
+        let bytes = bytes.strip_prefix(&[0xef, 0xbb, 0xbf]).unwrap_or(&bytes);
+        let text = match std::str::from_utf8(bytes) {
+            Ok(text) => text,
+            // Rows are DuckDB's to judge; here the header has to be whole, and the cut may split a character.
+            Err(error) => std::str::from_utf8(&bytes[..error.valid_up_to()]).unwrap_or(""),
+        };
+        if text.lines().nth(context.options.skip).is_none() && text.len() < bytes.len() {
+            return Err(not_utf8());
+        }
+        let cut_inside_header = text.len() < bytes.len() && !text.contains(['\n', '\r']);
+        return if cut_inside_header { Err(not_utf8()) } else { Ok(text.to_owned()) };
+    }
+    let lines = context.lines(path, context.options.skip + 64);
+    let lines = lines.map_err(|error| (reason_of(&error.to_string(), &object.object), None))?;
+    Ok(lines.join("\n"))
+}
+
+fn not_utf8() -> (String, Option<String>) {
+    let help = "add `encoding: latin-1` (or what it is) to its `options`".to_owned();
+    ("it is not UTF-8".to_owned(), Some(help))
+}
+
+/// DuckDB's message about an object, with the object's name in it rather than its whole path.
+pub(super) fn reason_of(message: &str, object: &Object) -> String {
+    let text = super::first_lines(message).lines().next().unwrap_or_default();
+    let path = object.path.display().to_string();
+    let text = text.replace(&format!(": {path}"), "").replace(&path, &object.name);
+    let text = text.split_once("Error: ").map_or(text.as_str(), |(_, rest)| rest);
+    let mut chars = text.chars();
+    let first = chars.next().map(|first| first.to_lowercase().to_string()).unwrap_or_default();
+    (first + chars.as_str()).trim_end_matches('.').to_owned()
+}
+
+/// The text from the first line with something in it on, after `skip` lines, and how many lines before it are no comments.
+fn skip_to_header<'a>(text: &'a str, skip: usize, comment: Option<&str>) -> (&'a str, usize) {
+    let mut rest = text;
+    let (mut skipped, mut comments) = (0, 0);
+    while !rest.is_empty() {
+        let end = rest.find(['\n', '\r']).unwrap_or(rest.len());
+        let line = &rest[..end];
+        let is_comment = comment.is_some_and(|comment| !comment.is_empty() && line.starts_with(comment));
+        if skipped >= skip && !is_comment && !line.trim().is_empty() {
+            return (rest, skipped - comments);
+        }
+        comments += usize::from(is_comment);
+        skipped += 1;
+        let newline = if rest[end..].starts_with("\r\n") { 2 } else { 1 };
+        rest = rest.get(end + newline..).unwrap_or("");
+    }
+    (rest, skipped - comments)
+}
+
+/// The first record of a text (values between delimiters, quoted ones unquoted), and the text after it.
+fn record<'a>(text: &'a str, delimiter: &str, quote: &str, escape: &str) -> (Vec<String>, &'a str) {
+    let mut values = vec![String::new()];
+    let mut rest = text;
+    let mut quoted = false;
+    while let Some(character) = rest.chars().next() {
+        let mut step = character.len_utf8();
+        let current = values.last_mut().expect("there is always a value");
+        if quoted && !escape.is_empty() && rest.starts_with(escape) && rest[escape.len()..].starts_with(quote)
+        {
+            current.push_str(quote);
+            step = escape.len() + quote.len();
+        } else if !quote.is_empty() && rest.starts_with(quote) && (quoted || current.trim().is_empty()) {
+            quoted = !quoted;
+            step = quote.len();
+        } else if quoted {
+            current.push(character);
+        } else if rest.starts_with(delimiter) {
+            values.push(String::new());
+            step = delimiter.len();
+        } else if character == '\n' || character == '\r' {
+            break;
+        } else {
+            current.push(character);
+        }
+        rest = &rest[step..];
+    }
+    (values, rest)
+}
+
+/// The delimiter that makes most of the header known; else the one that cuts it into most pieces.
+fn likely_delimiter<'a>(
+    text: &str,
+    quote: &str,
+    escape: &str,
+    known: impl Iterator<Item = &'a str>,
+) -> String {
+    let known: Vec<&str> = known.collect();
+    let score = |delimiter: &&str| {
+        let (names, _) = record(text, delimiter, quote, escape);
+        let hits = names.iter().filter(|name| known.iter().any(|known| same(known, name.trim()))).count();
+        (hits, names.len())
+    };
+    // `max_by_key` takes the last of equals: the comma.
+    ["|", "\t", ";", ","]
+        .iter()
+        .max_by_key(|delimiter| score(delimiter))
+        .map_or(",", |found| found)
+        .to_owned()
+}
+
+/// The call that reads objects of one header; `types` are those of the header's columns.
+fn reader(context: &Context<'_>, paths: &str, shape: &CsvShape, types: &[String], end: &str) -> String {
+    let Shape::Columns(columns) = &shape.shape else { return String::new() };
+    let columns: Vec<String> = columns
+        .iter()
+        .zip(types)
+        .map(|(column, data_type)| format!("{}: {}", literal(&column.name), literal(data_type)))
+        .collect();
+    let options = &context.options;
+    let quote = options.quote.as_deref().unwrap_or("\"");
+    let escape = options.escape.as_deref().unwrap_or(quote);
+    format!(
+        "read_csv({paths}, auto_detect = false, columns = {{{}}}, header = false, skip = {}, delim = {}, quote = {}, escape = {}, \
+         filename = '_kiln_path'{}{end})",
+        columns.join(", "),
+        shape.skip,
+        literal(&shape.delimiter),
+        literal(quote),
+        literal(escape),
+        options.arguments(),
+    )
+}
+
+/// Finds types for columns that have none, over all objects that hold them.
+pub(super) fn types(
+    context: &Context<'_>,
+    objects: &[&PendingObject],
+    shapes: &[CsvShape],
+    wanted: &[String],
+) -> Result<Vec<Option<String>>, Trouble> {
+    let mut found: Vec<Option<String>> = vec![None; wanted.len()];
+    if wanted.is_empty() || context.options.untyped == Untyped::Varchar {
+        return Ok(found);
+    }
+    for (_, indexes) in groups(shapes, Grouping::Together, |_| Care::Usual) {
+        let shape = &shapes[indexes[0]];
+        let Shape::Columns(columns) = &shape.shape else { continue };
+        let here: Vec<(usize, &KnownColumn)> = wanted
+            .iter()
+            .enumerate()
+            .filter_map(|(at, name)| Some((at, columns.iter().find(|column| same(&column.name, name))?)))
+            .collect();
+        if here.is_empty() {
+            continue;
+        }
+        let size: u64 = indexes.iter().map(|index| objects[*index].object.size).sum();
+        let limit = context.options.sample_size.or((size > READ_WHOLE).then_some(SAMPLE_ROWS));
+        let paths = file_list(indexes.iter().map(|index| objects[*index].object.path.as_path()));
+        let text = vec!["VARCHAR".to_owned(); columns.len()];
+        let from = reader(context, &paths, shape, &text, ", ignore_errors = true");
+        let unknown = here
+            .iter()
+            .map(|(_, column)| Unknown { text: identifier(&column.name), candidates: CANDIDATES.to_vec() });
+        let types = infer(context.conn, &from, unknown.collect(), limit).map_err(Trouble::statement)?;
+        for ((at, _), data_type) in here.into_iter().zip(types) {
+            let Some(data_type) = data_type else { continue };
+            found[at] = Some(match found[at].take() {
+                Some(before) => super::infer::union(&before, data_type),
+                None => data_type.to_owned(),
+            });
+        }
+    }
+    Ok(found)
+}
+
+/// Indexes of objects that are read together: same header, same delimiter. Empty ones are in none.
+fn groups(shapes: &[CsvShape], grouping: Grouping, care: impl Fn(usize) -> Care) -> Vec<(Care, Vec<usize>)> {
+    let mut groups: Vec<(Care, Vec<usize>)> = Vec::new();
+    let mut by_shape = std::collections::HashMap::new();
+    for (index, shape) in shapes.iter().enumerate() {
+        let Shape::Columns(columns) = &shape.shape else { continue };
+        let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
+        let apart = if grouping == Grouping::Apart { index } else { 0 };
+        let key = (apart, care(index), &shape.delimiter, shape.skip, names);
+        let at = *by_shape.entry(key).or_insert(groups.len());
+        if at == groups.len() {
+            groups.push((care(index), Vec::new()));
+        }
+        groups[at].1.push(index);
+    }
+    groups
+}
+
+/// How integers are read. DuckDB's reader rounds `1.5` in a column of integers to `2` without a word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Care {
+    /// By the reader, which tells the line of what is no number; a second scan looks for fractions.
+    Usual,
+    /// As text that is cast, since the second scan found fractions. Misfits of integers have no line then.
+    Fractions,
+}
+
+fn is_integer(data_type: &str) -> bool {
+    ["TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT"].iter().any(|integer| data_type.ends_with(integer))
+}
+
+/// What to read, and how to find what did not fit.
+pub(super) fn units(
+    context: &Context<'_>,
+    objects: &[&PendingObject],
+    shapes: &[CsvShape],
+    columns: &[SourceColumn],
+    grouping: Grouping,
+) -> Vec<Unit> {
+    let care = |index: usize| match context.fractions.contains(&objects[index].object.name) {
+        true => Care::Fractions,
+        false => Care::Usual,
+    };
+    groups(shapes, grouping, care)
+        .into_iter()
+        .map(|(care, indexes)| unit(context, objects, &shapes[indexes[0]], indexes, columns, care))
+        .collect()
+}
+
+fn unit(
+    context: &Context<'_>,
+    objects: &[&PendingObject],
+    shape: &CsvShape,
+    indexes: Vec<usize>,
+    columns: &[SourceColumn],
+    care: Care,
+) -> Unit {
+    let Shape::Columns(header) = &shape.shape else { unreachable!("groups hold no empty object") };
+    let types: Vec<String> = header
+        .iter()
+        .map(|name| columns.iter().find(|column| same(&column.name, &name.name)))
+        .map(|column| column.map_or("VARCHAR", |column| &column.data_type).to_owned())
+        .collect();
+    // The types that the reader casts to.
+    let read: Vec<String> = types
+        .iter()
+        .map(|data_type| if care == Care::Fractions && is_integer(data_type) { "VARCHAR" } else { data_type })
+        .map(str::to_owned)
+        .collect();
+    let mut values = Vec::new();
+    let mut misfits = Vec::new();
+    let mut fractions = Vec::new();
+    for column in columns {
+        let name = identifier(&column.name);
+        let Some(found) = header.iter().find(|found| same(&found.name, &column.name)) else {
+            values.push(format!("CAST(NULL AS {}) AS {name}", column.data_type));
+            continue;
+        };
+        let there = identifier(&found.name);
+        let text = format!("{there}::VARCHAR");
+        match (is_integer(&column.data_type), care) {
+            (false, _) => values.push(format!("{there} AS {name}")),
+            (true, Care::Usual) => {
+                fractions.push(fraction(&column.data_type, &there));
+                values.push(format!("{there} AS {name}"));
+            }
+            (true, Care::Fractions) => {
+                let cast = format!("TRY_CAST({there} AS {})", column.data_type);
+                values.push(format!("{cast} AS {name}"));
+                misfits.push(misfit(column, &text, &cast));
+            }
+        }
+    }
+    let paths = file_list(indexes.iter().map(|index| objects[*index].object.path.as_path()));
+    let keep = format!(
+        ", store_rejects = true, rejects_limit = 0, rejects_table = '{REJECTS}', rejects_scan = '{REJECTS_SCAN}'"
+    );
+    let from = reader(context, &paths, shape, &read, &keep);
+    let (why, first) = reasons(&misfits);
+    let mut rejected = rejects(header, &types);
+    if !misfits.is_empty() {
+        let again = reader(context, &paths, shape, &read, ", ignore_errors = true");
+        let row: Vec<String> = header
+            .iter()
+            .map(|name| format!("{}: {}::VARCHAR", literal(&name.name), identifier(&name.name)))
+            .collect();
+        rejected.push_str(&format!(
+            " UNION ALL SELECT _kiln_path, NULL, {first}, {why}, to_json({{{}}})::VARCHAR, false FROM {again} WHERE {why} <> ''",
+            row.join(", ")
+        ));
+    }
+    let check = match fractions.is_empty() {
+        true => String::new(),
+        false => {
+            let text = vec!["VARCHAR".to_owned(); header.len()];
+            let again = reader(context, &paths, shape, &text, ", ignore_errors = true");
+            format!("SELECT DISTINCT _kiln_path FROM {again} WHERE {}", fractions.join(" OR "))
+        }
+    };
+    Unit {
+        objects: indexes,
+        select: format!("SELECT {}, _kiln_path FROM {from} WHERE {why} = ''", values.join(", ")),
+        rejects: rejected,
+        check,
+        clean_up: format!(
+            "DROP TABLE IF EXISTS temp.main.{REJECTS}; DROP TABLE IF EXISTS temp.main.{REJECTS_SCAN};"
+        ),
+    }
+}
+
+/// Checks an object that gave no row although it has text after its header. DuckDB's parser, told what to skip, can
+/// swallow a file whole: a quote in a skipped line that does not close, or line ends of two kinds.
+pub(super) fn read_nothing(
+    context: &Context<'_>,
+    object: &PendingObject,
+    shape: &CsvShape,
+) -> duckdb::Result<Option<Failed>> {
+    let Shape::Columns(columns) = &shape.shape else { return Ok(None) };
+    if shape.rows == Rows::None {
+        return Ok(None);
+    }
+    let text = vec!["VARCHAR".to_owned(); columns.len()];
+    let from = reader(context, &path_pattern(&object.object.path), shape, &text, "");
+    let rows: duckdb::Result<i64> =
+        context.conn.query_row(&format!("SELECT count(*) FROM {from}"), [], |row| row.get(0));
+    Ok((rows? == 0).then(|| Failed {
+        object: object.object.name.clone(),
+        reason: "no row can be read after its header, though there is text".to_owned(),
+        help: Some("look for quotes that do not close and for mixed line ends at its start".to_owned()),
+    }))
+}
+
+/// The rejected rows of the scan that ran: one a line, with all its reasons. A model that reads its source twice
+/// finds them twice.
+fn rejects(header: &[KnownColumn], types: &[String]) -> String {
+    let types: Vec<String> = header
+        .iter()
+        .zip(types)
+        .map(|(column, data_type)| format!("({}, {})", literal(&column.name), literal(data_type)))
+        .collect();
+    format!(
+        "SELECT s.file_path AS path, e.line::BIGINT AS line, arg_min(e.column_name, e.column_idx) AS \"column\", \
+           string_agg(DISTINCT CASE \
+             WHEN e.error_type = 'CAST' THEN '`' || e.column_name || '`: `' || \
+               left(regexp_extract(e.error_message, 'Could not convert string \"(.*)\" to ''[^'']*''', 1, 's'), 200) || \
+               '` is not ' || coalesce(t.data_type, 'of its type') \
+             WHEN e.error_type IN ('MISSING COLUMNS', 'TOO MANY COLUMNS') THEN '{count} values expected, found ' || \
+               regexp_extract(e.error_message, 'Found: (\\d+)', 1) \
+             WHEN e.error_type = 'UNQUOTED VALUE' THEN 'a quote is not closed or has text after it' \
+             WHEN e.error_type = 'LINE SIZE OVER MAXIMUM' THEN 'the line is longer than `max_line_size`' \
+             ELSE lower(e.error_type::VARCHAR) END, '; ') AS reason, \
+           trim(any_value(e.csv_line), e'\\r\\n') AS raw, \
+           bool_or(e.error_type = 'INVALID ENCODING') AS not_utf8 \
+         FROM temp.main.{REJECTS} e JOIN temp.main.{REJECTS_SCAN} s USING (scan_id, file_id) \
+         LEFT JOIN (VALUES {types}) t(column_name, data_type) ON t.column_name = e.column_name \
+         WHERE e.error_type <> 'MISSING COLUMNS' OR NOT EXISTS (SELECT 1 FROM temp.main.{REJECTS} f \
+           WHERE f.scan_id = e.scan_id AND f.file_id = e.file_id AND f.line = e.line \
+             AND f.error_type = 'MISSING COLUMNS' AND f.column_idx < e.column_idx) \
+         GROUP BY s.file_path, e.line",
+        count = header.len(),
+        types = types.join(", "),
+    )
+}
+
+/// A scan of the lines of files: `l`, and the path.
+pub(super) fn line_reader(context: &Context<'_>, paths: &str, end: &str) -> String {
+    let pass = ["compression", "encoding"];
+    let passed: String =
+        pass.iter().filter_map(|name| Some(format!(", {name} = {}", context.options.get(name)?))).collect();
+    format!(
+        "read_csv({paths}, auto_detect = false, columns = {{'l': 'VARCHAR'}}, header = false, delim = {}, quote = '', \
+         escape = '', filename = '_kiln_path'{passed}{end})",
+        literal(NO_SEPARATOR)
+    )
+}
+
+impl Context<'_> {
+    /// The first lines of one file, decompressed.
+    fn lines(&self, path: &std::path::Path, count: usize) -> duckdb::Result<Vec<String>> {
+        let from = line_reader(self, &path_pattern(path), ", ignore_errors = true, null_padding = true");
+        let mut statement =
+            self.conn.prepare(&format!("SELECT coalesce(l, '') FROM {from} LIMIT {count}"))?;
+        let lines = statement.query_map([], |row| row.get::<_, String>(0))?;
+        lines.collect()
+    }
+}

@@ -1,0 +1,232 @@
+//! Loading: source files into raw tables, each object exactly once, whatever happens on the way.
+//!
+//! [`discover`] says what lies on the disk, [`pending`] what of it the ledger does not know, [`load`] reads that and
+//! commits rows, rejected rows, new columns and ledger rows together. An object that cannot be loaded is a
+//! [`Failed`] in the report: it stays out of the ledger, so the next run tries it again, and the others still load.
+
+mod batch;
+mod csv;
+mod discover;
+mod drift;
+mod infer;
+mod json;
+mod ledger;
+mod options;
+mod parquet;
+mod table;
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+
+use crate::error::{Error, Result};
+use crate::manifest::{Node, SourceTable};
+use crate::sql::rendered::Rendered;
+
+pub use discover::{Discovered, discover};
+pub use drift::SourceColumn;
+pub use ledger::{LEDGER, Pending, PendingObject, Reason, create_ledger, newest, pending};
+pub use options::check_options;
+
+/// Columns that Kiln adds to every raw table, in this order, after the model's own.
+pub const OWN_COLUMNS: [(&str, &str); 3] =
+    [("_loaded_at", "TIMESTAMP"), ("_batch_id", "BIGINT"), ("_source_object", "VARCHAR")];
+
+/// A file that a source names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Object {
+    /// The path to show and to keep in the ledger: relative to the project's folder and `/`-separated, or absolute
+    /// for a file outside it.
+    pub name: String,
+    /// The absolute path.
+    pub path: PathBuf,
+    /// Bytes on the disk.
+    pub size: u64,
+    /// What changes whenever the file is written: its times and its inode.
+    pub stamp: Stamp,
+}
+
+/// What a file's metadata say about its content: as long as it is the same, so is the content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stamp {
+    /// Size, time of modification, time of change and inode, as one text.
+    pub text: String,
+    /// The later of the two times, in nanoseconds since 1970.
+    pub newest_ns: i128,
+}
+
+/// What to load into which table.
+#[derive(Debug, Clone, Copy)]
+pub struct LoadPlan<'a> {
+    /// The raw model.
+    pub model: &'a Node,
+    /// The source that it reads.
+    pub source: &'a SourceTable,
+    /// The model's SQL, whose slot for the source is replaced by the new rows.
+    pub sql: &'a Rendered,
+    /// The run that loads.
+    pub run_id: &'a str,
+    /// When the run loads. Each object gets a time of its own, a microsecond after the one before it in path order,
+    /// so that `order by _loaded_at desc` always knows which of two files is the later one.
+    pub loaded_at: jiff::Timestamp,
+}
+
+/// What a load did.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct LoadReport {
+    /// Objects that are in the table now, in path order.
+    pub objects: Vec<LoadedObject>,
+    /// Objects that are not, and why. With one of these the load of the model has failed.
+    pub failed: Vec<Failed>,
+    /// What the source's columns are after the load.
+    pub columns: Vec<SourceColumn>,
+    /// Whether the raw table exists. It does not when nothing is known of its columns: no file and none declared.
+    pub table_exists: bool,
+}
+
+impl LoadReport {
+    /// Whether every object was loaded.
+    pub fn is_complete(&self) -> bool {
+        self.failed.is_empty()
+    }
+
+    /// Rows inserted.
+    pub fn rows(&self) -> u64 {
+        self.objects.iter().map(|object| object.rows).sum()
+    }
+
+    /// Rows in quarantine.
+    pub fn rejected(&self) -> u64 {
+        self.objects.iter().map(|object| object.rejected).sum()
+    }
+}
+
+/// An object that was loaded.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LoadedObject {
+    /// Its name, as in [`Object::name`].
+    pub object: String,
+    /// Rows inserted into the raw table.
+    pub rows: u64,
+    /// Rows put into `<table>__rejected`.
+    pub rejected: u64,
+    /// The number of this load of this object, counted up within the model: `_batch_id` of its rows.
+    pub batch_id: i64,
+    /// What is worth saying about it.
+    pub notes: Vec<Note>,
+}
+
+/// An object that could not be loaded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failed {
+    /// Its name, as in [`Object::name`].
+    pub object: String,
+    /// Why: lower case, no full stop.
+    pub reason: String,
+    /// What to do about it.
+    pub help: Option<String>,
+}
+
+/// Something to say about an object that was loaded.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[serde(tag = "note", rename_all = "snake_case")]
+pub enum Note {
+    /// A column that the source did not have before was added to it.
+    NewColumn {
+        /// The column.
+        column: String,
+        /// Its type in the table.
+        data_type: String,
+    },
+    /// Columns that the source did not have before were left out (`on_schema_change: warn`).
+    IgnoredColumns {
+        /// The columns.
+        columns: Vec<String>,
+    },
+    /// Columns that the source has are not in the object: NULL.
+    MissingColumns {
+        /// The columns.
+        columns: Vec<String>,
+    },
+    /// The path was loaded before, with other content.
+    ChangedContent {
+        /// The batch that holds the content before.
+        previous_batch: i64,
+    },
+    /// Rows did not fit.
+    Quarantined {
+        /// How many.
+        rows: u64,
+        /// The first reason.
+        first: String,
+    },
+    /// No row and no header.
+    Empty,
+}
+
+impl Note {
+    /// Whether it is worth a warning rather than a line in the log.
+    pub fn is_warning(&self) -> bool {
+        !matches!(self, Self::NewColumn { .. } | Self::Empty)
+    }
+}
+
+impl std::fmt::Display for Note {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::NewColumn { column, data_type } => {
+                write!(f, "new column `{column}` {data_type}, NULL in the rows before")
+            }
+            Self::IgnoredColumns { columns } => {
+                write!(f, "new {} left out (`on_schema_change: warn`)", drift::listed(columns))
+            }
+            Self::MissingColumns { columns } => {
+                write!(f, "{} missing, NULL in its rows", drift::listed(columns))
+            }
+            Self::ChangedContent { previous_batch } => {
+                write!(f, "content changed since batch {previous_batch}, loaded as a new batch")
+            }
+            Self::Quarantined { rows: 1, first } => write!(f, "1 row quarantined: {first}"),
+            Self::Quarantined { rows, first } => write!(f, "{rows} rows quarantined, the first: {first}"),
+            Self::Empty => write!(f, "the object is empty"),
+        }
+    }
+}
+
+/// How far a load is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// Objects that are done, failed ones included.
+    pub objects: usize,
+    /// Of how many.
+    pub of_objects: usize,
+    /// Their bytes on the disk.
+    pub bytes: u64,
+    /// Of how many.
+    pub of_bytes: u64,
+}
+
+/// Loads what is pending. Every transaction holds whole objects: their rows, their rejected rows, the columns that they
+/// add and their ledger rows. A process that dies leaves the objects of the transactions before it.
+pub fn load(
+    conn: &duckdb::Connection,
+    plan: &LoadPlan<'_>,
+    pending: &[PendingObject],
+    progress: &mut dyn FnMut(Progress),
+) -> Result<LoadReport> {
+    batch::Loader::new(conn, plan)?.run(pending, progress)
+}
+
+/// A DuckDB error as one of the machine, or the interrupt that it is.
+fn database(doing: &str, error: &duckdb::Error) -> Error {
+    let text = error.to_string();
+    match text.starts_with("INTERRUPT") || text.contains("Interrupted!") {
+        true => Error::Interrupted,
+        false => Error::machine(format!("cannot {doing}: {}", first_lines(&text))),
+    }
+}
+
+/// A DuckDB message without the statement that it quotes.
+fn first_lines(text: &str) -> &str {
+    text.split("\n\n").next().unwrap_or(text).trim()
+}
