@@ -8,3 +8,4 @@ pub mod error;
 pub mod manifest;
 pub mod names;
 pub mod sql;
+pub mod yaml;
