@@ -7,5 +7,6 @@ pub mod diagnostic;
 pub mod error;
 pub mod manifest;
 pub mod names;
+pub mod project;
 pub mod sql;
 pub mod yaml;
