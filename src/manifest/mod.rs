@@ -4,6 +4,16 @@
 //! Everything after this point works on the manifest alone. What it holds cannot be invalid: names resolve, there
 //! is no cycle, configuration values have their types.
 
+mod checks;
+mod config;
+mod consumers;
+mod lineup;
+mod resolve;
+mod template;
+#[cfg(test)]
+mod tests;
+mod wire;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -13,6 +23,9 @@ use serde_json::Value;
 use crate::contract::Contract;
 use crate::diagnostic::{Located, Location, SourceFile};
 use crate::names::{NodeId, Relation};
+
+pub use self::resolve::resolve;
+pub use self::template::{Param, ParsedTemplate, ReadTemplates, RefCall, SourceCall};
 
 /// A JSON object that keeps its order: `meta`, `config`, arguments.
 pub type Object = serde_json::Map<String, Value>;
@@ -34,6 +47,8 @@ pub struct Manifest {
     pub exposures: BTreeMap<NodeId, Exposure>,
     /// Contracts by the node that they bind.
     pub contracts: BTreeMap<NodeId, Contract>,
+    /// Search paths of models, seeds and tests: what is below them in a file's path are its folders.
+    pub search_paths: Vec<String>,
 }
 
 /// What kind of thing a node is made from.

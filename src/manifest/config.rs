@@ -1,0 +1,391 @@
+//! Configuration: settings of all levels laid over each other, then checked and typed.
+
+use indexmap::IndexMap;
+use serde_json::Value;
+
+use super::{Materialization, NodeConfig, NodeKind, Object, ParsedTemplate, TestConfig, TestSeverity};
+use crate::diagnostic::{Diagnostic, Diagnostics, Location, SourceFile};
+use crate::project::{Said, Settings, TEST_CONFIG, listed};
+use std::sync::{Arc, LazyLock};
+
+/// Keys that Kiln acts on.
+const ACTIVE: [&str; 11] = [
+    "alias",
+    "column_types",
+    "delimiter",
+    "enabled",
+    "full_refresh",
+    "materialized",
+    "meta",
+    "quote_columns",
+    "schema",
+    "tags",
+    "volatile",
+];
+
+/// dbt's keys that say how something is kept or shown, and change nothing here. Those that steer `incremental` are
+/// among them, because dbt projects set them for whole folders.
+const ACCEPTED: &[&str] = &[
+    "access",
+    "batch_size",
+    "begin",
+    "concurrent_batches",
+    "contract",
+    "database",
+    "docs",
+    "event_time",
+    "format",
+    "freshness",
+    "grants",
+    "group",
+    "hours_to_expiration",
+    "incremental_predicates",
+    "incremental_strategy",
+    "indexes",
+    "labels",
+    "latest_version_pointer",
+    "location",
+    "lookback",
+    "merge_exclude_columns",
+    "merge_update_columns",
+    "on_configuration_change",
+    "on_error",
+    "on_schema_change",
+    "options",
+    "packages",
+    "partition_by",
+    "partitioned_by",
+    "persist_docs",
+    "predicates",
+    "quoting",
+    "sorted_by",
+    "state",
+    "static_analysis",
+    "time_spine",
+    "unique_key",
+    // Other warehouses'.
+    "auto_refresh",
+    "automatic_clustering",
+    "backup",
+    "base_location",
+    "bind",
+    "buckets",
+    "catalog_name",
+    "cluster_by",
+    "clustered_by",
+    "copy_grants",
+    "databricks_compute",
+    "dist",
+    "engine",
+    "external_volume",
+    "file_format",
+    "grant_access_to",
+    "kms_key_name",
+    "liquid_clustered_by",
+    "location_root",
+    "order_by",
+    "partition_expiration_days",
+    "partitions",
+    "properties",
+    "query_tag",
+    "refresh_mode",
+    "require_partition_filter",
+    "row_access_policy",
+    "secure",
+    "snowflake_warehouse",
+    "sort",
+    "sort_type",
+    "submission_method",
+    "table_format",
+    "table_type",
+    "target_lag",
+    "tblproperties",
+    "tmp_relation_type",
+    "transient",
+    "unlogged",
+    "view_security",
+];
+
+/// dbt's keys that would change data, and that Kiln does not follow.
+const NOT_SUPPORTED: [(&str, &str); 3] = [
+    ("pre_hook", "hooks would change data outside of a release; put the statement into the model"),
+    ("post_hook", "hooks would change data outside of a release; put the statement into the model"),
+    ("sql_header", "put what it defines into the model, or DuckDB's settings into `settings:` of the target"),
+];
+
+/// The settings that a template makes in `config()`.
+pub(super) fn in_file(parsed: &ParsedTemplate, file: &Arc<SourceFile>) -> Settings {
+    parsed
+        .config
+        .iter()
+        .map(|(key, value)| {
+            let at = parsed.config_at.get(key).cloned().unwrap_or_else(|| Location::new(file, 0..0));
+            (key.replace('-', "_"), Said { value: value.clone(), at })
+        })
+        .collect()
+}
+
+/// Whether `enabled` is not said to be false.
+pub(super) fn is_enabled(settings: &Settings, problems: &mut Diagnostics) -> bool {
+    Reader { settings, problems }.bool("enabled").unwrap_or(true)
+}
+
+/// The `tags` and `meta` of settings.
+pub(super) fn tags_and_meta(settings: &Settings, problems: &mut Diagnostics) -> (Vec<String>, Object) {
+    let mut reader = Reader { settings, problems };
+    (reader.texts("tags"), reader.object("meta"))
+}
+
+/// Checks the settings of a model or a seed and gives them their types.
+pub(super) fn node_config(
+    kind: NodeKind,
+    settings: &Settings,
+    default: Materialization,
+    problems: &mut Diagnostics,
+) -> NodeConfig {
+    check_keys(settings, problems);
+    let mut reader = Reader { settings, problems };
+    let materialized = match kind {
+        NodeKind::Seed => Materialization::Seed,
+        NodeKind::Model => reader.materialized().unwrap_or(default),
+    };
+    let column_types = match reader.get("column_types") {
+        Some(Said { value: Value::Object(types), .. }) => {
+            types.iter().filter_map(|(name, ty)| Some((name.clone(), ty.as_str()?.to_owned()))).collect()
+        }
+        Some(said) => {
+            let said = said.clone();
+            reader.wrong("column_types", &said, "a mapping of columns to types");
+            IndexMap::new()
+        }
+        None => IndexMap::new(),
+    };
+    NodeConfig {
+        materialized,
+        volatile: reader.bool("volatile"),
+        tags: reader.texts("tags"),
+        meta: reader.object("meta"),
+        column_types,
+        delimiter: reader.text("delimiter").unwrap_or_else(|| ",".into()),
+        all: settings.iter().map(|(key, said)| (key.clone(), said.value.clone())).collect(),
+    }
+}
+
+fn check_keys(settings: &Settings, problems: &mut Diagnostics) {
+    for (key, said) in settings {
+        if let Some((_, help)) = NOT_SUPPORTED.iter().find(|(name, _)| name == key) {
+            if !listed(&said.value).iter().all(|value| value.as_str() == Some("")) {
+                let message = format!("`{key}` is not supported");
+                problems.push(Diagnostic::error("not-supported", message).at(&said.at, "").help(*help));
+            }
+        } else if !ACTIVE.contains(&key.as_str()) && !ACCEPTED.contains(&key.as_str()) {
+            let known = ACTIVE.iter().chain(ACCEPTED).copied();
+            problems.push(
+                Diagnostic::error("unknown-config", format!("there is no configuration `{key}`"))
+                    .at(&said.at, "")
+                    .suggest(key, known)
+                    .help("what is your own goes under `meta`"),
+            );
+        }
+    }
+}
+
+/// Checks the settings of a data test and gives them their types.
+pub(super) fn test_config(settings: &Settings, problems: &mut Diagnostics) -> TestConfig {
+    for (key, said) in settings {
+        if key != "where" && !TEST_CONFIG.contains(&key.as_str()) {
+            let known = TEST_CONFIG.iter().copied().chain(["where"]);
+            problems.push(
+                Diagnostic::error("unknown-config", format!("a test has no configuration `{key}`"))
+                    .at(&said.at, "")
+                    .suggest(key, known),
+            );
+        }
+    }
+    let mut reader = Reader { settings, problems };
+    let default = TestConfig::default();
+    let severity = reader.text("severity").map(|text| text.to_ascii_lowercase());
+    let severity = match severity.as_deref() {
+        None | Some("error") => TestSeverity::Error,
+        Some("warn") => TestSeverity::Warn,
+        Some(_) => {
+            reader.wrong_value("severity", "`error` or `warn`");
+            TestSeverity::Error
+        }
+    };
+    let store_as = reader.text("store_failures_as");
+    let config = TestConfig {
+        severity,
+        warn_if: reader.comparison("warn_if").unwrap_or(default.warn_if),
+        error_if: reader.comparison("error_if").unwrap_or(default.error_if),
+        where_clause: reader.text("where").filter(|text| !text.trim().is_empty()),
+        limit: reader.count("limit"),
+        fail_calc: reader.text("fail_calc").unwrap_or(default.fail_calc),
+        store_failures: store_as
+            .map_or_else(|| reader.bool("store_failures").unwrap_or(false), |kind| kind != "ephemeral"),
+        tags: reader.texts("tags"),
+        meta: reader.object("meta"),
+    };
+    limit_hides(&config, settings, problems);
+    config
+}
+
+static COMPARISON: LazyLock<regex::Regex> = LazyLock::new(|| {
+    regex::Regex::new(r"^\s*(?:(!=|<>|==?|<=|>=|<|>)\s*(-?\d+(?:\.\d+)?)|(?i:between)\s+-?\d+(?:\.\d+)?\s+(?i:and)\s+-?\d+(?:\.\d+)?)\s*$")
+        .expect("the pattern is valid")
+});
+
+/// `limit` caps the failing rows before they are counted, so a threshold above it is never reached.
+fn limit_hides(config: &TestConfig, settings: &Settings, problems: &mut Diagnostics) {
+    let Some(limit) = config.limit.map(|limit| limit as f64) else { return };
+    if config.fail_calc != "count(*)" {
+        return;
+    }
+    for (key, condition) in [("error_if", &config.error_if), ("warn_if", &config.warn_if)] {
+        let Some(parts) = COMPARISON.captures(condition) else { continue };
+        let (Some(sign), Some(number)) = (parts.get(1), parts.get(2)) else { continue };
+        let Ok(number) = number.as_str().parse::<f64>() else { continue };
+        let hidden = match sign.as_str() {
+            ">" => limit <= number,
+            ">=" | "=" | "==" => limit < number,
+            _ => false,
+        };
+        if let (true, Some(said), Some(cap)) = (hidden, settings.get(key), settings.get("limit")) {
+            problems.push(
+                Diagnostic::warning(
+                    "limit-hides-failures",
+                    format!("`{key}: \"{condition}\"` can never be true with `limit: {}`", cap.value),
+                )
+                .at(&cap.at, "at most so many failures are counted")
+                .related(&said.at, "this asks for more")
+                .help("raise `limit` above the threshold, or remove it"),
+            );
+        }
+    }
+}
+
+/// Reads settings by type; what has the wrong one is reported and reads as not said.
+struct Reader<'a> {
+    settings: &'a Settings,
+    problems: &'a mut Diagnostics,
+}
+
+impl<'a> Reader<'a> {
+    fn get(&self, key: &str) -> Option<&'a Said> {
+        self.settings.get(key).filter(|said| !said.value.is_null())
+    }
+
+    fn wrong(&mut self, key: &str, said: &Said, wanted: &str) {
+        self.problems.push(
+            Diagnostic::error("wrong-type", format!("`{key}` must be {wanted}"))
+                .at(&said.at, "")
+                .help(format!("it is `{}` here", said.value)),
+        );
+    }
+
+    fn wrong_value(&mut self, key: &str, wanted: &str) {
+        if let Some(said) = self.get(key) {
+            self.wrong(key, said, wanted);
+        }
+    }
+
+    fn bool(&mut self, key: &str) -> Option<bool> {
+        let said = self.get(key)?;
+        match (&said.value, said.value.as_str()) {
+            (Value::Bool(value), _) => Some(*value),
+            (_, Some("true" | "True")) => Some(true),
+            (_, Some("false" | "False")) => Some(false),
+            _ => {
+                self.wrong(key, said, "true or false");
+                None
+            }
+        }
+    }
+
+    fn count(&mut self, key: &str) -> Option<u64> {
+        let said = self.get(key)?;
+        let count = said.value.as_u64().or_else(|| said.value.as_str()?.trim().parse().ok());
+        if count.is_none() {
+            self.wrong(key, said, "a whole number from 0 up");
+        }
+        count
+    }
+
+    fn text(&mut self, key: &str) -> Option<String> {
+        let said = self.get(key)?;
+        match &said.value {
+            Value::String(text) => Some(text.clone()),
+            Value::Bool(_) | Value::Number(_) => Some(said.value.to_string()),
+            _ => {
+                self.wrong(key, said, "text");
+                None
+            }
+        }
+    }
+
+    fn texts(&mut self, key: &str) -> Vec<String> {
+        let Some(said) = self.get(key) else { return Vec::new() };
+        let mut texts: Vec<String> = Vec::new();
+        for value in listed(&said.value) {
+            let text = match value {
+                Value::String(text) => text,
+                Value::Bool(_) | Value::Number(_) => value.to_string(),
+                _ => {
+                    self.wrong(key, said, "a list of text");
+                    continue;
+                }
+            };
+            if !texts.contains(&text) {
+                texts.push(text);
+            }
+        }
+        texts
+    }
+
+    fn object(&mut self, key: &str) -> Object {
+        match self.get(key) {
+            None => Object::new(),
+            Some(Said { value: Value::Object(object), .. }) => object.clone(),
+            Some(said) => {
+                self.wrong(key, said, "a mapping");
+                Object::new()
+            }
+        }
+    }
+
+    /// A comparison with a number. Nothing else, because it goes into SQL as it is.
+    fn comparison(&mut self, key: &str) -> Option<String> {
+        let text = self.text(key)?;
+        if COMPARISON.is_match(&text) {
+            return Some(text.trim().to_owned());
+        }
+        self.wrong_value(key, "a comparison with a number, such as `> 10`");
+        None
+    }
+
+    fn materialized(&mut self) -> Option<Materialization> {
+        let said = self.get("materialized")?;
+        let name = self.text("materialized")?;
+        let known = ["append", "view", "table", "ephemeral"];
+        match name.as_str() {
+            "append" => return Some(Materialization::Append),
+            "view" => return Some(Materialization::View),
+            "table" => return Some(Materialization::Table),
+            "ephemeral" => return Some(Materialization::Ephemeral),
+            _ => {}
+        }
+        let diagnostic = if crate::diagnostic::nearest(&name, known).is_some() {
+            Diagnostic::error("wrong-value", format!("`{name}` is not a materialization"))
+        } else {
+            Diagnostic::error("not-supported", format!("`materialized: {name}` is not supported"))
+        };
+        let help = match name.as_str() {
+            "incremental" | "materialized_view" => "write `table`: an unchanged table is not built again",
+            "snapshot" => "an `append` model in the first layer keeps every version that was loaded",
+            "seed" => "a seed is a CSV file in `seeds/`",
+            _ => "write `table`, `view`, `ephemeral` or `append`",
+        };
+        self.problems.push(diagnostic.at(&said.at, "").suggest(&name, known).help(help));
+        None
+    }
+}

@@ -1,0 +1,73 @@
+//! What resolving needs of a template, and who gives it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::Object;
+use crate::diagnostic::{Diagnostics, Location, SourceFile};
+use crate::names::NodeId;
+
+/// A `ref` call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefCall {
+    /// The package, where it is named.
+    pub package: Option<String>,
+    /// The model or seed.
+    pub name: String,
+    /// The call.
+    pub at: Location,
+}
+
+/// A `source` call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceCall {
+    /// The source.
+    pub source: String,
+    /// The table in it.
+    pub table: String,
+    /// The call.
+    pub at: Location,
+}
+
+/// What one reading of a template found.
+#[derive(Debug, Clone, Default)]
+pub struct ParsedTemplate {
+    /// Each `ref`, in order.
+    pub refs: Vec<RefCall>,
+    /// Each `source`, in order.
+    pub sources: Vec<SourceCall>,
+    /// What `config()` was given.
+    pub config: Object,
+    /// Where each of its keys stands.
+    pub config_at: BTreeMap<String, Location>,
+    /// It asks the database while it renders.
+    pub asks_database: bool,
+}
+
+/// A parameter of a generic test.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Param {
+    /// Its name.
+    pub name: String,
+    /// It has no default.
+    pub required: bool,
+}
+
+/// Reads templates.
+pub trait ReadTemplates {
+    /// Reads a model or a singular test once.
+    fn parse(
+        &self,
+        id: &NodeId,
+        package: &str,
+        name: &str,
+        file: &Arc<SourceFile>,
+    ) -> Result<ParsedTemplate, Diagnostics>;
+
+    /// The parameters of a generic test as a package sees it, without `model` and `column_name`; `None` if there is
+    /// no such test.
+    fn test_params(&self, package: &str, name: &str) -> Option<Vec<Param>>;
+
+    /// The generic tests that a package sees, for suggestions.
+    fn test_names(&self, package: &str) -> Vec<String>;
+}

@@ -1,0 +1,566 @@
+//! Properties files: the YAML beside models that describes them, their columns and tests, sources and consumers.
+
+use indexmap::IndexMap;
+
+use super::expand::{Expand, expand_tree};
+use super::settings::{Said, Settings, said, settings};
+use super::sources::{SourceProperties, read_source};
+use super::test_entry::{TestEntry, read_tests};
+use super::walk::Resource;
+use crate::diagnostic::{Diagnostic, Diagnostics, Located, Location};
+use crate::manifest::{Column, NodeKind, Object, Owner};
+use crate::yaml::{self, Fields, Kind, Yaml};
+
+/// Everything that the properties files of a project say.
+#[derive(Debug, Clone, Default)]
+pub struct Properties {
+    /// Of models and seeds.
+    pub nodes: Vec<NodeProperties>,
+    /// Source tables.
+    pub sources: Vec<SourceProperties>,
+    /// Consumers.
+    pub exposures: Vec<ExposureProperties>,
+    /// Unit tests.
+    pub unit_tests: Vec<UnitTest>,
+    /// Of macros.
+    pub macros: Vec<Described>,
+    /// Of singular tests.
+    pub tests: Vec<Described>,
+    /// Groups.
+    pub groups: Vec<Described>,
+    /// The first of dbt's keys that Kiln has no use for.
+    pub unused: Vec<Located<String>>,
+}
+
+/// The properties of a model or a seed.
+#[derive(Debug, Clone)]
+pub struct NodeProperties {
+    /// The package of the file that they stand in.
+    pub package: String,
+    /// Folders of that file below its search path.
+    pub folders: Vec<String>,
+    /// Under `models` or `seeds`.
+    pub kind: NodeKind,
+    /// Whose they are.
+    pub name: Located<String>,
+    /// The description, its Jinja rendered.
+    pub description: String,
+    /// Columns in their order.
+    pub columns: Vec<Column>,
+    /// Tests of the node and of its columns.
+    pub tests: Vec<TestEntry>,
+    /// dbt's constraints of the node and of its columns.
+    pub constraints: Vec<Constraint>,
+    /// `config:`, and the keys beside it that mean the same.
+    pub config: Settings,
+}
+
+/// A dbt constraint.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Constraint {
+    /// `not_null`, `unique`, `primary_key`, `foreign_key`, `check`, `custom`.
+    pub kind: String,
+    /// The columns that it binds.
+    pub columns: Vec<String>,
+    /// The expression of a check.
+    pub expression: Option<String>,
+    /// Where it stands.
+    pub at: Location,
+}
+
+/// Something with a name and a description.
+#[derive(Debug, Clone)]
+pub struct Described {
+    /// The package.
+    pub package: String,
+    /// The name.
+    pub name: Located<String>,
+    /// The description, its Jinja rendered.
+    pub description: String,
+    /// `config:`.
+    pub config: Settings,
+}
+
+/// An exposure as declared.
+#[derive(Debug, Clone)]
+pub struct ExposureProperties {
+    /// The package.
+    pub package: String,
+    /// Folders of the file.
+    pub folders: Vec<String>,
+    /// Its name.
+    pub name: Located<String>,
+    /// Its type.
+    pub kind: String,
+    /// Who to ask.
+    pub owner: Owner,
+    /// The description.
+    pub description: String,
+    /// `ref('x')` and `source('a', 'b')`.
+    pub depends_on: Vec<Located<String>>,
+    /// `meta.columns`, with the place of each model's name.
+    pub columns: IndexMap<String, (Location, Vec<Located<String>>)>,
+    /// `meta.queries`.
+    pub queries: Vec<Located<String>>,
+    /// `url`.
+    pub url: Option<String>,
+    /// Configuration: `enabled`, `tags`, `meta`.
+    pub config: Settings,
+}
+
+/// A unit test as declared.
+#[derive(Debug, Clone)]
+pub struct UnitTest {
+    /// The package.
+    pub package: String,
+    /// Its name.
+    pub name: Located<String>,
+    /// The description.
+    pub description: String,
+    /// The model under test.
+    pub model: Located<String>,
+    /// What its parents hold.
+    pub given: Vec<UnitTestInput>,
+    /// What it must give.
+    pub expect: UnitTestInput,
+    /// `vars`, `macros`, `env_vars` that it sets.
+    pub overrides: Object,
+    /// Configuration: `enabled`, `tags`, `meta`.
+    pub config: Settings,
+}
+
+/// Rows in a unit test.
+#[derive(Debug, Clone)]
+pub struct UnitTestInput {
+    /// `ref('x')`, `source('a', 'b')` or `this`; `None` for what is expected.
+    pub input: Option<Located<String>>,
+    /// `dict`, `csv` or `sql`.
+    pub format: String,
+    /// The rows: a list of mappings, or text.
+    pub rows: Option<Located<serde_json::Value>>,
+    /// The name of a fixture file.
+    pub fixture: Option<Located<String>>,
+}
+
+/// dbt's kinds that Kiln has no use for.
+const UNUSED: [&str; 4] = ["metrics", "semantic_models", "saved_queries", "functions"];
+
+/// Reads a properties file.
+pub(super) fn read(
+    resource: &Resource,
+    expand: &dyn Expand,
+    found: &mut Properties,
+    problems: &mut Diagnostics,
+) {
+    let Some(mut yaml) = yaml::parse(&resource.file, problems) else { return };
+    // Arguments of tests are rendered with the test, the SQL of fixtures and consumers is not rendered at all.
+    let skip = |key: &str| {
+        matches!(
+            key,
+            "data_tests" | "tests" | "queries" | "rows" | "pre-hook" | "post-hook" | "pre_hook" | "post_hook"
+        ) || UNUSED.contains(&key)
+    };
+    expand_tree(&mut yaml, expand, &skip, problems);
+    let mut fields = Fields::new("a properties file", &yaml);
+    fields.allow(&["version", "anchors"]);
+    for (key, kind) in [("models", NodeKind::Model), ("seeds", NodeKind::Seed)] {
+        for item in items(&mut fields, key) {
+            problems.extend(read_node(resource, kind, item, expand, found));
+        }
+    }
+    for item in items(&mut fields, "sources") {
+        problems.extend(read_source(resource, item, expand, &mut found.sources));
+    }
+    for item in items(&mut fields, "exposures") {
+        problems.extend(read_exposure(resource, item, &mut found.exposures));
+    }
+    for item in items(&mut fields, "unit_tests") {
+        problems.extend(read_unit_test(resource, item, &mut found.unit_tests));
+    }
+    for (key, what, list) in [
+        ("macros", "a macro", &mut found.macros),
+        ("groups", "a group", &mut found.groups),
+        ("analyses", "an analysis", &mut Vec::new()),
+    ] {
+        for item in items(&mut fields, key) {
+            problems.extend(read_described(resource, what, item, list));
+        }
+    }
+    for key in ["data_tests", "tests"] {
+        for item in items(&mut fields, key) {
+            problems.extend(read_described(resource, "a test", item, &mut found.tests));
+        }
+    }
+    if let Some(first) = fields.list("snapshots").first() {
+        fields.problem(
+            Diagnostic::error("not-supported", "snapshots are not supported yet")
+                .at(&first.at, "")
+                .help("remove it: an `append` model in the first layer keeps every version that was loaded"),
+        );
+    }
+    for key in UNUSED {
+        if fields.take(key).is_some()
+            && let Some(at) = fields.key_at(key)
+        {
+            found.unused.push(Located::new(key.to_owned(), at.clone()));
+        }
+    }
+    problems.extend(fields.finish());
+}
+
+/// The list under a key; anything that is no list is reported.
+fn items<'a>(fields: &mut Fields<'a>, key: &'a str) -> &'a [Yaml] {
+    match fields.take(key) {
+        None => &[],
+        Some(Yaml { kind: Kind::List(items), .. }) => items,
+        Some(other) => {
+            fields.problem(
+                other.wrong_kind(key, "a list").help(format!("begin each one with `- name:` under `{key}:`")),
+            );
+            &[]
+        }
+    }
+}
+
+fn read_node(
+    resource: &Resource,
+    kind: NodeKind,
+    yaml: &Yaml,
+    expand: &dyn Expand,
+    found: &mut Properties,
+) -> Diagnostics {
+    let mut fields = Fields::new(if kind == NodeKind::Model { "a model" } else { "a seed" }, yaml);
+    let name = fields.required_string("name");
+    let description = fields.string("description").map(|text| text.value).unwrap_or_default();
+    let mut tests = read_tests(&mut fields, None, expand);
+    let mut constraints = read_constraints(&mut fields, None);
+    let (columns, column_tests, column_constraints) = columns(&mut fields, expand);
+    tests.extend(column_tests);
+    constraints.extend(column_constraints);
+    let config = config(&mut fields, &["tags", "meta", "docs", "access", "group", "enabled", "time_spine"]);
+    for key in ["versions", "latest_version"] {
+        if fields.take(key).is_some()
+            && let Some(at) = fields.key_at(key).cloned()
+        {
+            fields.problem(
+                Diagnostic::error("not-supported", "versions of a model are not supported")
+                    .at(&at, "")
+                    .help("make the new version a model of its own; a contract carries the version number"),
+            );
+        }
+    }
+    fields.allow(&[
+        "deprecation_date",
+        "identifier",
+        "semantic_model",
+        "agg_time_dimension",
+        "primary_entity",
+        "metrics",
+        "derived_semantics",
+    ]);
+    if let Some(name) = name {
+        found.nodes.push(NodeProperties {
+            package: resource.package.clone(),
+            folders: resource.folders.clone(),
+            kind,
+            name,
+            description,
+            columns,
+            tests,
+            constraints,
+            config,
+        });
+    }
+    fields.finish()
+}
+
+/// `config:`, with those keys beside it that mean the same laid under it.
+fn config<'a>(fields: &mut Fields<'a>, beside: &[&'a str]) -> Settings {
+    let mut all = Settings::new();
+    for key in beside {
+        if let Some(value) = fields.take(key) {
+            all.insert((*key).to_owned(), said(value));
+        }
+    }
+    if let Some(yaml) = fields.take("config") {
+        let mut problems = Diagnostics::new();
+        let inner = settings("config", yaml, &mut problems);
+        super::settings::lay_over(&mut all, &inner);
+        for problem in problems.sorted() {
+            fields.problem(problem.clone());
+        }
+    }
+    all
+}
+
+/// `columns:` with their tests and constraints.
+pub(super) fn columns<'a>(
+    fields: &mut Fields<'a>,
+    expand: &dyn Expand,
+) -> (Vec<Column>, Vec<TestEntry>, Vec<Constraint>) {
+    let mut columns: Vec<Column> = Vec::new();
+    let (mut tests, mut constraints) = (Vec::new(), Vec::new());
+    for item in items(fields, "columns") {
+        let mut inner = Fields::new("a column", item);
+        let Some(name) = inner.required_string("name") else {
+            absorb(fields, inner);
+            continue;
+        };
+        if let Some(first) = columns.iter().find(|column| column.name.eq_ignore_ascii_case(&name.value)) {
+            inner.problem(
+                Diagnostic::error(
+                    "duplicate-column",
+                    format!("the column `{}` is declared twice", name.value),
+                )
+                .at(&name.at, "the second one")
+                .related(&first.at, "the first one"),
+            );
+        }
+        let data_type = inner.string("data_type");
+        let description = inner.string("description").map(|text| text.value).unwrap_or_default();
+        tests.extend(read_tests(&mut inner, Some(&name.value), expand));
+        constraints.extend(read_constraints(&mut inner, Some(&name.value)));
+        let config = config(&mut inner, &["tags", "meta"]);
+        inner.allow(&[
+            "quote",
+            "granularity",
+            "policy_tags",
+            "classifiers",
+            "databricks_tags",
+            "column_mask",
+            "entity",
+            "dimension",
+        ]);
+        columns.push(Column {
+            name: name.value,
+            data_type,
+            description,
+            tags: tags_of(&config),
+            meta: meta_of(&config),
+            at: name.at,
+        });
+        absorb(fields, inner);
+    }
+    (columns, tests, constraints)
+}
+
+fn absorb(outer: &mut Fields<'_>, inner: Fields<'_>) {
+    for problem in inner.finish().sorted() {
+        outer.problem(problem.clone());
+    }
+}
+
+const CONSTRAINTS: [&str; 6] = ["not_null", "unique", "primary_key", "foreign_key", "check", "custom"];
+
+fn read_constraints(fields: &mut Fields<'_>, column: Option<&str>) -> Vec<Constraint> {
+    let mut all = Vec::new();
+    for item in items(fields, "constraints") {
+        let mut inner = Fields::new("a constraint", item);
+        let kind = inner.required_string("type");
+        let listed = inner.strings("columns");
+        let expression = inner.string("expression").map(|text| text.value);
+        inner.allow(&["name", "to", "to_columns", "warn_unenforced", "warn_unsupported"]);
+        if let Some(kind) = kind {
+            if !CONSTRAINTS.contains(&kind.value.as_str()) {
+                inner.problem(
+                    Diagnostic::error("wrong-value", format!("`{}` is not a type of constraint", kind.value))
+                        .at(&kind.at, "")
+                        .suggest(&kind.value, CONSTRAINTS)
+                        .help(format!("the types are: {}", CONSTRAINTS.join(", "))),
+                );
+            }
+            let columns = match column {
+                Some(column) => vec![column.to_owned()],
+                None => listed.into_iter().map(|name| name.value).collect(),
+            };
+            all.push(Constraint { kind: kind.value, columns, expression, at: kind.at });
+        }
+        absorb(fields, inner);
+    }
+    all
+}
+
+/// `owner:` as a mapping.
+pub(super) fn owner(fields: &mut Fields<'_>) -> Owner {
+    let Some(yaml) = fields.take("owner") else { return Owner::default() };
+    if let Some(name) = yaml.as_str() {
+        return Owner { name: Some(name.to_owned()), email: None };
+    }
+    let mut inner = Fields::new("an owner", yaml);
+    let owner = Owner {
+        name: inner.string("name").map(|text| text.value),
+        email: inner.strings("email").into_iter().next().map(|text| text.value),
+    };
+    // People add a phone or a channel here; dbt takes any key.
+    inner.rest();
+    absorb(fields, inner);
+    owner
+}
+
+/// A list of text without places.
+pub(super) fn strings_of<'a>(fields: &mut Fields<'a>, key: &'a str) -> Vec<String> {
+    fields.strings(key).into_iter().map(|text| text.value).collect()
+}
+
+/// The `tags` of settings as text.
+pub(super) fn tags_of(config: &Settings) -> Vec<String> {
+    let tags = config.get("tags").map(|said| super::settings::listed(&said.value)).unwrap_or_default();
+    tags.iter().filter_map(|tag| tag.as_str().map(str::to_owned)).collect()
+}
+
+/// The `meta` of settings.
+pub(super) fn meta_of(config: &Settings) -> Object {
+    match config.get("meta") {
+        Some(Said { value: serde_json::Value::Object(meta), .. }) => meta.clone(),
+        _ => Object::new(),
+    }
+}
+
+const EXPOSURE_TYPES: [&str; 5] = ["dashboard", "notebook", "analysis", "ml", "application"];
+
+fn read_exposure(resource: &Resource, yaml: &Yaml, found: &mut Vec<ExposureProperties>) -> Diagnostics {
+    let mut fields = Fields::new("an exposure", yaml);
+    let name = fields.required_string("name");
+    let kind = fields.required_string("type");
+    if let Some(kind) = &kind
+        && !EXPOSURE_TYPES.contains(&kind.value.as_str())
+    {
+        fields.problem(
+            Diagnostic::error("wrong-value", format!("`{}` is not a type of exposure", kind.value))
+                .at(&kind.at, "")
+                .suggest(&kind.value, EXPOSURE_TYPES)
+                .help(format!("the types are: {}", EXPOSURE_TYPES.join(", "))),
+        );
+    }
+    let owner = owner(&mut fields);
+    if owner == Owner::default() {
+        let at = name.as_ref().map_or(fields.at(), |name| &name.at).clone();
+        fields.problem(
+            Diagnostic::error("missing-key", "an exposure needs an `owner` with a `name` or an `email`")
+                .at(&at, "")
+                .help("say who is asked before its data changes: `owner: {name: BI, email: bi@example.com}`"),
+        );
+    }
+    let description = fields.string("description").map(|text| text.value).unwrap_or_default();
+    let depends_on = fields.strings("depends_on");
+    let url = fields.string("url").map(|text| text.value);
+    let (columns, queries) = consumer_meta(&mut fields, yaml);
+    let config = config(&mut fields, &["tags", "meta", "enabled"]);
+    fields.allow(&["label", "maturity"]);
+    if let (Some(name), Some(kind)) = (name, kind) {
+        found.push(ExposureProperties {
+            package: resource.package.clone(),
+            folders: resource.folders.clone(),
+            name,
+            kind: kind.value,
+            owner,
+            description,
+            depends_on,
+            columns,
+            queries,
+            url,
+            config,
+        });
+    }
+    fields.finish()
+}
+
+type ConsumerColumns = IndexMap<String, (Location, Vec<Located<String>>)>;
+
+/// `meta.columns` and `meta.queries`, of `meta` or `config.meta`.
+fn consumer_meta(fields: &mut Fields<'_>, yaml: &Yaml) -> (ConsumerColumns, Vec<Located<String>>) {
+    let (mut columns, mut queries) = (ConsumerColumns::new(), Vec::new());
+    let metas = [yaml.get("meta"), yaml.get("config").and_then(|config| config.get("meta"))];
+    for meta in metas.into_iter().flatten() {
+        if let Some(said) = meta.get("columns") {
+            match said.as_map() {
+                Some(entries) => {
+                    for (model, list) in entries {
+                        let mut inner = Fields::new("`meta.columns`", said);
+                        let names = inner.strings(&model.value);
+                        inner.rest();
+                        absorb(fields, inner);
+                        if list.kind != Kind::Null {
+                            columns.insert(model.value.clone(), (model.at.clone(), names));
+                        }
+                    }
+                }
+                None => fields.problem(
+                    said.wrong_kind("meta.columns", "a mapping")
+                        .help("write the columns of each model: `{orders: [order_id, amount]}`"),
+                ),
+            }
+        }
+        if meta.get("queries").is_some() {
+            let mut inner = Fields::new("`meta`", meta);
+            queries.extend(inner.strings("queries"));
+            inner.rest();
+            absorb(fields, inner);
+        }
+    }
+    (columns, queries)
+}
+
+fn read_unit_test(resource: &Resource, yaml: &Yaml, found: &mut Vec<UnitTest>) -> Diagnostics {
+    let mut fields = Fields::new("a unit test", yaml);
+    let name = fields.required_string("name");
+    let model = fields.required_string("model");
+    let description = fields.string("description").map(|text| text.value).unwrap_or_default();
+    let mut given = Vec::new();
+    for item in items(&mut fields, "given") {
+        given.extend(unit_rows(&mut fields, "an input", item));
+    }
+    let expect = match fields.take("expect") {
+        Some(yaml) => unit_rows(&mut fields, "what is expected", yaml),
+        None => {
+            let at = fields.at();
+            fields.problem(Diagnostic::error("missing-key", "a unit test needs `expect`").at(at, ""));
+            None
+        }
+    };
+    let overrides = fields.object("overrides").unwrap_or_default();
+    let config = config(&mut fields, &["tags", "meta", "enabled"]);
+    fields.allow(&["versions"]);
+    if let (Some(name), Some(model), Some(expect)) = (name, model, expect) {
+        let package = resource.package.clone();
+        found.push(UnitTest { package, name, description, model, given, expect, overrides, config });
+    }
+    fields.finish()
+}
+
+fn unit_rows<'a>(outer: &mut Fields<'a>, what: &'a str, yaml: &'a Yaml) -> Option<UnitTestInput> {
+    let mut fields = Fields::new(what, yaml);
+    let input = if what == "an input" { fields.required_string("input") } else { None };
+    let format = fields.string("format");
+    if let Some(format) = &format
+        && !["dict", "csv", "sql"].contains(&format.value.as_str())
+    {
+        fields.problem(
+            Diagnostic::error("wrong-value", format!("`{}` is not a format of rows", format.value))
+                .at(&format.at, "")
+                .help("write `dict`, `csv` or `sql`"),
+        );
+    }
+    let rows = fields.take("rows").map(|rows| Located::new(rows.to_json(), rows.at.clone()));
+    let fixture = fields.string("fixture");
+    absorb(outer, fields);
+    let format = format.map_or_else(|| "dict".to_owned(), |format| format.value);
+    (what != "an input" || input.is_some()).then_some(UnitTestInput { input, format, rows, fixture })
+}
+
+fn read_described<'a>(
+    resource: &Resource,
+    what: &'a str,
+    yaml: &'a Yaml,
+    found: &mut Vec<Described>,
+) -> Diagnostics {
+    let mut fields = Fields::new(what, yaml);
+    let name = fields.required_string("name");
+    let description = fields.string("description").map(|text| text.value).unwrap_or_default();
+    let config = config(&mut fields, &["docs", "meta", "tags"]);
+    fields.allow(&["arguments", "owner", "columns"]);
+    if let Some(name) = name {
+        found.push(Described { package: resource.package.clone(), name, description, config });
+    }
+    fields.finish()
+}

@@ -1,0 +1,291 @@
+//! The files of a project: found in a fixed order, read once, sorted by what they are.
+//!
+//! Hidden folders, `target/` and installed packages are not entered. A link is followed as long as it stays in the
+//! project.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use walkdir::{DirEntry, WalkDir};
+
+use super::file::{Paths, ProjectFile};
+use crate::diagnostic::{Diagnostic, Diagnostics, Location, SourceFile};
+
+/// A file that is something by its name and place: a model, a seed, a test.
+#[derive(Debug, Clone)]
+pub struct Resource {
+    /// The package that it belongs to.
+    pub package: String,
+    /// The file's name without its ending.
+    pub name: String,
+    /// Folders between the search path (`models/`) and the file.
+    pub folders: Vec<String>,
+    /// The file. A seed's text is empty.
+    pub file: Arc<SourceFile>,
+}
+
+impl Resource {
+    /// Package, folders, name: what folder configuration and selection go by.
+    pub fn fqn(&self) -> Vec<&str> {
+        let folders = self.folders.iter().map(String::as_str);
+        std::iter::once(self.package.as_str()).chain(folders).chain([self.name.as_str()]).collect()
+    }
+}
+
+/// Every file of a project, read and not yet understood.
+#[derive(Debug, Clone, Default)]
+pub struct ProjectFiles {
+    /// Templates of models.
+    pub models: Vec<Resource>,
+    /// CSV files; their text is not read.
+    pub seeds: Vec<Resource>,
+    /// Tests in a file of their own.
+    pub singular_tests: Vec<Resource>,
+    /// Files that define generic tests: `tests/generic/`.
+    pub generic_tests: Vec<Resource>,
+    /// Files of macros, which may define generic tests too.
+    pub macros: Vec<Resource>,
+    /// Markdown files, which may hold docs blocks.
+    pub docs: Vec<Resource>,
+    /// Properties files.
+    pub properties: Vec<Resource>,
+    /// Files in `contracts/`.
+    pub contracts: Vec<Arc<SourceFile>>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Place {
+    Models,
+    Seeds,
+    Tests,
+    Macros,
+    Snapshots,
+    Analyses,
+    Docs,
+    Contracts,
+}
+
+impl ProjectFiles {
+    /// Finds and reads the files.
+    pub fn collect(project: &ProjectFile) -> (Self, Diagnostics) {
+        let mut walk = Walk {
+            root: &project.root,
+            real_root: project.root.canonicalize().unwrap_or_else(|_| project.root.clone()),
+            package: &project.name.value,
+            skip: [project.paths.target.as_str(), project.paths.packages.as_str()]
+                .iter()
+                .map(|path| project.root.join(path))
+                .collect(),
+            seen: std::collections::BTreeSet::new(),
+            found: Self::default(),
+            problems: Diagnostics::new(),
+        };
+        let Paths { models, seeds, tests, macros, snapshots, analyses, docs, .. } = &project.paths;
+        let contracts = ["contracts".to_owned()];
+        let places: [(Place, &[String]); 8] = [
+            (Place::Models, models),
+            (Place::Seeds, seeds),
+            (Place::Tests, tests),
+            (Place::Macros, macros),
+            (Place::Snapshots, snapshots),
+            (Place::Analyses, analyses),
+            (Place::Docs, docs),
+            (Place::Contracts, &contracts),
+        ];
+        for (place, folders) in places {
+            for folder in folders {
+                walk.folder(place, folder);
+            }
+        }
+        (walk.found, walk.problems)
+    }
+}
+
+struct Walk<'a> {
+    root: &'a Path,
+    real_root: PathBuf,
+    package: &'a str,
+    skip: Vec<PathBuf>,
+    seen: std::collections::BTreeSet<PathBuf>,
+    found: ProjectFiles,
+    problems: Diagnostics,
+}
+
+impl Walk<'_> {
+    fn folder(&mut self, place: Place, folder: &str) {
+        let top = self.root.join(folder);
+        if !top.is_dir() {
+            return;
+        }
+        let skip = self.skip.clone();
+        let enter = move |entry: &DirEntry| {
+            entry.depth() == 0
+                || !(entry.file_name().as_encoded_bytes().starts_with(b".")
+                    || (entry.file_type().is_dir()
+                        && (skip.iter().any(|path| path == entry.path())
+                            || ["dbt_packages", "dbt_modules", "target"]
+                                .iter()
+                                .any(|n| entry.file_name() == *n))))
+        };
+        let entries =
+            WalkDir::new(&top).follow_links(true).sort_by_file_name().into_iter().filter_entry(enter);
+        for entry in entries {
+            match entry {
+                Ok(entry) if entry.file_type().is_file() => self.file(place, &top, &entry),
+                Ok(_) => {}
+                Err(error) => {
+                    let path = error.path().map_or_else(|| top.clone(), Path::to_path_buf);
+                    let message = match error.loop_ancestor() {
+                        Some(ancestor) => format!(
+                            "this link leads back to `{}`, which it is in",
+                            shown(self.root, ancestor).display()
+                        ),
+                        None => format!("cannot read this: {}", io_text(&error)),
+                    };
+                    let code = if error.loop_ancestor().is_some() { "link-loop" } else { "unreadable-file" };
+                    let help = "remove it, or make it readable";
+                    let at = Location::whole_file(shown(self.root, &path));
+                    self.problems.push(Diagnostic::error(code, message).at(&at, "").help(help));
+                }
+            }
+        }
+    }
+
+    fn file(&mut self, place: Place, top: &Path, entry: &DirEntry) {
+        let path = entry.path();
+        if !self.seen.insert(path.to_owned()) {
+            return;
+        }
+        let Some(name) = path.file_name().and_then(OsStr::to_str) else {
+            let at = Location::whole_file(shown(self.root, path));
+            self.problems.push(Diagnostic::error("file-name", "this file's name is not UTF-8").at(&at, ""));
+            return;
+        };
+        let (stem, ending) = name.rsplit_once('.').unwrap_or((name, ""));
+        let ending = ending.to_ascii_lowercase();
+        let yaml = matches!(ending.as_str(), "yml" | "yaml");
+        let relative = shown(self.root, path);
+        let folders: Vec<String> = path
+            .parent()
+            .and_then(|parent| parent.strip_prefix(top).ok())
+            .map(|parent| parent.iter().map(|part| part.to_string_lossy().into_owned()).collect())
+            .unwrap_or_default();
+        if place == Place::Models && ending == "py" {
+            return self.not_supported(
+                &relative,
+                "Python models are not supported",
+                "write the model in SQL",
+            );
+        }
+        if place == Place::Snapshots && (ending == "sql" || yaml) {
+            let help = "remove it: an `append` model in the first layer keeps every version that was loaded";
+            return self.not_supported(&relative, "snapshots are not supported yet", help);
+        }
+        let wanted = match place {
+            Place::Contracts => yaml,
+            Place::Seeds => yaml || ending == "csv" || ending == "md",
+            Place::Docs => ending == "md",
+            Place::Analyses => yaml || ending == "md",
+            _ => yaml || ending == "sql" || ending == "md",
+        };
+        if !wanted || self.leaves(path, &relative) {
+            return;
+        }
+        let file = if ending == "csv" {
+            SourceFile::new(relative, "")
+        } else {
+            match read(path, &relative, &mut self.problems) {
+                Some(file) => file,
+                None => return,
+            }
+        };
+        let resource = Resource { package: self.package.to_owned(), name: stem.to_owned(), folders, file };
+        let found = &mut self.found;
+        match (place, ending.as_str()) {
+            (Place::Contracts, _) => found.contracts.push(resource.file),
+            (_, "yml" | "yaml") => found.properties.push(resource),
+            (_, "md") => found.docs.push(resource),
+            (Place::Models, _) => found.models.push(resource),
+            (Place::Seeds, _) => found.seeds.push(resource),
+            (Place::Tests, _) if resource.folders.first().is_some_and(|first| first == "generic") => {
+                found.generic_tests.push(resource);
+            }
+            (Place::Tests, _) => found.singular_tests.push(resource),
+            (Place::Macros, _) => found.macros.push(resource),
+            (Place::Snapshots | Place::Analyses | Place::Docs, _) => {}
+        }
+    }
+
+    fn not_supported(&mut self, relative: &Path, message: &str, help: &str) {
+        let at = Location::whole_file(relative);
+        self.problems.push(Diagnostic::error("not-supported", message).at(&at, "").help(help));
+    }
+
+    /// Whether a file is outside of the project, by a link on its way.
+    fn leaves(&mut self, path: &Path, relative: &Path) -> bool {
+        // `canonicalize` costs system calls for each part of the path: links alone are worth them.
+        let linked = path
+            .ancestors()
+            .take_while(|ancestor| *ancestor != self.root)
+            .any(|ancestor| ancestor.is_symlink());
+        if !linked || path.canonicalize().is_ok_and(|real| real.starts_with(&self.real_root)) {
+            return false;
+        }
+        let at = Location::whole_file(relative);
+        self.problems.push(
+            Diagnostic::error("path-outside", "this link leads out of the project")
+                .at(&at, "")
+                .help("copy the file into the project"),
+        );
+        true
+    }
+}
+
+fn shown(root: &Path, path: &Path) -> PathBuf {
+    path.strip_prefix(root).unwrap_or(path).to_owned()
+}
+
+fn io_text(error: &walkdir::Error) -> String {
+    error.io_error().map_or_else(|| error.to_string(), ToString::to_string)
+}
+
+fn read(path: &Path, relative: &Path, problems: &mut Diagnostics) -> Option<Arc<SourceFile>> {
+    match std::fs::read(path) {
+        Ok(bytes) => text_of(relative, bytes, problems),
+        Err(error) => {
+            problems.push(
+                Diagnostic::error("unreadable-file", format!("cannot read this file: {error}"))
+                    .at(&Location::whole_file(relative), ""),
+            );
+            None
+        }
+    }
+}
+
+/// A file's bytes as text; a byte-order mark is taken off.
+pub(super) fn text_of(
+    path: impl Into<PathBuf>,
+    bytes: Vec<u8>,
+    problems: &mut Diagnostics,
+) -> Option<Arc<SourceFile>> {
+    match String::from_utf8(bytes) {
+        Ok(text) => {
+            let text = match text.strip_prefix('\u{feff}') {
+                Some(rest) => rest.to_owned(),
+                None => text,
+            };
+            Some(SourceFile::new(path, text))
+        }
+        Err(error) => {
+            let valid = error.utf8_error().valid_up_to();
+            let line = error.as_bytes()[..valid].iter().filter(|byte| **byte == b'\n').count() + 1;
+            problems.push(
+                Diagnostic::error("not-utf8", format!("this file is not UTF-8: line {line} has other bytes"))
+                    .at(&Location::whole_file(path), "")
+                    .help("save it as UTF-8"),
+            );
+            None
+        }
+    }
+}
