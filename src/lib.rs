@@ -2,6 +2,7 @@
 //!
 //! The library never touches the terminal or the environment; `commands` does.
 
+pub mod check;
 pub mod contract;
 pub mod diagnostic;
 pub mod error;
