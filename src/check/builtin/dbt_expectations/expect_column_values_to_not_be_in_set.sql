@@ -1,0 +1,16 @@
+{# One row for each row inside the set. #}
+{% test expect_column_values_to_not_be_in_set(model, column_name, value_set, quote_values=true, row_condition=none) %}
+select value_field
+from (
+    select {{ column_name }} as value_field
+    from {{ model }}
+    {%- if row_condition %}
+    where {{ row_condition }}
+    {%- endif %}
+)
+where value_field in (
+        {%- for value in value_set %}
+        {% if quote_values -%}'{{ value | string | replace("''", "'") | replace("'", "''") }}'{%- else -%}{{ value }}{%- endif -%}{{ ',' if not loop.last }}
+        {%- endfor %}
+)
+{% endtest %}

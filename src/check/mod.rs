@@ -1,0 +1,9 @@
+//! Data tests as SQL: the built-in generic tests, the queries that count and show failing rows, and what a count means.
+//! Nothing here opens a connection or renders a template.
+
+pub mod builtin;
+pub mod outcome;
+pub mod query;
+
+pub use builtin::{builtin_macros, builtin_names};
+pub use outcome::{Status, evaluate};
