@@ -3,17 +3,17 @@
 //! The library never touches the terminal or the environment; `commands` does. Dependencies point one way, from the
 //! bottom of this list to its top, but for `manifest`, whose types everything speaks.
 
-pub mod diagnostic;
-pub mod error;
-pub mod names;
-pub mod yaml;
-pub mod sql;
-pub mod project;
-pub mod template;
-pub mod manifest;
-pub mod graph;
-pub mod contract;
 pub mod check;
+pub mod contract;
+pub mod diagnostic;
 pub mod engine;
-pub mod workspace;
+pub mod error;
+pub mod graph;
+pub mod manifest;
+pub mod names;
+pub mod project;
 pub mod run;
+pub mod sql;
+pub mod template;
+pub mod workspace;
+pub mod yaml;

@@ -42,7 +42,8 @@ impl Database {
     /// Another run of Kiln holds it, another program holds it (its process id is named), or it cannot be opened.
     pub fn open(options: &Opening) -> Result<Self> {
         if let Some(folder) = options.path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            std::fs::create_dir_all(folder).map_err(|error| Error::io("create the folder", folder, &error))?;
+            std::fs::create_dir_all(folder)
+                .map_err(|error| Error::io("create the folder", folder, &error))?;
         }
         let deadline = Instant::now() + options.patience;
         let lock = lock(options, deadline)?;

@@ -79,7 +79,8 @@ pub fn publish(session: &Session, publication: &Publication<'_>) -> Result<i64, 
         }
     }
     let release_id = session.transaction(|session| publish_inside(session, publication))?;
-    let found = session.count(&format!("SELECT count(*) FROM _kiln.release WHERE release_id = {release_id}"))?;
+    let found =
+        session.count(&format!("SELECT count(*) FROM _kiln.release WHERE release_id = {release_id}"))?;
     if found != 1 {
         return Err(NotPublished::Failed(Error::machine(
             "the database did not keep the release that it was given: nothing was published",

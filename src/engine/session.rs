@@ -42,7 +42,8 @@ impl SqlError {
         let message = self.message.to_lowercase();
         if class == "out of memory" {
             return Some(
-                "give DuckDB more with `memory_limit` under the target's `settings`, or fewer `--threads`".into(),
+                "give DuckDB more with `memory_limit` under the target's `settings`, or fewer `--threads`"
+                    .into(),
             );
         }
         if message.contains("no space left") || message.contains("disk is full") {
@@ -214,7 +215,10 @@ impl Session {
     ///
     /// DuckDB answers COMMIT of an aborted transaction with success, so `body` must return every error that it meets;
     /// whoever needs certainty reads a row back afterwards.
-    pub fn transaction<T, E: From<SqlError>>(&self, body: impl FnOnce(&Self) -> Result<T, E>) -> Result<T, E> {
+    pub fn transaction<T, E: From<SqlError>>(
+        &self,
+        body: impl FnOnce(&Self) -> Result<T, E>,
+    ) -> Result<T, E> {
         self.execute("BEGIN TRANSACTION")?;
         match body(self) {
             Ok(value) => match self.execute("COMMIT") {

@@ -130,7 +130,8 @@ pub fn migrate(session: &Session) -> Result<()> {
         return Ok(());
     }
     session.transaction(|session| {
-        let mut sql = format!("CREATE SCHEMA IF NOT EXISTS _kiln; CREATE SCHEMA IF NOT EXISTS {DATA_SCHEMA};");
+        let mut sql =
+            format!("CREATE SCHEMA IF NOT EXISTS _kiln; CREATE SCHEMA IF NOT EXISTS {DATA_SCHEMA};");
         sql.push_str("CREATE TABLE _kiln.version (version INTEGER NOT NULL, since TIMESTAMP NOT NULL);");
         for (table, comment, columns) in TABLES {
             let list: Vec<String> =
@@ -340,8 +341,10 @@ pub struct Release {
 
 /// The newest release of a target.
 pub fn current_release(session: &Session, target: &str) -> Result<Option<Release>, SqlError> {
-    let newest = session
-        .rows(&format!("SELECT max(release_id)::VARCHAR FROM _kiln.release WHERE target = {}", literal(target)))?;
+    let newest = session.rows(&format!(
+        "SELECT max(release_id)::VARCHAR FROM _kiln.release WHERE target = {}",
+        literal(target)
+    ))?;
     match newest.into_iter().next().and_then(|mut row| row.remove(0)).and_then(|id| id.parse().ok()) {
         Some(id) => release(session, id),
         None => Ok(None),

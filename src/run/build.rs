@@ -203,9 +203,12 @@ fn make_seed(
     for (column, _) in &node.config.column_types {
         if !columns.iter().any(|found| found.name.eq_ignore_ascii_case(column)) {
             return Err(Failure::Node(Box::new(
-                Diagnostic::error("seed-column", format!("the seed `{}` has no column `{column}`", node.name))
-                    .at(&node.at, "")
-                    .suggest(column, columns.iter().map(|found| found.name.as_str())),
+                Diagnostic::error(
+                    "seed-column",
+                    format!("the seed `{}` has no column `{column}`", node.name),
+                )
+                .at(&node.at, "")
+                .suggest(column, columns.iter().map(|found| found.name.as_str())),
             )));
         }
     }

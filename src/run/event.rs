@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::diagnostic::{Diagnostic, Location};
+use crate::diagnostic::{Diagnostic, Diagnostics, Location};
 use crate::engine::load::{LoadReport, Progress};
 use crate::manifest::{Materialization, TestSeverity};
 use crate::names::NodeId;
@@ -71,6 +71,8 @@ pub struct LoadOutcome {
     pub node: NodeId,
     /// Objects on the disk.
     pub objects: usize,
+    /// Warnings about the source's patterns.
+    pub warnings: Diagnostics,
     /// What was loaded, or why nothing could be.
     pub result: Result<LoadReport, Diagnostic>,
     /// Wall time.

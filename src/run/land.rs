@@ -1,12 +1,11 @@
 //! Landing: raw models take in what is new at their sources, before anything is built. Raw commits by itself: it is kept
 //! even when what is built on it fails, since that is when it is needed.
 
-use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::diagnostic::Diagnostic;
-use crate::engine::load::{self, LoadPlan, LoadReport, PendingObject, Reason};
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::engine::load::{self, LoadPlan, LoadReport};
 use crate::engine::session::Session;
 use crate::error::{Error, Result};
 use crate::manifest::{Materialization, Node, SourceTable};
@@ -62,7 +61,8 @@ impl Landing<'_> {
     pub fn land(&self, node: &Node) -> Result<LoadOutcome> {
         let started = Instant::now();
         let mut objects = 0;
-        let result = self.land_inside(node, &mut objects);
+        let mut warnings = Diagnostics::new();
+        let result = self.land_inside(node, &mut objects, &mut warnings);
         if self.stop.load(Ordering::Relaxed) {
             return Err(Error::Interrupted);
         }
@@ -81,22 +81,29 @@ impl Landing<'_> {
             }
             Err(other) => return Err(other),
         };
-        let outcome = LoadOutcome { node: node.id.clone(), objects, result, elapsed: started.elapsed() };
+        let outcome =
+            LoadOutcome { node: node.id.clone(), objects, warnings, result, elapsed: started.elapsed() };
         self.observer.event(Event::Loaded(&outcome));
         Ok(outcome)
     }
 
-    fn land_inside(&self, node: &Node, objects: &mut usize) -> Result<LoadReport> {
+    fn land_inside(
+        &self,
+        node: &Node,
+        objects: &mut usize,
+        warnings: &mut Diagnostics,
+    ) -> Result<LoadReport> {
         let source = source_of(self.workspace, node)?;
         let connection = self.session.connection();
         if self.which == Which::All {
             self.forget(node)?;
         }
-        let names = Names { workspace: self.workspace, candidates: &Candidates::new(), session: Some(self.session) };
+        let names =
+            Names { workspace: self.workspace, candidates: &Candidates::new(), session: Some(self.session) };
         let sql = self.workspace.render(node, &names)?;
         let found = load::discover(self.workspace.root(), source)?;
         *objects = found.objects.len();
-        let pending = load::pending(connection, node, found.objects)?;
+        let pending = load::pending(connection, &node.id, &found.objects)?;
         self.observer.event(Event::LoadStarted { node: &node.id, objects: pending.objects.len() });
         let plan = LoadPlan {
             model: node,
@@ -106,12 +113,15 @@ impl Landing<'_> {
             loaded_at: jiff::Timestamp::now(),
         };
         let mut last = Instant::now();
-        load::load(connection, &plan, &pending.objects, &mut |progress| {
+        let mut report = load::load(connection, &plan, &pending.objects, &mut |progress| {
             if last.elapsed() > Duration::from_millis(100) {
                 last = Instant::now();
                 self.observer.event(Event::LoadProgress { node: &node.id, progress });
             }
-        })
+        })?;
+        report.failed.extend(pending.unreadable);
+        *warnings = found.diagnostics;
+        Ok(report)
     }
 
     /// Empties a raw table and its ledger, in one transaction.
@@ -129,7 +139,8 @@ impl Landing<'_> {
 
 /// The one source with files that a raw model reads.
 fn source_of<'a>(workspace: &'a Workspace, node: &Node) -> Result<&'a SourceTable> {
-    let mut sources = node.depends_on.iter().filter_map(|dependency| workspace.manifest.sources.get(&dependency.node));
+    let mut sources =
+        node.depends_on.iter().filter_map(|dependency| workspace.manifest.sources.get(&dependency.node));
     match (sources.next(), sources.next()) {
         (Some(source), None) if source.files.is_some() => Ok(source),
         _ => Err(Diagnostic::error(
@@ -148,7 +159,8 @@ pub fn raw_candidates(workspace: &Workspace, session: &Session) -> Result<Candid
     let versions = session.rows(
         "SELECT model, max(batch_id)::VARCHAR, count(*)::VARCHAR, max(loaded_at)::VARCHAR FROM _kiln.load GROUP BY model",
     )?;
-    let raw = workspace.manifest.nodes.values().filter(|node| node.config.materialized == Materialization::Append);
+    let raw =
+        workspace.manifest.nodes.values().filter(|node| node.config.materialized == Materialization::Append);
     for node in raw {
         let version = versions.iter().find(|row| row[0].as_deref() == Some(node.name.as_str()));
         let Ok(columns) = session.describe(&format!("SELECT * FROM {}", node.relation)) else { continue };
@@ -187,13 +199,4 @@ pub fn raw_candidates(workspace: &Workspace, session: &Session) -> Result<Candid
         );
     }
     Ok(candidates)
-}
-
-/// The objects of a pending list that changed since they were loaded.
-pub fn changed(pending: &[PendingObject]) -> HashSet<&str> {
-    pending
-        .iter()
-        .filter(|object| matches!(object.reason, Reason::Changed { .. }))
-        .map(|object| object.object.name.as_str())
-        .collect()
 }

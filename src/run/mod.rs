@@ -10,7 +10,7 @@ pub mod plan;
 pub mod schedule;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
@@ -27,7 +27,8 @@ use crate::workspace::Workspace;
 use audit::{Audited, audit};
 use candidate::{Candidate, Candidates, Physical};
 use event::{
-    Action, Ending, Event, LoadOutcome, NodeReport, Observer, Outcome, PlannedNode, RunReport, Started, TestReport,
+    Action, Ending, Event, LoadOutcome, NodeReport, Observer, Outcome, PlannedNode, RunReport, Started,
+    TestReport,
 };
 use land::{Landing, Which, raw_candidates, raw_models};
 use plan::{Decision, Known, Refresh, decide, is_decidable};
@@ -165,9 +166,11 @@ impl Context<'_> {
             gates: &gates,
         };
         let agenda = Agenda { nodes: nodes.clone(), decisions, candidates, broken };
-        let sessions = (0..workspace.threads()).map(|_| self.database.worker()).collect::<Result<Vec<_>, _>>()?;
-        let mut done = schedule::run(&work, agenda, sessions)?;
-        let late_tests = self.late_audit(&late, &mut done, &passed)?;
+        let sessions =
+            (0..workspace.threads()).map(|_| self.database.worker()).collect::<Result<Vec<_>, _>>()?;
+        let done = schedule::run(&work, agenda, sessions)?;
+        let late_tests =
+            interruptible(self.database.session(), self.stop, || self.late_audit(&late, &done, &passed))?;
         let ending = self.publish(&done, &known, &late_tests, &loads)?;
         Ok(self.report(started, loads, done.reports, late_tests, ending))
     }
@@ -201,21 +204,8 @@ impl Context<'_> {
             stop: self.stop,
             which: self.options.load,
         };
-        let interrupter = session.interrupter();
-        let over = AtomicBool::new(false);
-        std::thread::scope(|scope| {
-            let watcher = scope.spawn(|| {
-                while !over.load(std::sync::atomic::Ordering::Relaxed) {
-                    if self.stop.load(std::sync::atomic::Ordering::Relaxed) {
-                        interrupter.interrupt();
-                    }
-                    std::thread::park_timeout(Duration::from_millis(50));
-                }
-            });
-            let loads = raw_models(self.workspace, nodes).map(|node| landing.land(node)).collect();
-            over.store(true, std::sync::atomic::Ordering::Relaxed);
-            watcher.thread().unpark();
-            loads
+        interruptible(session, self.stop, || {
+            raw_models(self.workspace, nodes).map(|node| landing.land(node)).collect()
         })
     }
 
@@ -230,7 +220,7 @@ impl Context<'_> {
         let manifest = &self.workspace.manifest;
         let mut problems = Diagnostics::new();
         let names = |candidates: &Candidates, id: &NodeId| candidates.contains_key(id);
-        for id in self.workspace.dag.topological() {
+        for id in self.workspace.topological() {
             let Some(node) = manifest.nodes.get(id).filter(|_| !nodes.contains(id)) else { continue };
             if names(candidates, id) {
                 continue;
@@ -268,7 +258,8 @@ impl Context<'_> {
                 continue;
             }
             for dependency in &node.depends_on {
-                let known_here = nodes.contains(&dependency.node) || candidates.contains_key(&dependency.node);
+                let known_here =
+                    nodes.contains(&dependency.node) || candidates.contains_key(&dependency.node);
                 if !known_here && manifest.nodes.contains_key(&dependency.node) {
                     problems.push(
                         Diagnostic::error(
@@ -306,19 +297,25 @@ impl Context<'_> {
         let mut provisional = candidates.clone();
         let mut later: BTreeSet<NodeId> = BTreeSet::new();
         let is_broken = |id: &NodeId| broken.iter().any(|report| report.node == *id);
-        for id in self.workspace.dag.topological() {
+        for id in self.workspace.topological() {
             let Some(node) = manifest.nodes.get(id).filter(|_| nodes.contains(id)) else { continue };
-            let mut push = |action, reason: String| planned.push(PlannedNode { node: id.clone(), action, reason });
+            let mut push =
+                |action, reason: String| planned.push(PlannedNode { node: id.clone(), action, reason });
             if node.config.materialized == Materialization::Append {
                 push(Action::Load, "raw: takes in what is new at its source".into());
                 continue;
             }
-            if node.depends_on.iter().any(|dependency| is_broken(&dependency.node) || later.contains(&dependency.node)) {
+            if node
+                .depends_on
+                .iter()
+                .any(|dependency| is_broken(&dependency.node) || later.contains(&dependency.node))
+            {
                 later.insert(id.clone());
                 push(Action::Later, "known only when its parents are built".into());
                 continue;
             }
-            let building = |id: &NodeId| decisions.get(id).is_some_and(|decision| decision.action == Action::Build);
+            let building =
+                |id: &NodeId| decisions.get(id).is_some_and(|decision| decision.action == Action::Build);
             if !is_decidable(node, &provisional, &building) {
                 later.insert(id.clone());
                 push(Action::Later, "known only when its parents are built".into());
@@ -367,9 +364,11 @@ impl Context<'_> {
                 late.push(*test);
                 continue;
             };
-            let above = ancestors.entry(node).or_insert_with(|| self.workspace.dag.ancestors(node));
+            let above = ancestors.entry(node).or_insert_with(|| self.workspace.dag.ancestors(node, None));
             let ready = test.depends_on.iter().all(|dependency| {
-                dependency.node == *node || above.contains(&dependency.node) || test.node.as_ref() == Some(&dependency.node)
+                dependency.node == *node
+                    || above.contains(&dependency.node)
+                    || test.node.as_ref() == Some(&dependency.node)
             });
             match ready {
                 true => gates.entry(node.clone()).or_default().push(test),
@@ -382,7 +381,7 @@ impl Context<'_> {
     fn late_audit(
         &self,
         tests: &[&Test],
-        done: &mut Done,
+        done: &Done,
         passed: &std::collections::HashSet<crate::names::Fingerprint>,
     ) -> Result<Vec<TestReport>> {
         if tests.is_empty() {
@@ -402,7 +401,9 @@ impl Context<'_> {
         if !audited.rows.is_empty() {
             session.execute(&state::insert_tests(&audited.rows, self.run_id, &self.workspace.target.name))?;
         }
-        audited.reports.extend(skipped.into_iter().map(|test| audit::blank(test, event::TestStatus::Skipped, None)));
+        audited
+            .reports
+            .extend(skipped.into_iter().map(|test| audit::blank(test, event::TestStatus::Skipped, None)));
         self.observer.event(Event::TestsFinished(&audited.reports));
         Ok(audited.reports)
     }
@@ -416,8 +417,10 @@ impl Context<'_> {
     ) -> Result<Ending> {
         let still = (known.release.id > 0).then(|| (known.release.id, known.release.published_at.clone()));
         let blocked = self.blocked(done, late_tests);
-        let failed_loads =
-            loads.iter().filter(|load| !load.result.as_ref().is_ok_and(|report| report.is_complete())).count();
+        let failed_loads = loads
+            .iter()
+            .filter(|load| !load.result.as_ref().is_ok_and(|report| report.is_complete()))
+            .count();
         if self.options.policy == Policy::Nothing {
             return Ok(match blocked.is_empty() && failed_loads == 0 {
                 true => Ending::Withheld,
@@ -446,7 +449,7 @@ impl Context<'_> {
                 },
             });
         }
-        if self.stop.load(std::sync::atomic::Ordering::Relaxed) {
+        if self.stop.load(Ordering::Relaxed) {
             return Err(Error::Interrupted);
         }
         self.observer.event(Event::Publishing);
@@ -498,20 +501,24 @@ impl Context<'_> {
 
     /// Nodes that may not be published: failed ones, what depends on them, and what failed tests belong to.
     fn blocked(&self, done: &Done, late_tests: &[TestReport]) -> BTreeSet<NodeId> {
-        let mut blocked: BTreeSet<NodeId> =
-            done.reports.iter().filter(|report| !report.is_good()).map(|report| report.node.clone()).collect();
+        let mut blocked: BTreeSet<NodeId> = done
+            .reports
+            .iter()
+            .filter(|report| !report.is_good())
+            .map(|report| report.node.clone())
+            .collect();
         for test in late_tests.iter().filter(|test| test.status.blocks()) {
             match &test.node {
                 Some(node) => {
                     blocked.insert(node.clone());
-                    blocked.extend(self.workspace.dag.descendants(node));
+                    blocked.extend(self.workspace.dag.descendants(node, None));
                 }
                 // A test of several models holds all of them back.
                 None => {
                     let read = self.workspace.manifest.tests.values().find(|known| known.name == test.name);
                     for dependency in read.into_iter().flat_map(|test| &test.depends_on) {
                         blocked.insert(dependency.node.clone());
-                        blocked.extend(self.workspace.dag.descendants(&dependency.node));
+                        blocked.extend(self.workspace.dag.descendants(&dependency.node, None));
                     }
                 }
             }
@@ -601,10 +608,8 @@ fn broken_loads(workspace: &Workspace, loads: &[LoadOutcome]) -> Vec<NodeReport>
                         1 => String::new(),
                         count => format!(" (and {} more)", count - 1),
                     };
-                    let message = format!(
-                        "`{}` did not load `{}`: {}{more}",
-                        node.name, first.object, first.reason
-                    );
+                    let message =
+                        format!("`{}` did not load `{}`: {}{more}", node.name, first.object, first.reason);
                     let diagnostic = Diagnostic::error("load-failed", message).at(&node.at, "");
                     first.help.iter().fold(diagnostic, |diagnostic, help| diagnostic.help(help))
                 }
@@ -623,7 +628,8 @@ fn broken_loads(workspace: &Workspace, loads: &[LoadOutcome]) -> Vec<NodeReport>
 }
 
 fn run_end(report: &RunReport) -> RunEnd {
-    let count = |wanted: fn(&Outcome) -> bool| report.nodes.iter().filter(|node| wanted(&node.outcome)).count();
+    let count =
+        |wanted: fn(&Outcome) -> bool| report.nodes.iter().filter(|node| wanted(&node.outcome)).count();
     let (status, release_id, message) = match &report.ending {
         Ending::Published { release_id, .. } => ("published", Some(*release_id), None),
         Ending::Unchanged { release_id } => ("unchanged", *release_id, None),
@@ -641,17 +647,134 @@ fn run_end(report: &RunReport) -> RunEnd {
     }
 }
 
+/// What `kiln test` found.
+#[derive(Debug, Clone)]
+pub struct TestRun {
+    /// The run's id.
+    pub run_id: String,
+    /// The target.
+    pub target: String,
+    /// Every selected test; those whose model nobody published are skipped.
+    pub tests: Vec<TestReport>,
+    /// The release that was tested.
+    pub release_id: Option<i64>,
+    /// Wall time.
+    pub elapsed: Duration,
+}
+
+/// Tests what is published, all of it anew, and keeps the results.
+///
+/// # Errors
+/// The machine, the database or the user stopped it.
+pub fn test(
+    workspace: &Workspace,
+    selected: &BTreeSet<NodeId>,
+    patience: Duration,
+    observer: &dyn Observer,
+    stop: &AtomicBool,
+) -> Result<TestRun> {
+    let started = Instant::now();
+    let run_id = uuid::Uuid::now_v7().to_string();
+    let database = Database::open(&workspace.opening(&format!("test {run_id}"), patience))?;
+    let session = database.session();
+    state::migrate(session)?;
+    load::create_ledger(session.connection())?;
+    let target = workspace.target.name.clone();
+    state::start_run(session, &run_id, &target, "test")?;
+    let known = Known {
+        builds: state::builds(session)?,
+        release: state::current_release(session, &target)?.unwrap_or_default(),
+        salt: run_id.clone(),
+        refresh: Refresh::Reuse,
+    };
+    let mut candidates = raw_candidates(workspace, session)?;
+    for node in workspace.manifest.nodes.values() {
+        let Some(published) = known.release.models.get(&node.name) else { continue };
+        let candidate = Candidate {
+            fingerprint: published.fingerprint.clone(),
+            physical: Physical::Build(published.relation.clone()),
+            rows: known.builds.get(&published.fingerprint).and_then(|build| build.rows),
+        };
+        candidates.insert(node.id.clone(), candidate);
+    }
+    let tests: Vec<&Test> = selected.iter().filter_map(|id| workspace.manifest.tests.get(id)).collect();
+    let (ready, skipped): (Vec<&Test>, Vec<&Test>) = tests.into_iter().partition(|test| {
+        test.depends_on.iter().all(|dependency| {
+            candidates.contains_key(&dependency.node)
+                || workspace
+                    .manifest
+                    .nodes
+                    .get(&dependency.node)
+                    .is_some_and(|node| node.config.materialized == Materialization::Ephemeral)
+        })
+    });
+    observer.event(Event::Started(Started {
+        run_id: &run_id,
+        target: &target,
+        threads: workspace.threads(),
+        nodes: 0,
+        tests: ready.len(),
+    }));
+    let audited = interruptible(session, stop, || {
+        let mut all = Audited::default();
+        // By groups, so that whoever watches sees it go on.
+        for chunk in ready.chunks(200) {
+            let audited = audit(workspace, session, chunk, &candidates, &std::collections::HashSet::new())?;
+            observer.event(Event::TestsFinished(&audited.reports));
+            all.extend(audited);
+        }
+        Ok::<_, Error>(all)
+    })?;
+    if !audited.rows.is_empty() {
+        session.execute(&state::insert_tests(&audited.rows, &run_id, &target))?;
+    }
+    let mut reports = audited.reports;
+    let failed = reports.iter().any(|report| report.status.blocks());
+    reports.extend(skipped.into_iter().map(|test| audit::blank(test, event::TestStatus::Skipped, None)));
+    let end = RunEnd { status: if failed { "failed" } else { "passed" }.into(), ..RunEnd::default() };
+    state::finish_run(session, &run_id, &end)?;
+    let release_id = (known.release.id > 0).then_some(known.release.id);
+    Ok(TestRun { run_id, target, tests: reports, release_id, elapsed: started.elapsed() })
+}
+
+/// Runs something on a session while a watcher stands ready to stop it.
+fn interruptible<T>(session: &Session, stop: &AtomicBool, body: impl FnOnce() -> T) -> T {
+    let interrupter = session.interrupter();
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let watcher = scope.spawn(|| {
+            while !over.load(Ordering::Relaxed) {
+                if stop.load(Ordering::Relaxed) {
+                    interrupter.interrupt();
+                }
+                std::thread::park_timeout(Duration::from_millis(50));
+            }
+        });
+        let value = body();
+        over.store(true, Ordering::Relaxed);
+        watcher.thread().unpark();
+        value
+    })
+}
+
 /// Points a target's views back at an earlier release, in one transaction. Gives the new release and the one restored.
 ///
 /// # Errors
 /// There is no such release, or its builds have been collected.
-pub fn rollback(workspace: &Workspace, to: Option<i64>, patience: Duration) -> Result<(i64, Release, Release)> {
+pub fn rollback(
+    workspace: &Workspace,
+    to: Option<i64>,
+    patience: Duration,
+) -> Result<(i64, Release, Release)> {
     let run_id = uuid::Uuid::now_v7().to_string();
     let database = Database::open(&workspace.opening(&format!("rollback {run_id}"), patience))?;
     let session = database.session();
     state::migrate(session)?;
     let target = &workspace.target.name;
-    let nothing = || Error::usage(format!("target `{target}` has no release to roll back")).hint("`kiln run` publishes one");
+    let nothing = || {
+        Error::usage(format!("target `{target}` has no release to roll back"))
+            .hint("`kiln run` publishes one")
+    };
     let current = state::current_release(session, target)?.ok_or_else(nothing)?;
     let id = match to {
         Some(id) => id,
@@ -686,7 +809,12 @@ pub fn rollback(workspace: &Workspace, to: Option<i64>, patience: Duration) -> R
     Ok((published, current, wanted))
 }
 
-fn release_to_restore(session: &Session, workspace: &Workspace, current: &Release, id: i64) -> Result<Release> {
+fn release_to_restore(
+    session: &Session,
+    workspace: &Workspace,
+    current: &Release,
+    id: i64,
+) -> Result<Release> {
     if id == current.id {
         return Err(Error::usage(format!("release {id} is what readers see already")));
     }
@@ -696,11 +824,16 @@ fn release_to_restore(session: &Session, workspace: &Workspace, current: &Releas
         return Err(Error::usage(format!("target `{}` has no release {id}", workspace.target.name))
             .hint("`kiln history` lists the releases"));
     }
-    let wanted = state::release(session, id)?
-        .ok_or_else(|| Error::usage(format!("there is no release {id}")).hint("`kiln history` lists the releases"))?;
+    let wanted = state::release(session, id)?.ok_or_else(|| {
+        Error::usage(format!("there is no release {id}")).hint("`kiln history` lists the releases")
+    })?;
     let builds = state::present(session)?;
-    let gone: Vec<&str> =
-        wanted.models.iter().filter(|(_, m)| !builds.contains(&m.relation)).map(|(name, _)| name.as_str()).collect();
+    let gone: Vec<&str> = wanted
+        .models
+        .iter()
+        .filter(|(_, m)| !builds.contains(&m.relation))
+        .map(|(name, _)| name.as_str())
+        .collect();
     if !gone.is_empty() {
         return Err(Error::usage(format!(
             "release {id} cannot be restored: builds of `{}` have been collected",

@@ -70,8 +70,8 @@ fn typed(text: String, data_type: &str) -> Value {
     let number = || text.parse::<serde_json::Number>().ok().map(Value::Number);
     let converted = match data_type {
         "BOOLEAN" => text.parse().ok().map(Value::Bool),
-        "TINYINT" | "SMALLINT" | "INTEGER" | "BIGINT" | "UTINYINT" | "USMALLINT" | "UINTEGER" | "UBIGINT" | "FLOAT"
-        | "DOUBLE" => number(),
+        "TINYINT" | "SMALLINT" | "INTEGER" | "BIGINT" | "UTINYINT" | "USMALLINT" | "UINTEGER" | "UBIGINT"
+        | "FLOAT" | "DOUBLE" => number(),
         _ => None,
     };
     converted.unwrap_or(Value::String(text))

@@ -83,8 +83,11 @@ pub fn decide(
         let Some(parent) = candidates.get(&dependency.node) else { continue };
         parts.push(dependency.node.as_str().as_bytes().to_vec());
         parts.push(parent.fingerprint.as_str().as_bytes().to_vec());
-        if matches!(parent.physical, Physical::Source(_)) && node.config.materialized != Materialization::View {
-            always.get_or_insert_with(|| format!("it reads `{}`, which kiln cannot watch", dependency.node.short()));
+        if matches!(parent.physical, Physical::Source(_)) && node.config.materialized != Materialization::View
+        {
+            always.get_or_insert_with(|| {
+                format!("it reads `{}`, which kiln cannot watch", dependency.node.short())
+            });
         }
     }
     match node.config.volatile {
@@ -93,7 +96,8 @@ pub fn decide(
         None => {}
     }
     // A view runs its volatile functions when it is read: it needs no new build for them.
-    if always.is_some() && matches!(node.config.materialized, Materialization::Table | Materialization::Seed) {
+    if always.is_some() && matches!(node.config.materialized, Materialization::Table | Materialization::Seed)
+    {
         parts.push(known.salt.as_bytes().to_vec());
     } else {
         always = None;
@@ -118,7 +122,9 @@ pub fn decide(
         Some(existing) => Decision {
             action: Action::Reuse,
             reason: match known.release.models.get(&node.name) {
-                Some(published) if published.fingerprint == fingerprint => "unchanged since the release".into(),
+                Some(published) if published.fingerprint == fingerprint => {
+                    "unchanged since the release".into()
+                }
                 _ => "built before, by a run that did not publish it or for another target".to_owned(),
             },
             relation: existing.relation.clone(),
@@ -170,7 +176,8 @@ fn definition(
             // Names of relations differ from target to target; what a build is made from does not.
             let sql = rendered.with_relations(|id| Some(format!("\"{id}\"")));
             let sql = normalised(&sql);
-            let always = volatile(&sql).map(|what| format!("it uses {what}, which gives something else each time"));
+            let always =
+                volatile(&sql).map(|what| format!("it uses {what}, which gives something else each time"));
             Ok((Fingerprint::of([materialized, sql.as_bytes()]), always))
         }
     }

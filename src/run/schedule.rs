@@ -96,8 +96,10 @@ pub fn run(work: &Work<'_>, agenda: Agenda, sessions: Vec<Session>) -> Result<Do
     for id in agenda.nodes.iter().filter(|id| !broken.contains(*id)) {
         let parents: BTreeSet<&NodeId> =
             manifest.nodes[id].depends_on.iter().map(|dependency| &dependency.node).collect();
-        let open: Vec<&NodeId> =
-            parents.into_iter().filter(|parent| agenda.nodes.contains(*parent) && !broken.contains(*parent)).collect();
+        let open: Vec<&NodeId> = parents
+            .into_iter()
+            .filter(|parent| agenda.nodes.contains(*parent) && !broken.contains(*parent))
+            .collect();
         waiting.insert(id.clone(), open.len());
         for parent in open {
             children.entry(parent.clone()).or_default().push(id.clone());
@@ -269,7 +271,8 @@ impl Board<'_> {
                 Ok(decision) => nodes.push((node, decision)),
                 Err(problems) => {
                     let first = problems.sorted().first().map(|diagnostic| (*diagnostic).clone());
-                    let first = first.ok_or_else(|| Error::Bug("no diagnostic for a failed template".into()))?;
+                    let first =
+                        first.ok_or_else(|| Error::Bug("no diagnostic for a failed template".into()))?;
                     reports.push(self.report(node, Outcome::Error(Box::new(first)), started));
                 }
             }
@@ -284,7 +287,13 @@ impl Board<'_> {
         let mut audited = audit(work.workspace, session, &tests, &candidates, work.passed)?;
         for id in &standing {
             let node = &work.workspace.manifest.nodes[*id];
-            audited.extend(check_contract(work.workspace, session, node, &candidates, made_columns.get(*id))?);
+            audited.extend(check_contract(
+                work.workspace,
+                session,
+                node,
+                &candidates,
+                made_columns.get(*id),
+            )?);
         }
         if !audited.rows.is_empty() {
             session.execute(&insert_tests(&audited.rows, work.run_id, &work.workspace.target.name))?;
@@ -458,7 +467,7 @@ impl Board<'_> {
         let mut state = self.lock();
         state.ended.insert(cause.clone());
         state.done.reports.push(report);
-        let below = self.work.workspace.dag.descendants(&cause);
+        let below = self.work.workspace.dag.descendants(&cause, None);
         for id in nodes.iter().filter(|id| below.contains(*id)) {
             if state.ended.insert(id.clone()) {
                 let skipped = self.skipped(id, &cause);

@@ -19,9 +19,42 @@ pub enum Seat {
 
 /// Words that may follow a table in a FROM clause and are no alias.
 const AFTER_TABLE: [&str; 36] = [
-    "anti", "asof", "cross", "except", "fetch", "for", "full", "group", "having", "inner", "intersect", "join", "left",
-    "limit", "natural", "offset", "on", "order", "outer", "pivot", "positional", "qualify", "returning", "right", "sample",
-    "select", "semi", "set", "tablesample", "union", "unpivot", "using", "when", "where", "window", "with",
+    "anti",
+    "asof",
+    "cross",
+    "except",
+    "fetch",
+    "for",
+    "full",
+    "group",
+    "having",
+    "inner",
+    "intersect",
+    "join",
+    "left",
+    "limit",
+    "natural",
+    "offset",
+    "on",
+    "order",
+    "outer",
+    "pivot",
+    "positional",
+    "qualify",
+    "returning",
+    "right",
+    "sample",
+    "select",
+    "semi",
+    "set",
+    "tablesample",
+    "union",
+    "unpivot",
+    "using",
+    "when",
+    "where",
+    "window",
+    "with",
 ];
 
 /// Finds out how the name at `range` is used.
@@ -31,9 +64,9 @@ pub fn seat(sql: &str, range: &Range<usize>) -> Seat {
         return Seat::Qualifier;
     }
     let before = sql[..range.start].trim_end();
-    let word_start = before.rfind(|c: char| !c.is_alphanumeric() && c != '_').map_or(0, |at| {
-        at + before[at..].chars().next().map_or(1, char::len_utf8)
-    });
+    let word_start = before
+        .rfind(|c: char| !c.is_alphanumeric() && c != '_')
+        .map_or(0, |at| at + before[at..].chars().next().map_or(1, char::len_utf8));
     let word = before[word_start..].to_lowercase();
     if !(word == "from" || word == "join" || before.ends_with(',') || before.ends_with('(')) {
         return Seat::Other;

@@ -38,24 +38,91 @@ fn tokens(sql: &str) -> Option<Vec<Token>> {
 /// Words that no column can be called without quotes.
 fn is_reserved(word: &str) -> bool {
     const RESERVED: [&str; 34] = [
-        "all", "and", "as", "asc", "case", "cast", "desc", "distinct", "else", "end", "except", "from", "group", "having",
-        "in", "intersect", "into", "join", "lateral", "limit", "not", "null", "offset", "on", "or", "order", "qualify",
-        "select", "then", "union", "using", "when", "where", "with",
+        "all",
+        "and",
+        "as",
+        "asc",
+        "case",
+        "cast",
+        "desc",
+        "distinct",
+        "else",
+        "end",
+        "except",
+        "from",
+        "group",
+        "having",
+        "in",
+        "intersect",
+        "into",
+        "join",
+        "lateral",
+        "limit",
+        "not",
+        "null",
+        "offset",
+        "on",
+        "or",
+        "order",
+        "qualify",
+        "select",
+        "then",
+        "union",
+        "using",
+        "when",
+        "where",
+        "with",
     ];
     RESERVED.contains(&word.to_lowercase().as_str())
 }
 
 /// Functions whose result is another one each time, and functions that read what Kiln does not watch.
 const VOLATILE: [&str; 28] = [
-    "now", "today", "random", "uuid", "uuidv4", "uuidv7", "gen_random_uuid", "current_timestamp", "current_date",
-    "current_time", "get_current_timestamp", "get_current_time", "current_localtime", "current_localtimestamp",
-    "localtime", "localtimestamp", "transaction_timestamp", "clock_timestamp", "statement_timestamp", "txid_current",
-    "nextval", "currval", "setseed", "getenv", "current_user", "session_user", "version", "pg_backend_pid",
+    "now",
+    "today",
+    "random",
+    "uuid",
+    "uuidv4",
+    "uuidv7",
+    "gen_random_uuid",
+    "current_timestamp",
+    "current_date",
+    "current_time",
+    "get_current_timestamp",
+    "get_current_time",
+    "current_localtime",
+    "current_localtimestamp",
+    "localtime",
+    "localtimestamp",
+    "transaction_timestamp",
+    "clock_timestamp",
+    "statement_timestamp",
+    "txid_current",
+    "nextval",
+    "currval",
+    "setseed",
+    "getenv",
+    "current_user",
+    "session_user",
+    "version",
+    "pg_backend_pid",
 ];
 
 const READERS: [&str; 14] = [
-    "read_csv", "read_csv_auto", "sniff_csv", "read_parquet", "parquet_scan", "parquet_metadata", "read_json",
-    "read_json_auto", "read_json_objects", "read_ndjson", "read_ndjson_auto", "read_text", "read_blob", "glob",
+    "read_csv",
+    "read_csv_auto",
+    "sniff_csv",
+    "read_parquet",
+    "parquet_scan",
+    "parquet_metadata",
+    "read_json",
+    "read_json_auto",
+    "read_json_objects",
+    "read_ndjson",
+    "read_ndjson_auto",
+    "read_text",
+    "read_blob",
+    "glob",
 ];
 
 /// The first thing in a statement that makes its result differ from run to run, as a person would name it.
@@ -72,9 +139,11 @@ pub fn volatile(sql: &str) -> Option<String> {
         match token {
             Token::Word(word) if word.quote_style.is_none() => {
                 let name = word.value.to_lowercase();
-                let bare = ["current_timestamp", "current_date", "current_time", "localtime", "localtimestamp"];
+                let bare =
+                    ["current_timestamp", "current_date", "current_time", "localtime", "localtimestamp"];
                 let after_dot = at > 0 && matches!(significant[at - 1], Token::Period);
-                let is_function = called && (VOLATILE.contains(&name.as_str()) || READERS.contains(&name.as_str()));
+                let is_function =
+                    called && (VOLATILE.contains(&name.as_str()) || READERS.contains(&name.as_str()));
                 if is_function || (!after_dot && bare.contains(&name.as_str())) {
                     return Some(if called { format!("{name}()") } else { name });
                 }
@@ -124,7 +193,10 @@ pub fn cte_seat(sql: &str) -> CteSeat {
             0 | 1 => 0,
             _ => sql.match_indices('\n').nth(line as usize - 2).map_or(sql.len(), |(at, _)| at + 1),
         };
-        sql[start..].char_indices().nth((column as usize).saturating_sub(1)).map_or(sql.len(), |(at, _)| start + at)
+        sql[start..]
+            .char_indices()
+            .nth((column as usize).saturating_sub(1))
+            .map_or(sql.len(), |(at, _)| start + at)
     };
     let is = |token: &Token, wanted: &str| match token {
         Token::Word(word) => word.quote_style.is_none() && word.value.eq_ignore_ascii_case(wanted),

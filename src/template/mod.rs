@@ -224,7 +224,7 @@ pub struct QueryTable {
 }
 
 /// Answers what a template asks. Errors are plain sentences; they are shown at the place of the call.
-pub trait Resolve: Sync {
+pub trait Resolve {
     /// The node that `ref` means.
     fn reference(&self, package: Option<&str>, name: &str) -> Result<(NodeId, Relation), String>;
     /// The table that `source` means.

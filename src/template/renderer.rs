@@ -66,14 +66,20 @@ pub(super) fn private_use(file: &Arc<SourceFile>, range: Range<usize>) -> Diagno
 }
 
 impl Renderer {
-    /// Reads the macros; what is wrong with them is returned beside a renderer that works without them.
-    pub fn new(context: Context, macros: Vec<MacroFile>, dispatch: Vec<Dispatch>) -> (Self, Diagnostics) {
+    /// Reads the macros; what is wrong with them is returned beside a renderer that works without them. `builtins` come
+    /// with Kiln: the project's own and those of its packages win over them.
+    pub fn new(
+        context: Context,
+        macros: Vec<MacroFile>,
+        builtins: Vec<MacroFile>,
+        dispatch: Vec<Dispatch>,
+    ) -> (Self, Diagnostics) {
         let mut diagnostics = Diagnostics::new();
         let mut library = Library::default();
         for file in &macros {
             library.read(file, Origin::Project, &mut diagnostics);
         }
-        for file in packages::files() {
+        for file in packages::files().chain(builtins) {
             library.read(&file, Origin::Kiln, &mut diagnostics);
         }
         library.close();
@@ -336,24 +342,27 @@ impl Renderer {
         }
     }
 
+    /// The generic tests that a package sees, as they are written there.
+    pub fn test_names(&self, package: &str) -> Vec<String> {
+        let library = &self.core.library;
+        let mut names = Vec::new();
+        for owner in library.packages() {
+            let bare = *owner == *package || *owner == *self.core.context.project || owner == "dbt";
+            for name in library.names(owner) {
+                let Some(name) = name.strip_prefix("test_") else { continue };
+                names.push(if bare { name.to_owned() } else { format!("{owner}.{name}") });
+            }
+        }
+        names.sort();
+        names
+    }
+
     fn find_test(&self, call: &TestCall) -> Result<usize, Diagnostics> {
         self.test_index(&call.package, &call.name).ok_or_else(|| {
             let diagnostic =
                 Diagnostic::error("template-unknown", format!("there is no test `{}`", call.name));
             let library = &self.core.library;
-            let names: Vec<String> = library
-                .packages()
-                .into_iter()
-                .flat_map(|package| {
-                    let bare = *package == *call.package
-                        || *package == *self.core.context.project
-                        || package == "dbt";
-                    library.names(package).into_iter().filter_map(move |name| {
-                        let name = name.strip_prefix("test_")?;
-                        Some(if bare { name.to_owned() } else { format!("{package}.{name}") })
-                    })
-                })
-                .collect();
+            let names = self.test_names(&call.package);
             diagnostic.at(&call.at, "").suggest(&call.name, names.iter().map(String::as_str)).into()
         })
     }

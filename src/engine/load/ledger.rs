@@ -14,7 +14,7 @@ use super::{LoadPlan, LoadedObject, Object, Stamp, database};
 
 /// The ledger's columns: name, type, and what it says about itself.
 pub const LEDGER: [(&str, &str, &str); 14] = [
-    ("model", "VARCHAR NOT NULL", "unique id of the raw model"),
+    ("model", "VARCHAR NOT NULL", "the raw model"),
     ("source", "VARCHAR NOT NULL", "unique id of the source"),
     ("object", "VARCHAR NOT NULL", "path of the file, relative to the project where it is inside it"),
     (
@@ -163,7 +163,7 @@ fn known_objects(conn: &Connection, model: &NodeId) -> Result<HashMap<String, Ve
         let sql =
             "SELECT object, batch_id, content_hash, stamp FROM _kiln.load WHERE model = ? ORDER BY batch_id";
         let mut statement = conn.prepare(sql)?;
-        let mut rows = statement.query(params![model.as_str()])?;
+        let mut rows = statement.query(params![model.short()])?;
         while let Some(row) = rows.next()? {
             let load = KnownLoad { batch_id: row.get(1)?, content_hash: row.get(2)?, stamp: row.get(3)? };
             known.entry(row.get(0)?).or_default().push(load);
@@ -185,7 +185,7 @@ fn restamp(conn: &Connection, model: &NodeId, stamps: &[(i64, String)]) -> Resul
         "UPDATE _kiln.load AS l SET stamp = s.stamp FROM (VALUES {}) AS s(batch_id, stamp) \
          WHERE l.batch_id = s.batch_id AND l.model = {}",
         values.join(", "),
-        literal(model.as_str())
+        literal(model.short())
     );
     conn.execute_batch(&sql).map_err(|error| database("write the ledger", &error))
 }
@@ -209,7 +209,7 @@ pub fn newest(
     let sql = match &source.loaded_at_field {
         None => format!(
             "SELECT epoch_us(max(loaded_at)) FROM _kiln.load WHERE model = {}",
-            literal(model.as_str())
+            literal(model.short())
         ),
         // Text goes through TIMESTAMP; dates and both kinds of timestamp have `epoch_us` without icu.
         Some(field) => {
@@ -248,7 +248,7 @@ pub(super) fn last_load(conn: &Connection, model: &NodeId) -> Result<LastLoad> {
                FROM _kiln.load WHERE model = ?";
     let read = |row: &duckdb::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get::<_, Option<String>>(2)?));
     let (batch_id, loaded_at_us, schema) = conn
-        .query_row(sql, params![model.as_str()], read)
+        .query_row(sql, params![model.short()], read)
         .map_err(|error| database("read the ledger", &error))?;
     let columns = match schema {
         None => Vec::new(),
@@ -285,7 +285,7 @@ pub(super) fn insert(
             };
             format!(
                 "({}, {}, {}, {}, {}, {stamp}, {}, {}, {}, {}, make_timestamp({time}), {changed_from}, {schema}, {})",
-                literal(plan.model.id.as_str()),
+                literal(plan.model.id.short()),
                 literal(plan.source.id.as_str()),
                 literal(&object.object.name),
                 literal(&object.content_hash),

@@ -1,0 +1,460 @@
+//! A workspace: a project opened for one target, every template read once, every name resolved. What all commands start
+//! from.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::check;
+use crate::contract;
+use crate::diagnostic::{Diagnostics, Located, Location, SourceFile};
+use crate::engine::database::Opening;
+use crate::error::{Error, Result};
+use crate::graph::{self, Dag};
+use crate::manifest::{
+    Manifest, Node, Object, Param, ParsedTemplate, ReadTemplates, RefCall, SourceCall, SourceTable, Test,
+    TestKind, resolve,
+};
+use crate::names::{NodeId, Relation};
+use crate::project::{Expand, Project, ProjectFile, ProjectFiles, Target};
+use crate::sql::rendered::{Rendered, Slot};
+use crate::template::{
+    Context, Env, Expander, LogMessage, MacroFile, Renderer, Resolve, TargetView, Template, TestCall,
+};
+
+/// How to open a workspace.
+#[derive(Clone)]
+pub struct WorkspaceOptions {
+    /// The project's folder.
+    pub root: PathBuf,
+    /// The target, if not the default one.
+    pub target: Option<String>,
+    /// Variables of the command line; they win over those of the project.
+    pub vars: Object,
+    /// Workers, if not what the target says.
+    pub threads: Option<NonZeroUsize>,
+    /// The environment.
+    pub env: Env,
+    /// The command, for `flags.WHICH`.
+    pub command: &'static str,
+    /// `--full-refresh`, for `flags.FULL_REFRESH`.
+    pub full_refresh: FullRefresh,
+}
+
+/// Whether templates are told of a full refresh.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FullRefresh {
+    /// No.
+    No,
+    /// Yes.
+    Yes,
+}
+
+/// A project opened for one target.
+pub struct Workspace {
+    /// The files.
+    pub project: Project,
+    /// Where it goes.
+    pub target: Target,
+    /// What is in it.
+    pub manifest: Manifest,
+    /// Who reads whom.
+    pub dag: Dag,
+    renderer: Renderer,
+    threads: usize,
+    order: Vec<NodeId>,
+}
+
+impl Workspace {
+    /// Opens a project. The warnings are beside it.
+    ///
+    /// # Errors
+    /// Everything that is wrong with its files, all in one.
+    pub fn open(options: &WorkspaceOptions) -> Result<(Self, Diagnostics)> {
+        let root = options
+            .root
+            .canonicalize()
+            .map_err(|error| Error::io("open the project's folder", &options.root, &error))?;
+        let mut problems = Diagnostics::new();
+        let early = Expanding(Expander::new(context(options, None, None)));
+        let (file, found) = ProjectFile::read(&root, &early);
+        problems.extend(found);
+        let Some(file) = file.filter(|_| !problems.has_errors()) else { return Err(problems.into()) };
+        let with_vars = Expanding(Expander::new(context(options, Some(&file), None)));
+        let target = file.target(options.target.as_deref(), &with_vars)?;
+        let (files, found) = ProjectFiles::collect(&file);
+        problems.extend(found);
+        let renderer = renderer(options, &file, &files, &target, &mut problems);
+        let (project, found) = Project::read(file, files, &Expanding(&renderer));
+        problems.extend(found);
+        let contracts = contracts(&project, &mut problems);
+        let (mut manifest, found) = resolve(&project, &target, &Templates(&renderer), contracts);
+        problems.extend(found);
+        add_contract_tests(&mut manifest, &mut problems);
+        for test in manifest.tests.values() {
+            problems.extend(check::outcome::problems(&test.config, &test.at));
+        }
+        if problems.has_errors() {
+            return Err(problems.into());
+        }
+        let dag = Dag::of(&manifest);
+        let machine = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        let threads = options.threads.or(target.threads).map_or(machine.min(4), NonZeroUsize::get);
+        let order = dag.topological();
+        Ok((Self { project, target, manifest, dag, renderer, threads, order }, problems))
+    }
+
+    /// The project's folder, absolute.
+    pub fn root(&self) -> &Path {
+        &self.project.file.root
+    }
+
+    /// The folder for artifacts, absolute.
+    pub fn target_folder(&self) -> PathBuf {
+        self.root().join(&self.project.file.paths.target)
+    }
+
+    /// Workers.
+    pub fn threads(&self) -> usize {
+        self.threads
+    }
+
+    /// Releases whose builds are kept.
+    pub fn keep_releases(&self) -> u32 {
+        u32::try_from(self.target.keep_releases).unwrap_or(u32::MAX)
+    }
+
+    /// Every id, parents before children.
+    pub fn topological(&self) -> &[NodeId] {
+        &self.order
+    }
+
+    /// How to open the target's database. `holder` says who does.
+    pub fn opening(&self, holder: &str, patience: Duration) -> Opening {
+        let mut settings: Vec<(String, String)> = self
+            .target
+            .settings
+            .iter()
+            .map(|(name, value)| {
+                let text = match value {
+                    Value::String(text) => text.clone(),
+                    other => other.to_string(),
+                };
+                (name.value.clone(), text)
+            })
+            .collect();
+        settings
+            .extend(self.target.memory_limit.iter().map(|limit| ("memory_limit".to_owned(), limit.clone())));
+        Opening {
+            path: self.target.database(self.root()),
+            threads: self.threads,
+            settings,
+            holder: holder.to_owned(),
+            patience,
+        }
+    }
+
+    /// The node that `ref` means; the sentence says what is wrong if there is none.
+    pub fn find_node(&self, package: Option<&str>, name: &str) -> Result<&Node, String> {
+        let package = package.unwrap_or(&self.manifest.project);
+        let ids = ["model", "seed", "snapshot"].map(|kind| NodeId::new(kind, package, name));
+        ids.iter()
+            .find_map(|id| self.manifest.nodes.get(id))
+            .ok_or_else(|| format!("there is no model or seed `{name}`"))
+    }
+
+    /// The table that `source` means.
+    pub fn find_source(&self, source: &str, table: &str) -> Result<&SourceTable, String> {
+        let id = NodeId::new("source", &self.manifest.project, &format!("{source}.{table}"));
+        self.manifest.sources.get(&id).ok_or_else(|| format!("there is no source `{source}.{table}`"))
+    }
+
+    /// The raw model that takes a source in.
+    pub fn landing_of(&self, source: &NodeId) -> Option<&NodeId> {
+        self.manifest
+            .nodes
+            .values()
+            .filter(|node| node.config.materialized == crate::manifest::Materialization::Append)
+            .find(|node| node.depends_on.iter().any(|dependency| dependency.node == *source))
+            .map(|node| &node.id)
+    }
+
+    /// Renders a model.
+    ///
+    /// # Errors
+    /// The template is broken, or what it asks has no answer.
+    pub fn render(&self, node: &Node, names: &dyn Resolve) -> Result<Rendered, Diagnostics> {
+        let template = Template {
+            id: node.id.clone(),
+            package: node.package.clone(),
+            name: node.name.clone(),
+            file: Arc::clone(&node.file),
+        };
+        let this = Some((node.id.clone(), node.relation.clone()));
+        self.renderer.render(&template, this, &node.config.all, names)
+    }
+
+    /// Renders a test to the query whose rows fail.
+    ///
+    /// # Errors
+    /// The test's template is broken, or an argument is.
+    pub fn render_test(&self, test: &Test, names: &dyn Resolve) -> Result<Rendered, Diagnostics> {
+        let tested = || {
+            let id = test.node.as_ref()?;
+            let node = self.manifest.nodes.get(id).map(|node| &node.relation);
+            let relation = node.or_else(|| self.manifest.sources.get(id).map(|source| &source.relation))?;
+            Some((id.clone(), relation.clone()))
+        };
+        let package = self.manifest.project.clone();
+        match &test.kind {
+            TestKind::Singular { file } => {
+                let template = Template {
+                    id: test.id.clone(),
+                    package,
+                    name: test.name.clone(),
+                    file: Arc::clone(file),
+                };
+                self.renderer.render(&template, None, &Object::new(), names)
+            }
+            TestKind::Generic { name, args } => {
+                let model = tested().ok_or_else(|| no_model(test))?;
+                let call = TestCall {
+                    package,
+                    name: name.clone(),
+                    model,
+                    where_clause: test.config.where_clause.clone(),
+                    column: test.column.clone(),
+                    args: args.clone(),
+                    at: test.at.clone(),
+                };
+                self.renderer.test(&call, names)
+            }
+            TestKind::Contract(rule) => {
+                let (node, relation) = tested().ok_or_else(|| no_model(test))?;
+                Ok(self.render_rule(rule, &node, &relation, test))
+            }
+        }
+    }
+
+    /// A contract's rule as rendered SQL: the tested relation and others become slots.
+    fn render_rule(
+        &self,
+        rule: &contract::Rule,
+        node: &NodeId,
+        relation: &Relation,
+        test: &Test,
+    ) -> Rendered {
+        // A character of the private use area that no rule can hold stands for a slot until the text is complete.
+        const MARK: char = '\u{F8FF}';
+        let mut slots: Vec<(NodeId, String)> = vec![(node.clone(), relation.to_string())];
+        let tested = check::query::tested_relation(&format!("{MARK}0{MARK}"), &test.config);
+        let other = |id: &NodeId| {
+            let name = self.manifest.nodes.get(id).map(|node| node.relation.to_string()).unwrap_or_default();
+            slots.push((id.clone(), name));
+            format!("{MARK}{}{MARK}", slots.len() - 1)
+        };
+        let text = rule.sql(&tested, other, &crate::engine::state::now());
+        let mut rendered = Rendered::default();
+        for (at, part) in text.split(MARK).enumerate() {
+            match part.parse::<usize>().ok().and_then(|index| slots.get(index)).filter(|_| at % 2 == 1) {
+                Some((node, name)) => {
+                    let start = rendered.sql.len();
+                    rendered.sql.push_str(name);
+                    rendered.slots.push(Slot { range: start..rendered.sql.len(), node: node.clone() });
+                }
+                None => rendered.sql.push_str(part),
+            }
+        }
+        rendered
+    }
+
+    /// What templates said, since the last time.
+    pub fn messages(&self) -> Vec<LogMessage> {
+        self.renderer.messages()
+    }
+
+    /// Values that must not be shown in any output.
+    pub fn secrets(&self) -> Vec<String> {
+        self.renderer.secrets()
+    }
+
+    /// Consumers' own queries, each with the consumer's name.
+    pub fn consumer_queries(&self) -> Vec<(String, Located<String>)> {
+        self.manifest
+            .exposures
+            .values()
+            .flat_map(|exposure| exposure.queries.iter().map(|query| (exposure.name.clone(), query.clone())))
+            .collect()
+    }
+
+    /// What `--select` and `--exclude` choose; everything if neither is given.
+    ///
+    /// # Errors
+    /// A name that does not exist, or a method that is not known.
+    pub fn select(&self, select: &[String], exclude: &[String]) -> Result<BTreeSet<NodeId>> {
+        graph::select(&self.manifest, &self.dag, select, exclude)
+    }
+}
+
+fn no_model(test: &Test) -> Diagnostics {
+    crate::diagnostic::Diagnostic::error("test-model", format!("`{}` tests nothing that exists", test.name))
+        .at(&test.at, "")
+        .into()
+}
+
+fn context(
+    options: &WorkspaceOptions,
+    file: Option<&ProjectFile>,
+    target: Option<(&Target, &Path)>,
+) -> Context {
+    let mut vars = file.map(|file| file.vars.clone()).unwrap_or_default();
+    vars.extend(options.vars.clone());
+    let mut package_vars: BTreeMap<String, Object> =
+        file.into_iter().flat_map(|file| file.package_vars.clone()).collect();
+    // The command line wins over what a package is given by name.
+    for scoped in package_vars.values_mut() {
+        scoped.extend(options.vars.clone());
+    }
+    let view = target.map(|(target, root)| {
+        let path = target.database(root);
+        let database = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+        let mut extra = Object::new();
+        extra.insert("path".into(), Value::String(target.path.to_string_lossy().into_owned()));
+        TargetView {
+            name: target.name.clone(),
+            schema: format!("{}{}", target.schema_prefix, target.schema),
+            database,
+            kind: "duckdb".into(),
+            threads: options.threads.or(target.threads).map_or(1, NonZeroUsize::get),
+            extra,
+        }
+    });
+    let mut flags = Object::new();
+    flags.insert("WHICH".into(), Value::String(options.command.into()));
+    flags.insert("FULL_REFRESH".into(), Value::Bool(options.full_refresh == FullRefresh::Yes));
+    Context {
+        project: file.map(|file| file.name.value.clone()).unwrap_or_default(),
+        target: view.unwrap_or_default(),
+        vars,
+        package_vars,
+        env: Arc::clone(&options.env),
+        invocation_id: uuid::Uuid::new_v4().to_string(),
+        run_started_at: jiff::Timestamp::now(),
+        flags,
+    }
+}
+
+fn renderer(
+    options: &WorkspaceOptions,
+    file: &ProjectFile,
+    files: &ProjectFiles,
+    target: &Target,
+    problems: &mut Diagnostics,
+) -> Renderer {
+    let macros = files
+        .macros
+        .iter()
+        .chain(&files.generic_tests)
+        .chain(&files.docs)
+        .map(|resource| MacroFile { package: resource.package.clone(), file: Arc::clone(&resource.file) })
+        .collect();
+    let builtins = check::builtin_macros()
+        .into_iter()
+        .map(|(package, path, text)| MacroFile { package: package.into(), file: SourceFile::new(path, text) })
+        .collect();
+    let context = context(options, Some(file), Some((target, &file.root)));
+    let (renderer, found) = Renderer::new(context, macros, builtins, Vec::new());
+    problems.extend(found);
+    renderer
+}
+
+fn contracts(project: &Project, problems: &mut Diagnostics) -> BTreeMap<String, Located<contract::Contract>> {
+    let mut contracts: BTreeMap<String, Located<contract::Contract>> = BTreeMap::new();
+    for file in project.contract_files() {
+        for contract in contract::read(file, problems) {
+            let at = contract.at.clone();
+            if let Some(first) = contracts.get(&contract.model) {
+                problems.push(
+                    crate::diagnostic::Diagnostic::error(
+                        "duplicate-contract",
+                        format!("`{}` has two contracts", contract.model),
+                    )
+                    .at(&at, "the second one")
+                    .related(&first.at, "the first one")
+                    .help("keep one of them"),
+                );
+                continue;
+            }
+            contracts.insert(contract.model.clone(), Located::new(contract, at));
+        }
+    }
+    contracts
+}
+
+fn add_contract_tests(manifest: &mut Manifest, problems: &mut Diagnostics) {
+    let mut tests = Vec::new();
+    for (id, contract) in &manifest.contracts {
+        let Some(node) = manifest.nodes.get(id) else { continue };
+        problems.extend(contract::disagreements(contract, node));
+        tests.extend(contract::tests(contract, id, &node.package));
+    }
+    for test in tests {
+        manifest.tests.insert(test.id.clone(), test);
+    }
+}
+
+struct Expanding<T>(T);
+
+impl Expand for Expanding<Expander> {
+    fn expand(&self, text: &str, at: &Location) -> Result<String, Diagnostics> {
+        self.0.expand(text, at)
+    }
+}
+
+impl Expand for Expanding<&Renderer> {
+    fn expand(&self, text: &str, at: &Location) -> Result<String, Diagnostics> {
+        self.0.expand(text, at)
+    }
+}
+
+struct Templates<'a>(&'a Renderer);
+
+impl ReadTemplates for Templates<'_> {
+    fn parse(
+        &self,
+        id: &NodeId,
+        package: &str,
+        name: &str,
+        file: &Arc<SourceFile>,
+    ) -> Result<ParsedTemplate, Diagnostics> {
+        let template =
+            Template { id: id.clone(), package: package.into(), name: name.into(), file: Arc::clone(file) };
+        let parsed = self.0.parse(&template)?;
+        let refs = parsed.refs.into_iter();
+        let sources = parsed.sources.into_iter();
+        Ok(ParsedTemplate {
+            refs: refs.map(|call| RefCall { package: call.package, name: call.name, at: call.at }).collect(),
+            sources: sources
+                .map(|call| SourceCall { source: call.source, table: call.table, at: call.at })
+                .collect(),
+            config: parsed.config,
+            config_at: parsed.config_at,
+            asks_database: parsed.asks_database,
+        })
+    }
+
+    fn test_params(&self, package: &str, name: &str) -> Option<Vec<Param>> {
+        let signature = self.0.test_signature(package, name)?;
+        let own = |name: &str| name == "model" || name == "column_name";
+        let params = signature.params.into_iter().filter(|param| !own(&param.name));
+        Some(params.map(|param| Param { name: param.name, required: !param.has_default }).collect())
+    }
+
+    fn test_names(&self, package: &str) -> Vec<String> {
+        self.0.test_names(package)
+    }
+}
