@@ -1,1 +1,7 @@
+//! The tests that need a whole project, a database file or the binary. One crate, because each test crate links DuckDB.
 
+#[path = "suite/support.rs"]
+mod support;
+
+#[path = "suite/publish.rs"]
+mod publish;

@@ -1,0 +1,164 @@
+//! What the tests share: projects in temporary folders, runs through the library, questions to the database.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use kiln::diagnostic::Diagnostics;
+use kiln::error::Result;
+use kiln::manifest::Object;
+use kiln::run::event::{Event, Observer, RunReport};
+use kiln::run::land::Which;
+use kiln::run::plan::Refresh;
+use kiln::run::{Policy, RunOptions, Scope};
+use kiln::workspace::{FullRefresh, Workspace, WorkspaceOptions};
+
+/// A project in a temporary folder.
+pub struct Shop {
+    folder: tempfile::TempDir,
+}
+
+/// Hears nothing.
+pub struct Deaf;
+
+impl Observer for Deaf {
+    fn event(&self, _: Event<'_>) {}
+}
+
+impl Shop {
+    /// A copy of a folder of this repository.
+    pub fn copy_of(path: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let from = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+        for entry in walkdir::WalkDir::new(&from) {
+            let entry = entry.expect("a readable folder");
+            let to = folder.path().join(entry.path().strip_prefix(&from).expect("inside it"));
+            if entry.path().components().any(|part| part.as_os_str() == "target") {
+                continue;
+            }
+            if entry.file_type().is_dir() {
+                std::fs::create_dir_all(&to).expect("a folder");
+            } else {
+                std::fs::copy(entry.path(), &to).expect("a copy");
+            }
+        }
+        Self { folder }
+    }
+
+    /// A project of these files.
+    pub fn of(files: &[(&str, &str)]) -> Self {
+        let shop = Self { folder: tempfile::tempdir().expect("a temporary folder") };
+        for (path, text) in files {
+            shop.write(path, text);
+        }
+        shop
+    }
+
+    /// Its folder.
+    pub fn root(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Writes a file.
+    pub fn write(&self, path: &str, text: &str) {
+        let path = self.root().join(path);
+        std::fs::create_dir_all(path.parent().expect("a folder above it")).expect("a folder");
+        std::fs::write(path, text).expect("a written file");
+    }
+
+    /// Removes a file.
+    pub fn remove(&self, path: &str) {
+        std::fs::remove_file(self.root().join(path)).expect("a removed file");
+    }
+
+    /// Replaces text in a file, which must hold it.
+    pub fn replace(&self, path: &str, old: &str, new: &str) {
+        let text = std::fs::read_to_string(self.root().join(path)).expect("a readable file");
+        assert!(text.contains(old), "{path} does not hold {old:?}");
+        self.write(path, &text.replace(old, new));
+    }
+
+    /// How the tests open it.
+    pub fn options(&self) -> WorkspaceOptions {
+        WorkspaceOptions {
+            root: self.root().to_owned(),
+            target: None,
+            vars: Object::new(),
+            threads: std::num::NonZeroUsize::new(2),
+            env: Arc::new(|name| std::env::var(name).ok()),
+            command: "run",
+            full_refresh: FullRefresh::No,
+        }
+    }
+
+    /// Opens it.
+    pub fn open(&self) -> Result<(Workspace, Diagnostics)> {
+        Workspace::open(&self.options())
+    }
+
+    /// Runs all of it.
+    pub fn run(&self) -> Result<RunReport> {
+        self.run_with(|_| {})
+    }
+
+    /// Runs it with other options.
+    pub fn run_with(&self, change: impl FnOnce(&mut RunOptions)) -> Result<RunReport> {
+        let (workspace, _) = self.open()?;
+        let mut options = whole(&workspace);
+        change(&mut options);
+        kiln::run::run(&workspace, &options, &Deaf, &AtomicBool::new(false))
+    }
+
+    /// Runs a selection.
+    pub fn run_selected(&self, select: &str) -> Result<RunReport> {
+        let (workspace, _) = self.open()?;
+        let options = RunOptions {
+            selected: workspace.select(&[select.to_owned()], &[])?,
+            scope: Scope::Part,
+            ..whole(&workspace)
+        };
+        kiln::run::run(&workspace, &options, &Deaf, &AtomicBool::new(false))
+    }
+
+    /// The default target's file.
+    pub fn database(&self) -> PathBuf {
+        let (workspace, _) = self.open().expect("a sound project");
+        workspace.target.database(workspace.root())
+    }
+
+    /// The rows of a query on the default target's file, as text separated by `|` and line ends.
+    pub fn query(&self, sql: &str) -> String {
+        query(&self.database(), sql)
+    }
+}
+
+/// Everything, built, tested and published.
+pub fn whole(workspace: &Workspace) -> RunOptions {
+    RunOptions {
+        selected: workspace.select(&[], &[]).unwrap_or_else(|_| BTreeSet::new()),
+        scope: Scope::Whole,
+        refresh: Refresh::Reuse,
+        load: Which::New,
+        policy: Policy::Whole,
+        patience: Duration::from_secs(5),
+    }
+}
+
+/// The rows of a query on a database file.
+pub fn query(path: &Path, sql: &str) -> String {
+    let connection = duckdb::Connection::open(path).expect("a database");
+    let mut statement =
+        connection.prepare(&format!("SELECT COLUMNS(*)::VARCHAR FROM ({sql})")).expect("a sound query");
+    let mut rows = statement.query([]).expect("a result");
+    let mut lines = Vec::new();
+    while let Some(row) = rows.next().expect("a row") {
+        let count = row.as_ref().column_count();
+        let cells: Vec<String> = (0..count)
+            .map(|at| row.get::<_, Option<String>>(at).expect("text").unwrap_or_else(|| "NULL".into()))
+            .collect();
+        lines.push(cells.join("|"));
+    }
+    lines.join("\n")
+}
