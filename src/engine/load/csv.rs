@@ -8,11 +8,11 @@ use std::io::Read;
 
 use crate::sql::quote::{identifier, literal};
 
-use super::batch::{Context, Grouping, Trouble, Unit, file_list, path_pattern};
 use super::drift::{KnownColumn, Shape, same};
 use super::infer::{CANDIDATES, Unknown, infer};
 use super::json::{fraction, misfit, reasons};
 use super::options::{Header, Untyped};
+use super::scan::{Context, Grouping, Trouble, Unit, file_list, path_pattern};
 use super::{Failed, Object, PendingObject, SourceColumn};
 
 /// Reject tables of the scan that runs; temporary, dropped after each use.

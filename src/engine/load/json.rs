@@ -8,10 +8,10 @@ use serde_json::Value;
 use crate::manifest::FileFormat;
 use crate::sql::quote::{identifier, literal};
 
-use super::batch::{Context, Grouping, Trouble, Unit, file_list};
 use super::csv::line_reader;
 use super::drift::{KnownColumn, Shape, same};
 use super::infer::{Unknown, infer};
+use super::scan::{Context, Grouping, Trouble, Unit, file_list};
 use super::{PendingObject, SourceColumn};
 
 const STAGE: &str = "temp.main._kiln_json";
@@ -86,7 +86,7 @@ fn stage(context: &Context<'_>, objects: &[&PendingObject]) -> duckdb::Result<()
 
 /// Whether a JSON file is one array.
 fn is_array(context: &Context<'_>, object: &PendingObject) -> bool {
-    let path = super::batch::path_pattern(&object.object.path);
+    let path = super::scan::path_pattern(&object.object.path);
     let from = line_reader(context, &path, ", ignore_errors = true, max_line_size = 268435456");
     let sql =
         format!("SELECT left(ltrim(l, e' \\t\\r'), 1) FROM {from} WHERE trim(l, e' \\t\\r') <> '' LIMIT 1");
