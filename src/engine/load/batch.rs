@@ -80,7 +80,7 @@ impl<'a> Loader<'a> {
                 source: plan.source,
                 files,
                 options,
-                fractions: HashSet::new(),
+                exact: HashSet::new(),
                 known: Vec::new(),
             },
             known,
@@ -171,8 +171,8 @@ impl<'a> Loader<'a> {
         match trouble {
             Trouble::Fatal(error) => Err(error),
             Trouble::Objects(failed) => Ok(Err(Failure::Objects(failed))),
-            Trouble::Fractions(names) => {
-                self.context.fractions.extend(names);
+            Trouble::Exact(names) => {
+                self.context.exact.extend(names);
                 Ok(Err(Failure::Again))
             }
             Trouble::Statement(text) if objects.is_empty() => Err(Error::machine(super::first_lines(&text))),
@@ -445,7 +445,7 @@ impl<'a> Loader<'a> {
         let names: Vec<String> = found.map(|object| object.name.clone()).collect();
         match (paths.is_empty(), names.is_empty()) {
             (true, _) => Ok(()),
-            (false, false) => Err(Trouble::Fractions(names)),
+            (false, false) => Err(Trouble::Exact(names)),
             (false, true) => Err(Trouble::Fatal(Error::Bug("a file was read that is in no batch".into()))),
         }
     }

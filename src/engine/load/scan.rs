@@ -18,8 +18,8 @@ pub(super) struct Context<'a> {
     pub source: &'a SourceTable,
     pub files: &'a FileSource,
     pub options: ReaderOptions,
-    /// Objects that have fractions where integers should be.
-    pub fractions: HashSet<String>,
+    /// Objects with values that the reader would change, such as fractions where integers should be.
+    pub exact: HashSet<String>,
     /// Names of columns that are known of the source.
     pub known: Vec<String>,
 }
@@ -69,8 +69,8 @@ pub(super) enum Trouble {
     Objects(Vec<Failed>),
     /// A statement failed, and which object it was is not known.
     Statement(String),
-    /// These objects have fractions where integers should be: all again, these with more care.
-    Fractions(Vec<String>),
+    /// These objects have values that the reader would change: all again, these with more care.
+    Exact(Vec<String>),
 }
 
 impl Trouble {

@@ -284,7 +284,13 @@ fn a_table_that_is_gone_is_said_and_can_be_loaded_again() {
     bench.write("landing/a.csv", "order_id\n1\nx\n");
     bench.load();
     bench.conn().execute_batch("drop table raw.raw_orders").expect("dropped");
-    insta::assert_snapshot!(bench.try_load().expect_err("it is gone"), @"");
+    insta::assert_snapshot!(bench.try_load().expect_err("it is gone"), @r##"
+    `raw.raw_orders` is gone, and the ledger says that 1 rows are in it
+    help: load it again with `kiln run --reload`
+    "##);
     forget(bench.conn(), &bench.node.id, &bench.node.relation).expect("forgotten");
-    insta::assert_snapshot!(told(&bench.load()), @"");
+    insta::assert_snapshot!(told(&bench.load()), @r##"
+    landing/a.csv #1: 1 rows, 1 rejected
+      1 row quarantined: line 3: `order_id`: `x` is not BIGINT
+    "##);
 }

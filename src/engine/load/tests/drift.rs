@@ -117,7 +117,7 @@ fn types_are_inferred_where_none_is_declared() {
     b | BOOLEAN
     z | VARCHAR
     t | TIMESTAMP
-    tz | TIME
+    tz | VARCHAR
     day | DATE
     s | VARCHAR
     n | VARCHAR
@@ -128,8 +128,8 @@ fn types_are_inferred_where_none_is_declared() {
     _source_object | VARCHAR
     "##);
     insta::assert_snapshot!(table(&bench, RAW), @r##"
-    1 | 1.0 | true | 01234 | 2026-01-01 10:00:00 | 10:00:00 | 2026-01-01 | x | NULL | 12345678901234567890 | 10:00:00 | 1 | landing/a.csv
-    2 | 1.5 | false | 7 | 2026-01-01 00:00:00 | 10:00:00 | 2026-01-02 | 1 | NULL | 1 | 11:00:01 | 2 | landing/b.csv
+    1 | 1.0 | true | 01234 | 2026-01-01 10:00:00 | 2013-01-01T10:00:00+02:00 | 2026-01-01 | x | NULL | 12345678901234567890 | 10:00:00 | 1 | landing/a.csv
+    2 | 1.5 | false | 7 | 2026-01-01 00:00:00 | 2013-01-01T10:00:00Z | 2026-01-02 | 1 | NULL | 1 | 11:00:01 | 2 | landing/b.csv
     "##);
     bench.write("landing/c.csv", "i,s\nx,1\n3,2\n");
     insta::assert_snapshot!(told(&bench.load()), @r##"

@@ -262,3 +262,38 @@ fn mixed_line_ends_are_said() {
     bench.option("strict_mode", Value::from(false));
     insta::assert_snapshot!(told(&bench.load()), @r##"landing/a.csv #1: 3 rows, 0 rejected"##);
 }
+
+#[test]
+fn an_offset_is_not_dropped() {
+    let mut bench = bench("landing/*.csv", FileFormat::Csv, &[("id", "bigint"), ("at", "timestamp")]);
+    bench
+        .write("landing/a.csv", "id,at\n1,2026-01-01T10:00:00Z\n2,2026-01-01 10:00:00+00:00\n3,2026-01-01\n");
+    bench.write("landing/b.csv", "id,at\n4,2026-01-01T10:00:00+02:00\n5,2026-01-01 10:00:00\n");
+    insta::assert_snapshot!(told(&bench.load()), @r##"
+    landing/a.csv #1: 3 rows, 0 rejected
+    landing/b.csv #2: 1 rows, 1 rejected
+      1 row quarantined: `at`: `2026-01-01T10:00:00+02:00` is not TIMESTAMP
+    "##);
+    insta::assert_snapshot!(table(&bench, RAW), @r##"
+    1 | 2026-01-01 10:00:00 | 1 | landing/a.csv
+    2 | 2026-01-01 10:00:00 | 1 | landing/a.csv
+    3 | 2026-01-01 00:00:00 | 1 | landing/a.csv
+    5 | 2026-01-01 10:00:00 | 2 | landing/b.csv
+    "##);
+    let mut bench = super::bench("landing/*.csv", FileFormat::Csv, &[]);
+    bench.write("landing/a.csv", "at\n2026-01-01T10:00:00+02:00\n");
+    bench.load();
+    insta::assert_snapshot!(table(&bench, RAW), @r##"2026-01-01T10:00:00+02:00 | 1 | landing/a.csv"##);
+}
+
+#[test]
+fn a_model_that_reads_its_source_twice_rejects_a_row_once() {
+    let mut bench = bench("landing/*.csv", FileFormat::Csv, &ORDERS);
+    bench.model("select * from @ where order_id in (select order_id from temp.main.orders where amount > 0)");
+    bench.write("landing/a.csv", "order_id,amount,day\n1,1,2026-01-01\nx,n/a,soon\n2,,2026-01-01\n");
+    insta::assert_snapshot!(told(&bench.load()), @r##"
+    landing/a.csv #1: 1 rows, 1 rejected
+      1 row quarantined: line 3: `order_id`: `x` is not BIGINT; `amount`: `n/a` is not DECIMAL(12,2); `day`: `soon` is not DATE
+    "##);
+    assert_eq!(table(&bench, "select count(*) from raw.raw_orders__rejected"), "1");
+}
