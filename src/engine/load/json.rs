@@ -46,9 +46,8 @@ pub(super) fn shapes(context: &Context<'_>, objects: &[&PendingObject]) -> Resul
 }
 
 fn stage(context: &Context<'_>, objects: &[&PendingObject]) -> duckdb::Result<()> {
-    let table =
-        format!("CREATE OR REPLACE TEMP TABLE _kiln_json (path VARCHAR, line BIGINT, raw VARCHAR, doc JSON)");
-    context.conn.execute_batch(&table)?;
+    let table = "CREATE OR REPLACE TEMP TABLE _kiln_json (path VARCHAR, line BIGINT, raw VARCHAR, doc JSON)";
+    context.conn.execute_batch(table)?;
     let filled: Vec<&&PendingObject> = objects.iter().filter(|object| object.object.size > 0).collect();
     if filled.is_empty() {
         return Ok(());
