@@ -2,19 +2,18 @@
 //! cause it; the others are committed.
 
 use std::collections::HashSet;
-use std::path::Path;
 
 use duckdb::Connection;
 
 use crate::diagnostic::Diagnostic;
 use crate::error::{Error, Result};
-use crate::manifest::{FileFormat, FileSource, OnBadRows, SourceTable};
+use crate::manifest::{FileFormat, OnBadRows, SourceTable};
 use crate::sql::quote::{identifier, literal};
 
 use super::csv::CsvShape;
 use super::drift::{Difference, Known, KnownColumn, Seen, Shape};
 use super::json::JsonShape;
-use super::options::ReaderOptions;
+use super::scan::{Context, Grouping, Trouble, Unit};
 use super::{
     Failed, LoadPlan, LoadReport, LoadedObject, Note, PendingObject, Progress, Reason, SourceColumn, Stamp,
     csv, database, json, ledger, options, parquet, table,
@@ -25,103 +24,6 @@ const BATCH_BYTES: u64 = 512 << 20;
 const BATCH_OBJECTS: usize = 2_000;
 /// Names and numbers of the objects of the transaction.
 const OBJECTS: &str = "temp.main._kiln_objects";
-
-/// What reading needs.
-pub(super) struct Context<'a> {
-    pub conn: &'a Connection,
-    pub source: &'a SourceTable,
-    pub files: &'a FileSource,
-    pub options: ReaderOptions,
-    /// Objects that have fractions where integers should be.
-    pub fractions: HashSet<String>,
-    known: Vec<String>,
-}
-
-impl Context<'_> {
-    /// Names of columns that are known of the source.
-    pub fn known_names(&self) -> impl Iterator<Item = &str> {
-        self.known.iter().map(String::as_str)
-    }
-
-    /// Whether a file is text that can be read as it is.
-    pub fn is_plain(&self, path: &Path) -> bool {
-        let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_lowercase();
-        let given = |name| self.options.get(name).is_some();
-        !matches!(ending.as_str(), "gz" | "zst") && !given("compression") && !given("encoding")
-    }
-}
-
-/// Whether objects may be read in one scan.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Grouping {
-    /// They may: the model passes `_source_object` through.
-    Together,
-    /// The model drops it, so one object at a time.
-    Apart,
-}
-
-/// A scan: some of the batch's objects.
-pub(super) struct Unit {
-    /// Indexes of its objects.
-    pub objects: Vec<usize>,
-    /// A SELECT of the source's columns and `_kiln_path`.
-    pub select: String,
-    /// A SELECT of `path, line, column, reason, raw, not_utf8`, valid once the first has run; empty if nothing can fail.
-    pub rejects: String,
-    /// A SELECT of the paths that have to be read with more care; empty if there is nothing to check.
-    pub check: String,
-    /// Statements to run afterwards.
-    pub clean_up: String,
-}
-
-/// Why a transaction was given up.
-pub(super) enum Trouble {
-    /// No object of this load can be loaded.
-    Fatal(Error),
-    /// These objects cannot; the others can be tried without them.
-    Objects(Vec<Failed>),
-    /// A statement failed, and which object it was is not known.
-    Statement(String),
-    /// These objects have fractions where integers should be: all again, these with more care.
-    Fractions(Vec<String>),
-}
-
-impl Trouble {
-    /// Sorts an error of DuckDB by whom it concerns.
-    pub fn statement(error: duckdb::Error) -> Self {
-        let text = error.to_string();
-        let whole =
-            ["INTERRUPT", "Out of Memory", "FATAL", "could not write", "No space left", "TransactionContext"];
-        match whole.iter().any(|word| text.contains(word)) {
-            true => Self::Fatal(database("load", &error)),
-            false => Self::Statement(text),
-        }
-    }
-}
-
-impl From<Error> for Trouble {
-    fn from(error: Error) -> Self {
-        Self::Fatal(error)
-    }
-}
-
-/// A pattern that names exactly one file, as a literal: DuckDB globs every path.
-pub(super) fn path_pattern(path: &Path) -> String {
-    let mut pattern = String::new();
-    for character in path.to_string_lossy().chars() {
-        match character {
-            '*' | '?' | '[' => pattern.extend(['[', character, ']']),
-            _ => pattern.push(character),
-        }
-    }
-    literal(&pattern)
-}
-
-/// A list of files as a literal.
-pub(super) fn file_list<'a>(paths: impl Iterator<Item = &'a Path>) -> String {
-    let paths: Vec<String> = paths.map(path_pattern).collect();
-    format!("[{}]", paths.join(", "))
-}
 
 /// Loads batch after batch.
 pub(super) struct Loader<'a> {
@@ -160,6 +62,16 @@ impl<'a> Loader<'a> {
         let options = options::read(conn, plan.source)?;
         let last = ledger::last_load(conn, &plan.model.id)?;
         let known = known_columns(conn, plan.source, last.columns)?;
+        let relation = &plan.model.relation;
+        let table = table::columns(conn, relation).map_err(|error| database("read the catalog", &error))?;
+        if last.rows > 0 && table.is_empty() {
+            let text = format!(
+                "`{}` is gone, and the ledger says that {} rows are in it",
+                relation.plain(),
+                last.rows
+            );
+            return Err(Error::machine(text).hint("load it again with `kiln run --reload`"));
+        }
         let now = plan.loaded_at.as_microsecond();
         Ok(Self {
             plan,
@@ -168,7 +80,7 @@ impl<'a> Loader<'a> {
                 source: plan.source,
                 files,
                 options,
-                fractions: HashSet::new(),
+                exact: HashSet::new(),
                 known: Vec::new(),
             },
             known,
@@ -259,8 +171,8 @@ impl<'a> Loader<'a> {
         match trouble {
             Trouble::Fatal(error) => Err(error),
             Trouble::Objects(failed) => Ok(Err(Failure::Objects(failed))),
-            Trouble::Fractions(names) => {
-                self.context.fractions.extend(names);
+            Trouble::Exact(names) => {
+                self.context.exact.extend(names);
                 Ok(Err(Failure::Again))
             }
             Trouble::Statement(text) if objects.is_empty() => Err(Error::machine(super::first_lines(&text))),
@@ -533,7 +445,7 @@ impl<'a> Loader<'a> {
         let names: Vec<String> = found.map(|object| object.name.clone()).collect();
         match (paths.is_empty(), names.is_empty()) {
             (true, _) => Ok(()),
-            (false, false) => Err(Trouble::Fractions(names)),
+            (false, false) => Err(Trouble::Exact(names)),
             (false, true) => Err(Trouble::Fatal(Error::Bug("a file was read that is in no batch".into()))),
         }
     }

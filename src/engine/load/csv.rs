@@ -8,11 +8,11 @@ use std::io::Read;
 
 use crate::sql::quote::{identifier, literal};
 
-use super::batch::{Context, Grouping, Trouble, Unit, file_list, path_pattern};
 use super::drift::{KnownColumn, Shape, same};
 use super::infer::{CANDIDATES, Unknown, infer};
-use super::json::{fraction, misfit, reasons};
+use super::json::{lossy, misfit, reasons};
 use super::options::{Header, Untyped};
+use super::scan::{Context, Grouping, Trouble, Unit, file_list, path_pattern};
 use super::{Failed, Object, PendingObject, SourceColumn};
 
 /// Reject tables of the scan that runs; temporary, dropped after each use.
@@ -298,17 +298,13 @@ fn groups(shapes: &[CsvShape], grouping: Grouping, care: impl Fn(usize) -> Care)
     groups
 }
 
-/// How integers are read. DuckDB's reader rounds `1.5` in a column of integers to `2` without a word.
+/// How columns are read whose values the reader may change without a word, as it rounds `1.5` to `2` for an integer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Care {
-    /// By the reader, which tells the line of what is no number; a second scan looks for fractions.
+    /// By the reader, which tells the line of what does not fit; a second scan looks for what would be changed.
     Usual,
-    /// As text that is cast, since the second scan found fractions. Misfits of integers have no line then.
-    Fractions,
-}
-
-fn is_integer(data_type: &str) -> bool {
-    ["TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT"].iter().any(|integer| data_type.ends_with(integer))
+    /// As text that is cast, since the second scan found something. Misfits of these columns have no line then.
+    Exact,
 }
 
 /// What to read, and how to find what did not fit.
@@ -319,14 +315,21 @@ pub(super) fn units(
     columns: &[SourceColumn],
     grouping: Grouping,
 ) -> Vec<Unit> {
-    let care = |index: usize| match context.fractions.contains(&objects[index].object.name) {
-        true => Care::Fractions,
+    let care = |index: usize| match context.exact.contains(&objects[index].object.name) {
+        true => Care::Exact,
         false => Care::Usual,
     };
     groups(shapes, grouping, care)
         .into_iter()
         .map(|(care, indexes)| unit(context, objects, &shapes[indexes[0]], indexes, columns, care))
         .collect()
+}
+
+/// Whether the reader may change values of a type; a format for times that is given says what to do with offsets.
+fn may_lose(context: &Context<'_>, data_type: &str) -> bool {
+    let format =
+        ["timestampformat", "timestamp_format"].iter().any(|name| context.options.get(name).is_some());
+    lossy(data_type, "NULL").is_some() && !(format && data_type.starts_with("TIMESTAMP"))
 }
 
 fn unit(
@@ -346,12 +349,16 @@ fn unit(
     // The types that the reader casts to.
     let read: Vec<String> = types
         .iter()
-        .map(|data_type| if care == Care::Fractions && is_integer(data_type) { "VARCHAR" } else { data_type })
+        .map(
+            |data_type| {
+                if care == Care::Exact && may_lose(context, data_type) { "VARCHAR" } else { data_type }
+            },
+        )
         .map(str::to_owned)
         .collect();
     let mut values = Vec::new();
     let mut misfits = Vec::new();
-    let mut fractions = Vec::new();
+    let mut changed = Vec::new();
     for column in columns {
         let name = identifier(&column.name);
         let Some(found) = header.iter().find(|found| same(&found.name, &column.name)) else {
@@ -359,17 +366,16 @@ fn unit(
             continue;
         };
         let there = identifier(&found.name);
-        let text = format!("{there}::VARCHAR");
-        match (is_integer(&column.data_type), care) {
-            (false, _) => values.push(format!("{there} AS {name}")),
-            (true, Care::Usual) => {
-                fractions.push(fraction(&column.data_type, &there));
+        match (lossy(&column.data_type, &there).filter(|_| may_lose(context, &column.data_type)), care) {
+            (None, _) => values.push(format!("{there} AS {name}")),
+            (Some(lossy), Care::Usual) => {
+                changed.push(lossy);
                 values.push(format!("{there} AS {name}"));
             }
-            (true, Care::Fractions) => {
+            (Some(_), Care::Exact) => {
                 let cast = format!("TRY_CAST({there} AS {})", column.data_type);
                 values.push(format!("{cast} AS {name}"));
-                misfits.push(misfit(column, &text, &cast));
+                misfits.push(misfit(column, &there, &cast));
             }
         }
     }
@@ -391,12 +397,12 @@ fn unit(
             row.join(", ")
         ));
     }
-    let check = match fractions.is_empty() {
+    let check = match changed.is_empty() {
         true => String::new(),
         false => {
             let text = vec!["VARCHAR".to_owned(); header.len()];
             let again = reader(context, &paths, shape, &text, ", ignore_errors = true");
-            format!("SELECT DISTINCT _kiln_path FROM {again} WHERE {}", fractions.join(" OR "))
+            format!("SELECT DISTINCT _kiln_path FROM {again} WHERE {}", changed.join(" OR "))
         }
     };
     Unit {
@@ -441,8 +447,10 @@ fn rejects(header: &[KnownColumn], types: &[String]) -> String {
         .map(|(column, data_type)| format!("({}, {})", literal(&column.name), literal(data_type)))
         .collect();
     format!(
-        "SELECT s.file_path AS path, e.line::BIGINT AS line, arg_min(e.column_name, e.column_idx) AS \"column\", \
-           string_agg(DISTINCT CASE \
+        "SELECT path, line, arg_min(\"column\", place) AS \"column\", string_agg(reason, '; ' ORDER BY place) AS reason, \
+           any_value(raw) AS raw, bool_or(not_utf8) AS not_utf8 \
+         FROM (SELECT s.file_path AS path, e.line::BIGINT AS line, e.column_name AS \"column\", min(e.column_idx) AS place, \
+           CASE \
              WHEN e.error_type = 'CAST' THEN '`' || e.column_name || '`: `' || \
                left(regexp_extract(e.error_message, 'Could not convert string \"(.*)\" to ''[^'']*''', 1, 's'), 200) || \
                '` is not ' || coalesce(t.data_type, 'of its type') \
@@ -450,15 +458,16 @@ fn rejects(header: &[KnownColumn], types: &[String]) -> String {
                regexp_extract(e.error_message, 'Found: (\\d+)', 1) \
              WHEN e.error_type = 'UNQUOTED VALUE' THEN 'a quote is not closed or has text after it' \
              WHEN e.error_type = 'LINE SIZE OVER MAXIMUM' THEN 'the line is longer than `max_line_size`' \
-             ELSE lower(e.error_type::VARCHAR) END, '; ') AS reason, \
+             ELSE lower(e.error_type::VARCHAR) END AS reason, \
            trim(any_value(e.csv_line), e'\\r\\n') AS raw, \
            bool_or(e.error_type = 'INVALID ENCODING') AS not_utf8 \
-         FROM temp.main.{REJECTS} e JOIN temp.main.{REJECTS_SCAN} s USING (scan_id, file_id) \
-         LEFT JOIN (VALUES {types}) t(column_name, data_type) ON t.column_name = e.column_name \
-         WHERE e.error_type <> 'MISSING COLUMNS' OR NOT EXISTS (SELECT 1 FROM temp.main.{REJECTS} f \
-           WHERE f.scan_id = e.scan_id AND f.file_id = e.file_id AND f.line = e.line \
-             AND f.error_type = 'MISSING COLUMNS' AND f.column_idx < e.column_idx) \
-         GROUP BY s.file_path, e.line",
+           FROM temp.main.{REJECTS} e JOIN temp.main.{REJECTS_SCAN} s USING (scan_id, file_id) \
+           LEFT JOIN (VALUES {types}) t(column_name, data_type) ON t.column_name = e.column_name \
+           WHERE e.error_type <> 'MISSING COLUMNS' OR NOT EXISTS (SELECT 1 FROM temp.main.{REJECTS} f \
+             WHERE f.scan_id = e.scan_id AND f.file_id = e.file_id AND f.line = e.line \
+               AND f.error_type = 'MISSING COLUMNS' AND f.column_idx < e.column_idx) \
+           GROUP BY ALL) \
+         GROUP BY path, line",
         count = header.len(),
         types = types.join(", "),
     )

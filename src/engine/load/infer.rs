@@ -7,6 +7,9 @@ use duckdb::Connection;
 pub(super) const CANDIDATES: [&str; 7] =
     ["BOOLEAN", "BIGINT", "HUGEINT", "DOUBLE", "DATE", "TIMESTAMP", "TIME"];
 
+/// The end of a time with an offset other than zero, as a regular expression.
+pub(super) const OFFSET: &str = ":[0-9.]+ ?[+-][0-9:]*[1-9][0-9:]*$";
+
 /// How many rows choose what is then tried on all.
 const FIRST_LOOK: u64 = 1_000;
 
@@ -25,9 +28,13 @@ fn reads_as(text: &str, data_type: &str) -> String {
         ),
         "TIMESTAMP" => format!(
             "TRY_CAST({text} AS TIMESTAMP) IS NOT NULL AND regexp_matches({text}, '^[0-9]') \
-             AND NOT regexp_matches({text}, '[A-Za-z]{{2}}|:[0-9.]+ ?[+-][0-9:]*[1-9][0-9:]*$')"
+             AND NOT regexp_matches({text}, '[A-Za-z]{{2}}|{OFFSET}')"
         ),
-        _ => format!("TRY_CAST({text} AS {data_type}) IS NOT NULL AND contains({text}, ':')"),
+        // A whole timestamp casts to TIME as well.
+        _ => format!(
+            "TRY_CAST({text} AS {data_type}) IS NOT NULL \
+             AND regexp_matches({text}, '^[0-9]{{1,2}}:[0-9]{{2}}(:[0-9]{{2}}([.][0-9]+)?)?$')"
+        ),
     }
 }
 

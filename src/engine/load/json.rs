@@ -8,10 +8,10 @@ use serde_json::Value;
 use crate::manifest::FileFormat;
 use crate::sql::quote::{identifier, literal};
 
-use super::batch::{Context, Grouping, Trouble, Unit, file_list};
 use super::csv::line_reader;
 use super::drift::{KnownColumn, Shape, same};
-use super::infer::{Unknown, infer};
+use super::infer::{OFFSET, Unknown, infer};
+use super::scan::{Context, Grouping, Trouble, Unit, file_list};
 use super::{PendingObject, SourceColumn};
 
 const STAGE: &str = "temp.main._kiln_json";
@@ -46,9 +46,8 @@ pub(super) fn shapes(context: &Context<'_>, objects: &[&PendingObject]) -> Resul
 }
 
 fn stage(context: &Context<'_>, objects: &[&PendingObject]) -> duckdb::Result<()> {
-    let table =
-        format!("CREATE OR REPLACE TEMP TABLE _kiln_json (path VARCHAR, line BIGINT, raw VARCHAR, doc JSON)");
-    context.conn.execute_batch(&table)?;
+    let table = "CREATE OR REPLACE TEMP TABLE _kiln_json (path VARCHAR, line BIGINT, raw VARCHAR, doc JSON)";
+    context.conn.execute_batch(table)?;
     let filled: Vec<&&PendingObject> = objects.iter().filter(|object| object.object.size > 0).collect();
     if filled.is_empty() {
         return Ok(());
@@ -86,7 +85,7 @@ fn stage(context: &Context<'_>, objects: &[&PendingObject]) -> duckdb::Result<()
 
 /// Whether a JSON file is one array.
 fn is_array(context: &Context<'_>, object: &PendingObject) -> bool {
-    let path = super::batch::path_pattern(&object.object.path);
+    let path = super::scan::path_pattern(&object.object.path);
     let from = line_reader(context, &path, ", ignore_errors = true, max_line_size = 268435456");
     let sql =
         format!("SELECT left(ltrim(l, e' \\t\\r'), 1) FROM {from} WHERE trim(l, e' \\t\\r') <> '' LIMIT 1");
@@ -263,13 +262,11 @@ pub(super) struct Misfit {
     reason: String,
 }
 
-/// How to tell that a value, given as text and cast, does not fit a column. DuckDB rounds `1.5` to an integer without
-/// a word: that does not fit either.
+/// How to tell that a value, given as text and cast, does not fit a column: it is no such value, or would lose something.
 pub(super) fn misfit(column: &SourceColumn, text: &str, cast: &str) -> Misfit {
     let mut condition = format!("(({text}) IS NOT NULL AND ({cast}) IS NULL)");
-    let integers = ["TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT"];
-    if integers.iter().any(|integer| column.data_type.ends_with(integer)) {
-        condition = format!("({condition} OR {})", fraction(&column.data_type, text));
+    if let Some(lossy) = lossy(&column.data_type, text) {
+        condition = format!("({condition} OR {lossy})");
     }
     let before = literal(&format!("`{}`: `", column.name));
     let after = literal(&format!("` is not {}", column.data_type));
@@ -280,12 +277,18 @@ pub(super) fn misfit(column: &SourceColumn, text: &str, cast: &str) -> Misfit {
     }
 }
 
-/// A condition that holds for text that is a number, but not a whole one.
-pub(super) fn fraction(data_type: &str, text: &str) -> String {
-    format!(
-        "(contains({text}, '.') AND \
-         coalesce(TRY_CAST({text} AS DOUBLE) <> TRY_CAST({text} AS {data_type})::DOUBLE, false))"
-    )
+/// A condition that holds for text that DuckDB casts to a type although something is lost: a fraction as an integer, a
+/// time with an offset as a TIMESTAMP (2.0 drops the offset). `None` for types that it casts faithfully.
+pub(super) fn lossy(data_type: &str, text: &str) -> Option<String> {
+    let integers = ["TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT"];
+    if integers.iter().any(|integer| data_type.ends_with(integer)) {
+        return Some(format!(
+            "(contains({text}, '.') AND \
+             coalesce(TRY_CAST({text} AS DOUBLE) <> TRY_CAST({text} AS {data_type})::DOUBLE, false))"
+        ));
+    }
+    let is_time = data_type.starts_with("TIMESTAMP") && !data_type.ends_with("ZONE");
+    is_time.then(|| format!("coalesce(regexp_matches({text}, '{OFFSET}'), false)"))
 }
 
 /// SQL for all reasons of a row (empty where it fits) and for the first column that does not fit.

@@ -197,6 +197,22 @@ fn hash(path: &Path) -> std::io::Result<String> {
     Ok(hasher.finalize().to_hex().to_string())
 }
 
+/// Forgets that a raw model was ever loaded: its table, its rejected rows and its ledger rows go in one transaction, and
+/// the next load reads every file that is there. What only the table had is lost: this is `--reload`, asked for by name.
+pub fn forget(conn: &Connection, model: &NodeId, relation: &Relation) -> Result<()> {
+    create_ledger(conn)?;
+    let sql = format!(
+        "BEGIN; DROP TABLE IF EXISTS {relation}; DROP TABLE IF EXISTS {}; DELETE FROM _kiln.load WHERE model = {}; COMMIT;",
+        super::table::rejected(relation),
+        literal(model.short())
+    );
+    conn.execute_batch(&sql).map_err(|error| {
+        // The error above is the one to tell.
+        let _ = conn.execute_batch("ROLLBACK");
+        database(&format!("forget `{}`", relation.plain()), &error)
+    })
+}
+
 /// How new a source's data are: the newest value of `loaded_at_field`, else the newest load. `None` where there is none.
 /// `model` is the raw model that loads the source and `relation` its table.
 pub fn newest(
@@ -239,15 +255,18 @@ pub fn newest(
 pub(super) struct LastLoad {
     pub batch_id: i64,
     pub loaded_at_us: i64,
+    /// Of all loads.
+    pub rows: i64,
     pub columns: Vec<super::SourceColumn>,
 }
 
 /// Reads what the newest load of a model left; zeros if there was none.
 pub(super) fn last_load(conn: &Connection, model: &NodeId) -> Result<LastLoad> {
-    let sql = "SELECT coalesce(max(batch_id), 0), coalesce(epoch_us(max(loaded_at)), 0), arg_max(schema, batch_id) \
-               FROM _kiln.load WHERE model = ?";
-    let read = |row: &duckdb::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get::<_, Option<String>>(2)?));
-    let (batch_id, loaded_at_us, schema) = conn
+    let sql = "SELECT coalesce(max(batch_id), 0), coalesce(epoch_us(max(loaded_at)), 0), arg_max(schema, batch_id), \
+               coalesce(sum(rows), 0)::BIGINT FROM _kiln.load WHERE model = ?";
+    let read =
+        |row: &duckdb::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get::<_, Option<String>>(2)?, row.get(3)?));
+    let (batch_id, loaded_at_us, schema, rows) = conn
         .query_row(sql, params![model.short()], read)
         .map_err(|error| database("read the ledger", &error))?;
     let columns = match schema {
@@ -256,7 +275,7 @@ pub(super) fn last_load(conn: &Connection, model: &NodeId) -> Result<LastLoad> {
             Error::machine(format!("`_kiln.load.schema` of `{}` is damaged: {error}", model.short()))
         })?,
     };
-    Ok(LastLoad { batch_id, loaded_at_us, columns })
+    Ok(LastLoad { batch_id, loaded_at_us, rows, columns })
 }
 
 /// Writes the ledger rows of a transaction.

@@ -13,6 +13,7 @@ mod json;
 mod ledger;
 mod options;
 mod parquet;
+mod scan;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -25,7 +26,7 @@ use crate::sql::rendered::Rendered;
 
 pub use discover::{Discovered, discover};
 pub use drift::SourceColumn;
-pub use ledger::{LEDGER, Pending, PendingObject, Reason, create_ledger, newest, pending};
+pub use ledger::{LEDGER, Pending, PendingObject, Reason, create_ledger, forget, newest, pending};
 pub use options::check_options;
 
 /// Columns that Kiln adds to every raw table, in this order, after the model's own.

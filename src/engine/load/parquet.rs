@@ -3,10 +3,10 @@
 use crate::error::Result;
 use crate::sql::quote::{identifier, literal};
 
-use super::batch::{Context, Grouping, Unit, file_list, path_pattern};
 use super::csv::reason_of;
 use super::drift::{KnownColumn, Shape, same};
 use super::json::{misfit, reasons};
+use super::scan::{Context, Grouping, Unit, file_list, path_pattern};
 use super::{Failed, PendingObject, SourceColumn};
 
 /// Reads the schema of each object.
