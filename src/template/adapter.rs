@@ -17,6 +17,13 @@ use crate::sql::quote::{identifier, literal};
 #[derive(Debug)]
 pub(super) struct Functions(&'static str, &'static [(&'static str, Function)]);
 
+impl Functions {
+    /// An object of functions.
+    pub const fn new(name: &'static str, functions: &'static [(&'static str, Function)]) -> Self {
+        Self(name, functions)
+    }
+}
+
 impl Object for Functions {
     fn repr(self: &Arc<Self>) -> ObjectRepr {
         ObjectRepr::Plain

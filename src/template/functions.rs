@@ -97,6 +97,10 @@ const ALL: &[(&str, Function)] = &[
     ("kiln_list", |_, args| kiln_list(args)),
     ("kiln_dict", |_, args| Ok(dict(args))),
     ("kiln_at", |_, args| kiln_at(args)),
+    ("kiln_wrote", |_, args| {
+        session().spend(args.get(0, "bytes").and_then(|bytes| bytes.as_usize()).unwrap_or(0))?;
+        Ok(Value::from(""))
+    }),
     ("kiln_truth", |_, args| kiln_truth(args)),
     ("kiln_local", |_, args| Ok(Value::from_object(Local(args.required(0, "macro", "macro")?)))),
     ("kiln_boot", |_, args| {

@@ -14,10 +14,12 @@ mod library;
 mod limits;
 mod marker;
 mod md5;
+mod modules;
 mod objects;
 mod packages;
 mod renderer;
 mod rewrite;
+mod scope;
 mod session;
 mod time;
 

@@ -8,12 +8,13 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use minijinja::{Environment, Error, ErrorKind, Output, State, UndefinedBehavior, Value};
 
-use super::errors::{self, Returned, Traced, Unanswered, problem, source_of};
-use super::library::{Library, MacroRef, Namespace, Origin};
+use super::errors::{self, Returned, Traced, Unanswered, source_of};
+use super::library::{Library, MacroRef, Origin};
 use super::objects::list::Dict;
 use super::objects::relation::TemplateRelation;
-use super::objects::{from_json, from_object, methods};
+use super::objects::{from_json, methods};
 use super::rewrite::{Rewriter, Rewritten, assigned};
+use super::scope::{globals, root};
 use super::session::{Answer, Answers, Phase, Question, Session, session};
 use super::{
     Context, Dispatch, LogMessage, MacroFile, Parsed, Resolve, Template, TestCall, TestSignature, adapter,
@@ -229,6 +230,26 @@ impl Renderer {
             .map_err(|error| self.core.diagnose(&session, &error, Some(&rewritten)))?;
         self.flush(&session);
         Ok(marker::plain(&text))
+    }
+
+    /// The text of a macro of the project called by itself, such as `generate_schema_name`; `None` where the project
+    /// has no such macro.
+    pub fn evaluate(
+        &self,
+        name: &str,
+        args: &[serde_json::Value],
+        at: &Location,
+    ) -> Option<Result<String, Diagnostics>> {
+        let project = &self.core.context.project;
+        let index = self.core.library.find(project, name)?;
+        let mut session = Session::new(&self.core, Phase::Parse, project, &at.file, &Answers::default());
+        session.fixed = Some(at.clone());
+        let (session, _open) = session.open();
+        let args = args.iter().map(from_json).collect();
+        *session.entry.borrow_mut() = Some((MacroRef::value(index), args));
+        let result = self.call().map_err(|error| self.core.diagnose(&session, &error, None));
+        self.flush(&session);
+        Some(result.map(|text| marker::plain(&text)))
     }
 
     /// What templates said since the last time.
@@ -508,96 +529,6 @@ fn write(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Resu
         }
     }
     Ok(())
-}
-
-fn globals(context: &Context) -> HashMap<&'static str, Value> {
-    let mut all = functions::all();
-    let target = &context.target;
-    let mut view = from_object(&target.extra);
-    let own = [
-        ("name", Value::from(target.name.as_str())),
-        ("target_name", Value::from(target.name.as_str())),
-        ("profile_name", Value::from(context.project.as_str())),
-        ("schema", Value::from(target.schema.as_str())),
-        ("database", Value::from(target.database.as_str())),
-        ("dbname", Value::from(target.database.as_str())),
-        ("type", Value::from(target.kind.as_str())),
-        ("threads", Value::from(target.threads)),
-    ];
-    view = Dict::value(
-        super::objects::pairs(&view)
-            .into_iter()
-            .chain(own.into_iter().map(|(key, value)| (Value::from(key), value)))
-            .collect(),
-    );
-    let mut flags = Object::new();
-    for (name, value) in
-        [("FULL_REFRESH", false), ("STORE_FAILURES", false), ("EMPTY", false), ("QUIET", false)]
-    {
-        flags.insert(name.to_owned(), value.into());
-    }
-    flags.insert("WHICH".to_owned(), "run".into());
-    flags.extend(context.flags.clone());
-    all.extend([
-        ("target", view),
-        ("flags", from_object(&flags)),
-        ("project_name", Value::from(context.project.as_str())),
-        ("invocation_id", Value::from(context.invocation_id.as_str())),
-        ("run_started_at", Value::from_object(time::Moment(context.run_started_at))),
-        ("adapter", Value::from_object(adapter::ADAPTER)),
-        ("exceptions", Value::from_object(adapter::EXCEPTIONS)),
-        ("api", Value::from_object(adapter::API)),
-        ("database", Value::from(target.database.as_str())),
-        ("schema", Value::from(target.schema.as_str())),
-        ("dbt_version", Value::from("1.12.0")),
-        ("thread_id", Value::from("Thread-1")),
-        ("True", Value::from(true)),
-        ("False", Value::from(false)),
-        ("None", Value::from(())),
-    ]);
-    let builtins = ["ref", "source", "config"].map(|name| (name, all.get(name).cloned().unwrap_or_default()));
-    all.insert("builtins", Dict::named(builtins));
-    all
-}
-
-/// The outermost scope of every template: looks a name up for the package whose code is running.
-#[derive(Debug)]
-struct Root;
-
-fn root() -> Value {
-    Value::from_object(Root)
-}
-
-impl minijinja::value::Object for Root {
-    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-        self.get_value_by_str(key.as_str()?)
-    }
-
-    fn get_value_by_str(self: &Arc<Self>, name: &str) -> Option<Value> {
-        let session = session();
-        match name {
-            "execute" => return Some(Value::from(session.phase == Phase::Render)),
-            "this" => return session.this_value(),
-            "model" | "node" => return Some(session.model.clone()),
-            "graph" if session.phase == Phase::Render => {
-                return Some(Value::from(problem("not-supported", "`graph` is not supported")));
-            }
-            "graph" => return Some(Dict::named([("nodes", Dict::named([])), ("sources", Dict::named([]))])),
-            _ => {}
-        }
-        let core = &session.core;
-        let project = &core.context.project;
-        if let Some(index) = core.library.lookup(&session.package(), project, name) {
-            return Some(MacroRef::value(index));
-        }
-        if let Some(global) = core.globals.get(name) {
-            return Some(global.clone());
-        }
-        if let Some(index) = core.library.internal(name) {
-            return Some(MacroRef::value(index));
-        }
-        core.library.has_package(name).then(|| Value::from_object(Namespace(Arc::from(name))))
-    }
 }
 
 impl Core {

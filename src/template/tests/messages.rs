@@ -58,6 +58,12 @@ const FAILURES: &[(&str, &str, &str)] = &[
         "",
         "{% set ns = namespace(t='xxxxxxxxxx') %}{% for a in range(40) %}{% set ns.t = ns.t ~ ns.t %}{{ ns.t }}{% endfor %}",
     ),
+    (
+        "long text in a long loop",
+        "",
+        "{% for a in range(90000) %}{% for b in range(90000) %}\nxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\n{% endfor %}{% endfor %}",
+    ),
+    ("a regular expression that is none", "", "{{ modules.re.search('(', 'a') }}"),
     ("return outside a macro", "", "{{ return(1) }}"),
     ("private characters", "", "select '\u{F0001}'"),
     ("graph", "", "{{ graph.nodes }}"),

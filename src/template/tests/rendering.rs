@@ -212,37 +212,78 @@ fn macros_do_not_see_the_templates_variables() {
 }
 
 #[test]
-#[ignore = "a measurement"]
-fn speed() {
-    let macros = "{% macro cents(c) %}({{ c }} / 100)::decimal(16, 2){% endmacro %}\n{% test unique2(model, column_name) %}\nselect {{ column_name }} from {{ model }}\nwhere {{ column_name }} is not null group by 1 having count(*) > 1\n{% endtest %}";
-    let text = "{{ config(materialized='table') }}\n\nwith a as (\n    select * from {{ ref('x') }}\n),\nb as (\n    select * from {{ ref('y') }}\n)\nselect\n    a.id,\n    {{ cents('a.amount') }} as amount,\n{% for c in ['p', 'q', 'r'] %}    b.{{ c }} as c_{{ c }}{{ ',' if not loop.last }}\n{% endfor %}from a\njoin b on a.id = b.id\nwhere a.day >= '{{ var('first_day') }}'\n";
-    let begin = std::time::Instant::now();
-    let renderer = renderer(macros);
-    let built = begin.elapsed();
-    let template = template(text);
-    let answers = Answers::default();
-    let begin = std::time::Instant::now();
-    for _ in 0..1000 {
-        renderer.parse(&template).expect("parses");
-    }
-    let parsed = begin.elapsed();
-    let begin = std::time::Instant::now();
-    for _ in 0..1000 {
-        renderer.render(&template, None, &Object::new(), &answers).expect("renders");
-    }
-    let rendered = begin.elapsed();
-    let call = TestCall {
-        package: "shop".into(),
-        name: "unique2".into(),
-        model: (NodeId::new("model", "shop", "x"), Relation::new("curated", "x")),
-        where_clause: None,
-        column: Some("n".into()),
-        args: Object::new(),
-        at: Location::whole_file("models/schema.yml"),
+fn a_macro_is_evaluated_for_itself() {
+    let renderer = renderer(
+        "{% macro generate_schema_name(name, node) %}{{ target.schema }}_{{ name }}_{{ node.name }}{% endmacro %}",
+    );
+    let at = Location::whole_file("kiln.yml");
+    let args = ["bi".into(), serde_json::json!({"name": "m"})];
+    let text =
+        renderer.evaluate("generate_schema_name", &args, &at).expect("the macro is there").expect("renders");
+    assert_eq!(text, "main_bi_m");
+    assert!(renderer.evaluate("generate_alias_name", &[], &at).is_none());
+}
+
+#[test]
+fn modules_are_there() {
+    let text = "{% set m = modules.re.search('(\\d+)-(\\d+)', 'a 12-34') %}{{ m.group(2) }} {{ modules.re.sub('[aeiou]', '_', 'banana') }} {{ modules.re.findall('n.', 'banana') }} {{ modules.re.match('b', 'ab') is none }} {{ modules.datetime.datetime.strptime('2026-02-03', '%Y-%m-%d').strftime('%d.%m.%Y') }}";
+    assert_eq!(sql("", text), "34 b_n_n_ ['na', 'na'] True 03.02.2026");
+}
+
+#[test]
+fn an_if_without_else_writes_nothing() {
+    assert_eq!(
+        sql(
+            "",
+            "{% for c in ['a', 'b'] %}{{ c }}{{ ',' if not loop.last }}{% endfor %}{{ nope | default('d') }}"
+        ),
+        "a,bd"
+    );
+}
+
+#[test]
+fn a_renderer_is_shared_by_threads() {
+    fn shared<T: Send + Sync>(_: &T) {}
+    let renderer = renderer("{% macro one() %}1{% endmacro %}");
+    shared(&renderer);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..50 {
+                    let rendered = renderer.render(
+                        &template("{{ one() }} {{ ref('x') }}"),
+                        None,
+                        &Object::new(),
+                        &Answers::default(),
+                    );
+                    assert_eq!(rendered.expect("renders").sql, "1 \"curated\".\"x\"");
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn the_projects_own_macro_wins_over_kilns() {
+    let macros = "{% macro type_string() %}text{% endmacro %}{% test unique(model) %}mine{% endtest %}";
+    assert_eq!(
+        sql(macros, "{{ type_string() }} {{ dbt.type_string() }} {{ shop.type_string() }}"),
+        "text varchar text"
+    );
+}
+
+#[test]
+fn a_hand_written_package_wins_over_the_embedded_one() {
+    let file = MacroFile {
+        package: "dbt_utils".into(),
+        file: SourceFile::new(
+            "packages/dbt_utils/macros/g.sql",
+            "{% macro group_by(n) %}{{ helper(n) }}{% endmacro %}{% macro helper(n) %}by {{ n }}{% endmacro %}",
+        ),
     };
-    let begin = std::time::Instant::now();
-    for _ in 0..2400 {
-        renderer.test(&call, &answers).expect("renders");
-    }
-    panic!("built {built:?}, parsed {parsed:?}, rendered {rendered:?}, tests {:?}", begin.elapsed());
+    let (renderer, diagnostics) = Renderer::new(context(), vec![file], Vec::new());
+    assert!(diagnostics.is_empty());
+    let rendered =
+        renderer.render(&template("{{ dbt_utils.group_by(2) }}"), None, &Object::new(), &Answers::default());
+    assert_eq!(rendered.expect("renders").sql, "by 2");
 }

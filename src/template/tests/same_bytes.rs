@@ -30,7 +30,16 @@ fn part() -> impl Strategy<Value = String> {
     ]);
     let blank = prop::sample::select(vec!["", " ", "\n", "\n\n  ", "\t", "\r\n"]);
     let dash = || prop::sample::select(vec!["", "-"]);
-    let word = prop::sample::select(vec!["select", "é a", "-- {", "}} %}", "'{'", "#", "a\n  b\n"]);
+    let word = prop::sample::select(vec![
+        "select",
+        "é a",
+        "-- {",
+        "}} %}",
+        "'{'",
+        "#",
+        "a\n  b\n",
+        "  long enough to be counted, as only more than sixty-four bytes in one run are  ",
+    ]);
     prop_oneof![
         word.prop_map(str::to_owned),
         blank.prop_map(str::to_owned),
