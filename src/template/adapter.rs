@@ -5,9 +5,9 @@ use std::sync::Arc;
 use minijinja::value::{Object, ObjectRepr};
 use minijinja::{Error, ErrorKind, State, Value};
 
+use super::callable::MacroRef;
 use super::errors::{Args, problem, problem_with_help};
 use super::functions::{self, Function, query, warn};
-use super::library::MacroRef;
 use super::objects::list::List;
 use super::objects::relation::TemplateRelation;
 use super::session::{Answer, Phase, Question, session};

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use minijinja::value::{Object, ObjectRepr};
 use minijinja::{Error, ErrorKind, State, Value};
 
+use super::callable::Local;
 use super::errors::{Args, Returned, problem, problem_near, problem_with_help};
-use super::library::Local;
 use super::objects::list::{Dict, List};
 use super::objects::relation::TemplateRelation;
 use super::objects::table::Table;

@@ -6,9 +6,11 @@
 //! resolver answers functions that may hold no borrows, in `session`.
 
 mod adapter;
+mod callable;
 mod errors;
 mod filters;
 mod functions;
+mod generic;
 mod lexer;
 mod library;
 mod limits;

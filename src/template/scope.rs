@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use minijinja::Value;
 
+use super::callable::{MacroRef, Namespace};
 use super::errors::problem;
-use super::library::{MacroRef, Namespace};
 use super::objects::list::Dict;
 use super::objects::{from_object, pairs};
 use super::session::{Phase, session};

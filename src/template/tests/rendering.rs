@@ -287,3 +287,43 @@ fn a_hand_written_package_wins_over_the_embedded_one() {
         renderer.render(&template("{{ dbt_utils.group_by(2) }}"), None, &Object::new(), &Answers::default());
     assert_eq!(rendered.expect("renders").sql, "by 2");
 }
+
+#[test]
+fn blanks_are_stripped_as_dbt_projects_expect() {
+    let macros = "{%- macro a(x) -%}\n  {%- if x is none -%}\n    n\n  {%- else -%}\n    {{ return(x ~ '!') }}\n  {%- endif -%}\n{%- endmacro -%}";
+    assert_eq!(sql(macros, "[{{ a(none) }}] [{{- a(1) -}}] {{ a(x=2) }}\n\n"), "[n] [1!] 2!\n");
+}
+
+#[test]
+fn a_macro_of_the_template_itself_works() {
+    let text = "{% macro twice(n) -%}{{ return(n * 2) }}{%- endmacro -%} {{ twice(4) }} {% macro t(a, b=3) %}{{ a }}{{ b }}{% endmacro %}{{ t(1) }}";
+    assert_eq!(sql("", text), "8 13");
+}
+
+#[test]
+fn namespaces_and_loops_keep_state() {
+    let text = "{% set ns = namespace(total=0, seen=[]) %}{% for n in range(3) %}{% set ns.total = ns.total + n %}{% do ns.seen.append(n) %}{% endfor %}{{ ns.total }} {{ ns.seen }} {% for k, v in {'a': 1, 'b': 2}.items() %}{{ loop.index }}{{ k }}{{ v }}{{ ', ' if not loop.last }}{% endfor %} {{ {'a': 1}.get('z', 'd') }} {{ ['b', 'a'] | sort | join('-') }} {{ (['x'] + ['y']) | list }} {{ ('a', 'b') }} {{ 'x' in ['x'] }} {{ [] or 'none' }} {{ dict(a=1) }} {{ fromjson('[1]')[0] }} {{ zip([1], [2]) }} {{ 7 // 2 }} {{ 'a,b'.split(',')[0].upper() }}";
+    assert_eq!(
+        sql("", text),
+        "3 [0, 1, 2] 1a1, 2b2 d a-b ['x', 'y'] ('a', 'b') True none {'a': 1} 1 [(1, 2)] 3 A"
+    );
+}
+
+#[test]
+fn the_tested_relation_of_a_model_is_this() {
+    let template = template(
+        "select max(d) from {{ this }} -- {{ this.identifier }} {{ model.name }} {{ config.get('x', 'd') }} {{ config.get('k') }}",
+    );
+    let mut config = Object::new();
+    config.insert("k".into(), 1.into());
+    let this = (NodeId::new("model", "shop", "m"), Relation::new("curated", "m"));
+    let rendered = renderer("").render(&template, Some(this), &config, &Answers::default()).expect("renders");
+    assert_eq!(rendered.sql, "select max(d) from \"curated\".\"m\" -- m m d 1");
+    assert_eq!(rendered.slots.len(), 1);
+}
+
+#[test]
+fn embedded_sql_macros_give_sql() {
+    let text = "{{ dbt_utils.pivot('c', ['a', \"b's\"]) }}|{{ dbt_utils.get_column_values(ref('x'), 'c') }}|{{ dbt_utils.union_relations([ref('a'), ref('b')]) }}|{{ datediff('a', 'b', 'day') }}|{{ dbt.safe_cast('a', type_int()) }}|{{ dbt.concat(['a', 'b']) }}|{{ dbt.listagg('a', \"', '\", 'order by b') }}|{{ dbt_utils.safe_divide('a', 'b') }}";
+    insta::assert_snapshot!(sql("", text));
+}

@@ -84,7 +84,7 @@ proptest! {
         let rendered = marked(&text);
         prop_assert_eq!(rendered.as_ref().map(|r| r.sql.clone()), expected);
         if let Some(rendered) = rendered {
-            prop_assert_eq!(rendered.origins.len(), rendered.sql.lines().count().max(rendered.origins.len()));
+            prop_assert_eq!(rendered.origins.len(), rendered.sql.lines().count());
         }
     }
 }
