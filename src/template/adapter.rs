@@ -195,6 +195,19 @@ fn part(args: &Args, index: usize, name: &str) -> String {
 fn get_relation(args: &Args) -> Result<Value, Error> {
     let (database, schema, name) =
         (part(args, 0, "database"), part(args, 1, "schema"), part(args, 2, "identifier"));
+    existing(database, schema, name)
+}
+
+/// `load_relation(this)`: the relation, if it is in the database.
+pub(super) fn load_relation(args: &Args) -> Result<Value, Error> {
+    let value = args.required(0, "load_relation", "relation")?;
+    let Some(relation) = value.downcast_object_ref::<TemplateRelation>() else {
+        return Err(problem("template-arguments", "`load_relation()` needs a relation"));
+    };
+    existing(String::new(), relation.relation.schema.clone(), relation.relation.name.clone())
+}
+
+fn existing(database: String, schema: String, name: String) -> Result<Value, Error> {
     let sql = format!(
         "select table_type from information_schema.tables where table_schema = {} and table_name = {}",
         literal(&schema),

@@ -82,6 +82,7 @@ const ALL: &[(&str, Function)] = &[
     ("run_query", run_query),
     ("statement", statement),
     ("load_result", load_result),
+    ("load_relation", |_, args| super::adapter::load_relation(args)),
     ("is_incremental", |_, _| Ok(Value::from(false))),
     ("should_full_refresh", |_, _| Ok(Value::from(false))),
     ("doc", doc),
@@ -469,7 +470,11 @@ fn kiln_at(args: &Args) -> Result<Value, Error> {
     let callee = args.required(1, "call", "function")?;
     match callee.downcast_object_ref::<Builtin>() {
         Some(_) => Ok(Value::from_object(Placed(place, callee))),
-        None => Ok(callee),
+        // a macro that takes the function's place: what it calls stands here too
+        None => {
+            session().at.set(((place >> 32) as u32, (place & 0xFFFF_FFFF) as usize));
+            Ok(callee)
+        }
     }
 }
 

@@ -15,6 +15,7 @@ const FAILURES: &[(&str, &str, &str)] = &[
     ("an expression that is not closed", "", "select\n {{ ref('x')\nfrom y"),
     ("an expression that makes no sense", "", "select {{ 1 + }}"),
     ("a tag that does not exist", "", "select 1\n{% fro x %}"),
+    ("a tag that stands elsewhere", "", "{% snapshot a %}{% endsnapshot %}"),
     ("a macro with broken Jinja", "{% macro a() %}\n  {{ 1 + }}\n{% endmacro %}", ""),
     ("a macro that is not closed", "{% macro a() %}\n  b", ""),
     ("a macro without parentheses", "{% macro a %}b{% endmacro %}", ""),

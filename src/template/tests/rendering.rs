@@ -327,3 +327,17 @@ fn embedded_sql_macros_give_sql() {
     let text = "{{ dbt_utils.pivot('c', ['a', \"b's\"]) }}|{{ dbt_utils.get_column_values(ref('x'), 'c') }}|{{ dbt_utils.union_relations([ref('a'), ref('b')]) }}|{{ datediff('a', 'b', 'day') }}|{{ dbt.safe_cast('a', type_int()) }}|{{ dbt.concat(['a', 'b']) }}|{{ dbt.listagg('a', \"', '\", 'order by b') }}|{{ dbt_utils.safe_divide('a', 'b') }}";
     insta::assert_snapshot!(sql("", text));
 }
+
+#[test]
+fn a_project_may_put_a_macro_in_the_place_of_ref() {
+    let macros = "{% macro ref(name) %}{{ return(builtins.ref(name ~ '_v2')) }}{% endmacro %}";
+    let renderer = renderer(macros);
+    let template = template("select 1\nfrom {{ ref('x') }}");
+    let parsed = renderer.parse(&template).expect("parses");
+    assert_eq!(
+        (parsed.refs[0].name.as_str(), parsed.refs[0].at.to_string().as_str()),
+        ("x_v2", "models/m.sql:2:9")
+    );
+    let rendered = renderer.render(&template, None, &Object::new(), &Answers::default()).expect("renders");
+    assert_eq!(rendered.sql, "select 1\nfrom \"curated\".\"x_v2\"");
+}

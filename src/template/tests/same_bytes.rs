@@ -75,8 +75,73 @@ fn template_text() -> impl Strategy<Value = String> {
     })
 }
 
+/// Bits of Jinja in any order: mostly broken.
+fn rubbish() -> impl Strategy<Value = String> {
+    let bits = vec![
+        "{{",
+        "}}",
+        "{%",
+        "%}",
+        "{#",
+        "#}",
+        "-",
+        "'",
+        "\"",
+        "\\",
+        "(",
+        ")",
+        "[",
+        "]",
+        "{",
+        "}",
+        "%",
+        "|",
+        ".",
+        ",",
+        "=",
+        " ",
+        "\n",
+        "é",
+        "\u{1F600}",
+        "set",
+        "endset",
+        "if",
+        "endif",
+        "for",
+        "in",
+        "macro",
+        "endmacro",
+        "m(",
+        "raw",
+        "endraw",
+        "ref",
+        "config",
+        "('x')",
+        "1",
+        "filter",
+        "upper",
+        "test",
+        "docs",
+        "enddocs",
+        "~",
+        "'%s' % x",
+    ];
+    prop::collection::vec(prop::sample::select(bits), 0..40).prop_map(|bits| bits.concat())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn rubbish_gives_messages_and_no_panic(text in rubbish()) {
+        let (renderer, read) = Renderer::new(context(), vec![macro_file(&text)], Vec::new());
+        read.render(Style::Plain);
+        for result in [renderer.parse(&template(&text)).err(), renderer.parse(&template(&format!("{{{{ {text} }}}}"))).err()] {
+            if let Some(diagnostics) = result {
+                diagnostics.render(Style::Plain);
+            }
+        }
+    }
 
     #[test]
     fn marks_change_no_byte(text in template_text()) {
