@@ -136,10 +136,9 @@ proptest! {
     fn rubbish_gives_messages_and_no_panic(text in rubbish()) {
         let (renderer, read) = Renderer::new(context(), vec![macro_file(&text)], Vec::new());
         read.render(Style::Plain);
-        for result in [renderer.parse(&template(&text)).err(), renderer.parse(&template(&format!("{{{{ {text} }}}}"))).err()] {
-            if let Some(diagnostics) = result {
-                diagnostics.render(Style::Plain);
-            }
+        let written = format!("{{{{ {text} }}}}");
+        for diagnostics in [text.as_str(), &written].map(|text| renderer.parse(&template(text)).err()).into_iter().flatten() {
+            diagnostics.render(Style::Plain);
         }
     }
 
