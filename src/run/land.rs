@@ -9,8 +9,7 @@ use crate::engine::load::{self, LoadPlan, LoadReport};
 use crate::engine::session::Session;
 use crate::error::{Error, Result};
 use crate::manifest::{Materialization, Node, SourceTable};
-use crate::names::{Fingerprint, NodeId, Relation};
-use crate::sql::quote::literal;
+use crate::names::{Fingerprint, NodeId};
 use crate::workspace::Workspace;
 
 use super::candidate::{Candidate, Candidates, Physical};
@@ -96,7 +95,7 @@ impl Landing<'_> {
         let source = source_of(self.workspace, node)?;
         let connection = self.session.connection();
         if self.which == Which::All {
-            self.forget(node)?;
+            load::forget(connection, &node.id, &node.relation)?;
         }
         let names =
             Names { workspace: self.workspace, candidates: &Candidates::new(), session: Some(self.session) };
@@ -122,18 +121,6 @@ impl Landing<'_> {
         report.failed.extend(pending.unreadable);
         *warnings = found.diagnostics;
         Ok(report)
-    }
-
-    /// Empties a raw table and its ledger, in one transaction.
-    fn forget(&self, node: &Node) -> Result<()> {
-        let rejected = Relation::new(&node.relation.schema, format!("{}__rejected", node.relation.name));
-        self.session.transaction(|session| -> Result<()> {
-            for relation in [&node.relation, &rejected] {
-                session.execute(&format!("DROP TABLE IF EXISTS {relation}"))?;
-            }
-            session.execute(&format!("DELETE FROM _kiln.load WHERE model = {}", literal(&node.name)))?;
-            Ok(())
-        })
     }
 }
 

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use minijinja::value::{Object, ObjectRepr};
 use minijinja::{Error, ErrorKind, State, Value};
 
+use super::callable::MacroRef;
 use super::errors::{Args, problem, problem_with_help};
 use super::functions::{self, Function, query, warn};
-use super::library::MacroRef;
 use super::objects::list::List;
 use super::objects::relation::TemplateRelation;
 use super::session::{Answer, Phase, Question, session};
@@ -16,6 +16,13 @@ use crate::sql::quote::{identifier, literal};
 /// An object that is nothing but its functions.
 #[derive(Debug)]
 pub(super) struct Functions(&'static str, &'static [(&'static str, Function)]);
+
+impl Functions {
+    /// An object of functions.
+    pub const fn new(name: &'static str, functions: &'static [(&'static str, Function)]) -> Self {
+        Self(name, functions)
+    }
+}
 
 impl Object for Functions {
     fn repr(self: &Arc<Self>) -> ObjectRepr {
@@ -188,6 +195,19 @@ fn part(args: &Args, index: usize, name: &str) -> String {
 fn get_relation(args: &Args) -> Result<Value, Error> {
     let (database, schema, name) =
         (part(args, 0, "database"), part(args, 1, "schema"), part(args, 2, "identifier"));
+    existing(database, schema, name)
+}
+
+/// `load_relation(this)`: the relation, if it is in the database.
+pub(super) fn load_relation(args: &Args) -> Result<Value, Error> {
+    let value = args.required(0, "load_relation", "relation")?;
+    let Some(relation) = value.downcast_object_ref::<TemplateRelation>() else {
+        return Err(problem("template-arguments", "`load_relation()` needs a relation"));
+    };
+    existing(String::new(), relation.relation.schema.clone(), relation.relation.name.clone())
+}
+
+fn existing(database: String, schema: String, name: String) -> Result<Value, Error> {
     let sql = format!(
         "select table_type from information_schema.tables where table_schema = {} and table_name = {}",
         literal(&schema),

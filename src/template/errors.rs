@@ -78,6 +78,29 @@ pub(super) fn raise(problem: Problem) -> Error {
     Error::new(ErrorKind::InvalidOperation, problem.message.clone()).with_source(problem)
 }
 
+const TAGS: &[&str] = &[
+    "if",
+    "elif",
+    "else",
+    "endif",
+    "for",
+    "endfor",
+    "set",
+    "endset",
+    "do",
+    "call",
+    "endcall",
+    "filter",
+    "endfilter",
+    "macro",
+    "endmacro",
+    "with",
+    "endwith",
+    "raw",
+    "break",
+    "continue",
+];
+
 /// The diagnostic of an error, without its place. `written` is the text that the error points at, `open` what the
 /// template never closes.
 pub(super) fn describe<'a>(
@@ -101,7 +124,18 @@ pub(super) fn describe<'a>(
                 format!("broken Jinja: this `{{% {word} %}}` is never closed"),
             )
             .help(format!("end it with `{{% end{word} %}}`")),
-            None => Diagnostic::error("template-syntax", format!("broken Jinja: {detail}")),
+            None => match detail.strip_prefix("unknown statement ") {
+                Some(tag @ ("test" | "data_test" | "docs" | "snapshot" | "materialization")) => {
+                    Diagnostic::error(
+                        "template-syntax",
+                        format!("`{{% {tag} %}}` cannot stand in a template"),
+                    )
+                    .help("put it in a file of its own, where macros, tests and docs are read")
+                }
+                Some(tag) => Diagnostic::error("template-syntax", format!("there is no tag `{{% {tag} %}}`"))
+                    .suggest(tag, TAGS.iter().copied()),
+                None => Diagnostic::error("template-syntax", format!("broken Jinja: {detail}")),
+            },
         },
         ErrorKind::UndefinedError => undefined(written, &detail, known),
         ErrorKind::UnknownFunction => {

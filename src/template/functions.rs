@@ -7,8 +7,8 @@ use std::sync::Arc;
 use minijinja::value::{Object, ObjectRepr};
 use minijinja::{Error, ErrorKind, State, Value};
 
+use super::callable::Local;
 use super::errors::{Args, Returned, problem, problem_near, problem_with_help};
-use super::library::Local;
 use super::objects::list::{Dict, List};
 use super::objects::relation::TemplateRelation;
 use super::objects::table::Table;
@@ -82,6 +82,7 @@ const ALL: &[(&str, Function)] = &[
     ("run_query", run_query),
     ("statement", statement),
     ("load_result", load_result),
+    ("load_relation", |_, args| super::adapter::load_relation(args)),
     ("is_incremental", |_, _| Ok(Value::from(false))),
     ("should_full_refresh", |_, _| Ok(Value::from(false))),
     ("doc", doc),
@@ -97,6 +98,10 @@ const ALL: &[(&str, Function)] = &[
     ("kiln_list", |_, args| kiln_list(args)),
     ("kiln_dict", |_, args| Ok(dict(args))),
     ("kiln_at", |_, args| kiln_at(args)),
+    ("kiln_wrote", |_, args| {
+        session().spend(args.get(0, "bytes").and_then(|bytes| bytes.as_usize()).unwrap_or(0))?;
+        Ok(Value::from(""))
+    }),
     ("kiln_truth", |_, args| kiln_truth(args)),
     ("kiln_local", |_, args| Ok(Value::from_object(Local(args.required(0, "macro", "macro")?)))),
     ("kiln_boot", |_, args| {
@@ -465,7 +470,11 @@ fn kiln_at(args: &Args) -> Result<Value, Error> {
     let callee = args.required(1, "call", "function")?;
     match callee.downcast_object_ref::<Builtin>() {
         Some(_) => Ok(Value::from_object(Placed(place, callee))),
-        None => Ok(callee),
+        // a macro that takes the function's place: what it calls stands here too
+        None => {
+            session().at.set(((place >> 32) as u32, (place & 0xFFFF_FFFF) as usize));
+            Ok(callee)
+        }
     }
 }
 

@@ -6,18 +6,22 @@
 //! resolver answers functions that may hold no borrows, in `session`.
 
 mod adapter;
+mod callable;
 mod errors;
 mod filters;
 mod functions;
+mod generic;
 mod lexer;
 mod library;
 mod limits;
 mod marker;
 mod md5;
+mod modules;
 mod objects;
 mod packages;
 mod renderer;
 mod rewrite;
+mod scope;
 mod session;
 mod time;
 

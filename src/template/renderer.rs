@@ -8,16 +8,17 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use minijinja::{Environment, Error, ErrorKind, Output, State, UndefinedBehavior, Value};
 
-use super::errors::{self, Returned, Traced, Unanswered, problem, source_of};
-use super::library::{Library, MacroRef, Namespace, Origin};
+use super::callable::MacroRef;
+use super::errors::{self, Returned, Traced, Unanswered, source_of};
+use super::library::{Library, Origin};
 use super::objects::list::Dict;
 use super::objects::relation::TemplateRelation;
-use super::objects::{from_json, from_object, methods};
+use super::objects::{from_json, methods};
 use super::rewrite::{Rewriter, Rewritten, assigned};
+use super::scope::{globals, root};
 use super::session::{Answer, Answers, Phase, Question, Session, session};
 use super::{
-    Context, Dispatch, LogMessage, MacroFile, Parsed, Resolve, Template, TestCall, TestSignature, adapter,
-    filters, functions, limits, marker, packages, time,
+    Context, Dispatch, LogMessage, MacroFile, Parsed, Resolve, Template, filters, limits, marker, packages,
 };
 use crate::diagnostic::{Diagnostic, Diagnostics, Location, SourceFile};
 use crate::manifest::Object;
@@ -26,14 +27,14 @@ use crate::sql::rendered::Rendered;
 
 /// What stands before a template that calls anything: how a macro of another file gets into its render. The `with`
 /// keeps the template's own variables out of sight of the macros.
-const PRELUDE: &str = "{% with %}{% macro kiln_loader() %}{% from kiln_slice() import kiln_macro as kiln_m %}\
+pub(super) const PRELUDE: &str = "{% with %}{% macro kiln_loader() %}{% from kiln_slice() import kiln_macro as kiln_m %}\
 {% do kiln_take(kiln_m) %}{% endmacro %}{% do kiln_boot(kiln_loader) %}{% endwith %}";
 
 /// The template that calls one thing: how a test is rendered.
 const CALL: &str = "kiln_call";
 
 /// The name that a rendered template has in minijinja.
-const MAIN: &str = "kiln_main";
+pub(super) const MAIN: &str = "kiln_main";
 
 /// What all renders share.
 #[derive(Debug)]
@@ -48,8 +49,8 @@ pub(super) struct Core {
 
 /// Reads and renders templates. Shared by all threads.
 pub struct Renderer {
-    env: Environment<'static>,
-    core: Arc<Core>,
+    pub(super) env: Environment<'static>,
+    pub(super) core: Arc<Core>,
     /// What `parse` found, to be asked before a render begins.
     questions: RwLock<HashMap<NodeId, Arc<Vec<Question>>>>,
 }
@@ -184,40 +185,6 @@ impl Renderer {
         })
     }
 
-    /// What a generic test refers to beside the tested model.
-    pub fn parse_test(&self, call: &TestCall) -> Result<Parsed, Diagnostics> {
-        let index = self.find_test(call)?;
-        let mut session =
-            Session::new(&self.core, Phase::Parse, &call.package, &call.at.file, &Answers::default());
-        session.fixed = Some(call.at.clone());
-        let (session, _open) = session.open();
-        self.enter(&session, index, call)
-            .and_then(|()| self.call())
-            .map_err(|error| self.core.diagnose(&session, &error, None))?;
-        self.flush(&session);
-        let mut parsed = session.parsed.take();
-        parsed.asks_database |= self.core.library.asks(&self.core.library.macros[index].rewritten);
-        Ok(parsed)
-    }
-
-    /// The SQL of a generic test: the rows that fail.
-    pub fn test(&self, call: &TestCall, resolve: &dyn Resolve) -> Result<Rendered, Diagnostics> {
-        let index = self.find_test(call)?;
-        self.answer(resolve, &[], |answers| {
-            let mut session = Session::new(&self.core, Phase::Render, &call.package, &call.at.file, answers);
-            session.fixed = Some(call.at.clone());
-            let (session, _open) = session.open();
-            let result = self.enter(&session, index, call).and_then(|()| self.call());
-            self.finish(&session, result, None)
-        })
-    }
-
-    /// What a generic test takes: the project's own first, then Kiln's.
-    pub fn test_signature(&self, package: &str, name: &str) -> Option<TestSignature> {
-        let made = &self.core.library.macros[self.test_index(package, name)?];
-        Some(TestSignature { params: made.params.clone(), open: made.takes_any(), at: made.at.clone() })
-    }
-
     /// Jinja inside a string of a YAML file: `var`, `env_var`, `target`, `doc`.
     pub fn expand(&self, text: &str, at: &Location) -> Result<String, Diagnostics> {
         if !text.contains("{{") && !text.contains("{%") && !text.contains("{#") {
@@ -237,6 +204,26 @@ impl Renderer {
         Ok(marker::plain(&text))
     }
 
+    /// The text of a macro of the project called by itself, such as `generate_schema_name`; `None` where the project
+    /// has no such macro.
+    pub fn evaluate(
+        &self,
+        name: &str,
+        args: &[serde_json::Value],
+        at: &Location,
+    ) -> Option<Result<String, Diagnostics>> {
+        let project = &self.core.context.project;
+        let index = self.core.library.find(project, name)?;
+        let mut session = Session::new(&self.core, Phase::Parse, project, &at.file, &Answers::default());
+        session.fixed = Some(at.clone());
+        let (session, _open) = session.open();
+        let args = args.iter().map(from_json).collect();
+        *session.entry.borrow_mut() = Some((MacroRef::value(index), args));
+        let result = self.call().map_err(|error| self.core.diagnose(&session, &error, None));
+        self.flush(&session);
+        Some(result.map(|text| marker::plain(&text)))
+    }
+
     /// What templates said since the last time.
     pub fn messages(&self) -> Vec<LogMessage> {
         std::mem::take(&mut *self.core.messages.lock().unwrap_or_else(PoisonError::into_inner))
@@ -252,7 +239,7 @@ impl Renderer {
         known.insert(id.clone(), Arc::new(questions));
     }
 
-    fn flush(&self, session: &Session) {
+    pub(super) fn flush(&self, session: &Session) {
         let mut said = session.messages.take();
         self.core.messages.lock().unwrap_or_else(PoisonError::into_inner).append(&mut said);
     }
@@ -274,7 +261,7 @@ impl Renderer {
     }
 
     /// Renders until nothing is left to ask.
-    fn answer(
+    pub(super) fn answer(
         &self,
         resolve: &dyn Resolve,
         known: &[Question],
@@ -311,7 +298,7 @@ impl Renderer {
         Err(Diagnostic::error("template-limit", message).into())
     }
 
-    fn finish(
+    pub(super) fn finish(
         &self,
         session: &Session,
         result: Result<String, Error>,
@@ -330,124 +317,13 @@ impl Renderer {
         })
     }
 
-    fn test_index(&self, package: &str, name: &str) -> Option<usize> {
-        let library = &self.core.library;
-        let project = &self.core.context.project;
-        match name.split_once('.') {
-            Some((namespace, name)) => library.find(namespace, &format!("test_{name}")),
-            None => {
-                let name = format!("test_{name}");
-                library.lookup(package, project, &name).or_else(|| library.internal(&name))
-            }
-        }
-    }
-
-    /// The generic tests that a package sees, as they are written there.
-    pub fn test_names(&self, package: &str) -> Vec<String> {
-        let library = &self.core.library;
-        let mut names = Vec::new();
-        for owner in library.packages() {
-            let bare = *owner == *package || *owner == *self.core.context.project || owner == "dbt";
-            for name in library.names(owner) {
-                let Some(name) = name.strip_prefix("test_") else { continue };
-                names.push(if bare { name.to_owned() } else { format!("{owner}.{name}") });
-            }
-        }
-        names.sort();
-        names
-    }
-
-    fn find_test(&self, call: &TestCall) -> Result<usize, Diagnostics> {
-        self.test_index(&call.package, &call.name).ok_or_else(|| {
-            let diagnostic =
-                Diagnostic::error("template-unknown", format!("there is no test `{}`", call.name));
-            let library = &self.core.library;
-            let names = self.test_names(&call.package);
-            diagnostic.at(&call.at, "").suggest(&call.name, names.iter().map(String::as_str)).into()
-        })
-    }
-
-    /// Makes a test's arguments and readies its call.
-    fn enter(&self, session: &Rc<Session>, index: usize, call: &TestCall) -> Result<(), Error> {
-        let (node, relation) = &call.model;
-        let model = TemplateRelation::of(node.clone(), relation.clone());
-        session.set_this(model.clone());
-        let model = match &call.where_clause {
-            Some(condition) => {
-                let condition = self.value(session, condition)?.to_string();
-                Value::from(format!("(select * from {model} where {condition}) dbt_subquery"))
-            }
-            None => model,
-        };
-        let mut named = vec![("model".to_owned(), model)];
-        if let Some(column) = &call.column {
-            named.push(("column_name".to_owned(), Value::from(column.as_str())));
-        }
-        for (name, value) in &call.args {
-            named.push((name.clone(), self.argument(session, value)?));
-        }
-        let kwargs: minijinja::value::Kwargs = named.into_iter().collect();
-        *session.entry.borrow_mut() = Some((MacroRef::value(index), vec![kwargs.into()]));
-        Ok(())
-    }
-
-    fn call(&self) -> Result<String, Error> {
+    pub(super) fn call(&self) -> Result<String, Error> {
         self.env.get_template(CALL)?.render(root())
-    }
-
-    fn argument(&self, session: &Session, value: &serde_json::Value) -> Result<Value, Error> {
-        Ok(match value {
-            serde_json::Value::String(text) => self.value(session, text)?,
-            serde_json::Value::Array(items) => {
-                let items =
-                    items.iter().map(|item| self.argument(session, item)).collect::<Result<_, Error>>()?;
-                super::objects::list::List::value(items)
-            }
-            serde_json::Value::Object(object) => {
-                let entry = |(key, value): (&String, &serde_json::Value)| {
-                    Ok((Value::from(key.as_str()), self.argument(session, value)?))
-                };
-                Dict::value(object.iter().map(entry).collect::<Result<_, Error>>()?)
-            }
-            other => from_json(other),
-        })
-    }
-
-    /// The value of a text that may be Jinja: of `{{ … }}` alone and of a call such as `ref('x')` the value itself.
-    fn value(&self, session: &Session, text: &str) -> Result<Value, Error> {
-        let trimmed = text.trim();
-        let is_call = ["ref", "source", "var", "env_var", "doc"].iter().any(|name| {
-            let rest = trimmed.strip_prefix(name).map(str::trim_start);
-            rest.is_some_and(|rest| rest.starts_with('(') && rest.ends_with(')'))
-        });
-        let bare = trimmed.strip_prefix("{{").and_then(|rest| rest.strip_suffix("}}"));
-        let bare = bare.filter(|inner| !inner.contains("{{") && !inner.contains("}}"));
-        let expression = match (is_call, bare) {
-            (true, _) => trimmed,
-            (false, Some(inner)) => inner.trim_matches('-'),
-            (false, None) => {
-                if !text.contains("{{") && !text.contains("{%") {
-                    return Ok(Value::from(text));
-                }
-                let mut rewriter = Rewriter::new(text, 0);
-                rewriter.insert(PRELUDE);
-                rewriter.body(0..text.len());
-                let rendered = self.env.render_named_str(MAIN, &rewriter.finish().text, root())?;
-                return session.keep(&rendered);
-            }
-        };
-        let mut rewriter = Rewriter::new(expression, 0);
-        rewriter.insert(PRELUDE);
-        rewriter.insert("{% do kiln_result(");
-        rewriter.expression(0..expression.len());
-        rewriter.insert(") %}");
-        self.env.render_named_str(MAIN, &rewriter.finish().text, root())?;
-        Ok(session.results.borrow_mut().remove("kiln_result").unwrap_or_default())
     }
 }
 
 /// What one attempt of a render came to.
-enum Attempt {
+pub(super) enum Attempt {
     Done(Rendered),
     Asks(Vec<(Question, Option<Rendered>)>),
 }
@@ -519,96 +395,6 @@ fn write(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Resu
     Ok(())
 }
 
-fn globals(context: &Context) -> HashMap<&'static str, Value> {
-    let mut all = functions::all();
-    let target = &context.target;
-    let mut view = from_object(&target.extra);
-    let own = [
-        ("name", Value::from(target.name.as_str())),
-        ("target_name", Value::from(target.name.as_str())),
-        ("profile_name", Value::from(context.project.as_str())),
-        ("schema", Value::from(target.schema.as_str())),
-        ("database", Value::from(target.database.as_str())),
-        ("dbname", Value::from(target.database.as_str())),
-        ("type", Value::from(target.kind.as_str())),
-        ("threads", Value::from(target.threads)),
-    ];
-    view = Dict::value(
-        super::objects::pairs(&view)
-            .into_iter()
-            .chain(own.into_iter().map(|(key, value)| (Value::from(key), value)))
-            .collect(),
-    );
-    let mut flags = Object::new();
-    for (name, value) in
-        [("FULL_REFRESH", false), ("STORE_FAILURES", false), ("EMPTY", false), ("QUIET", false)]
-    {
-        flags.insert(name.to_owned(), value.into());
-    }
-    flags.insert("WHICH".to_owned(), "run".into());
-    flags.extend(context.flags.clone());
-    all.extend([
-        ("target", view),
-        ("flags", from_object(&flags)),
-        ("project_name", Value::from(context.project.as_str())),
-        ("invocation_id", Value::from(context.invocation_id.as_str())),
-        ("run_started_at", Value::from_object(time::Moment(context.run_started_at))),
-        ("adapter", Value::from_object(adapter::ADAPTER)),
-        ("exceptions", Value::from_object(adapter::EXCEPTIONS)),
-        ("api", Value::from_object(adapter::API)),
-        ("database", Value::from(target.database.as_str())),
-        ("schema", Value::from(target.schema.as_str())),
-        ("dbt_version", Value::from("1.12.0")),
-        ("thread_id", Value::from("Thread-1")),
-        ("True", Value::from(true)),
-        ("False", Value::from(false)),
-        ("None", Value::from(())),
-    ]);
-    let builtins = ["ref", "source", "config"].map(|name| (name, all.get(name).cloned().unwrap_or_default()));
-    all.insert("builtins", Dict::named(builtins));
-    all
-}
-
-/// The outermost scope of every template: looks a name up for the package whose code is running.
-#[derive(Debug)]
-struct Root;
-
-fn root() -> Value {
-    Value::from_object(Root)
-}
-
-impl minijinja::value::Object for Root {
-    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-        self.get_value_by_str(key.as_str()?)
-    }
-
-    fn get_value_by_str(self: &Arc<Self>, name: &str) -> Option<Value> {
-        let session = session();
-        match name {
-            "execute" => return Some(Value::from(session.phase == Phase::Render)),
-            "this" => return session.this_value(),
-            "model" | "node" => return Some(session.model.clone()),
-            "graph" if session.phase == Phase::Render => {
-                return Some(Value::from(problem("not-supported", "`graph` is not supported")));
-            }
-            "graph" => return Some(Dict::named([("nodes", Dict::named([])), ("sources", Dict::named([]))])),
-            _ => {}
-        }
-        let core = &session.core;
-        let project = &core.context.project;
-        if let Some(index) = core.library.lookup(&session.package(), project, name) {
-            return Some(MacroRef::value(index));
-        }
-        if let Some(global) = core.globals.get(name) {
-            return Some(global.clone());
-        }
-        if let Some(index) = core.library.internal(name) {
-            return Some(MacroRef::value(index));
-        }
-        core.library.has_package(name).then(|| Value::from_object(Namespace(Arc::from(name))))
-    }
-}
-
 impl Core {
     /// Remembers a value that must not be shown.
     pub fn keep_secret(&self, value: &str) {
@@ -652,7 +438,7 @@ impl Core {
     }
 
     /// An error of a render as diagnostics.
-    fn diagnose(&self, session: &Session, error: &Error, main: Option<&Rewritten>) -> Diagnostics {
+    pub fn diagnose(&self, session: &Session, error: &Error, main: Option<&Rewritten>) -> Diagnostics {
         let in_main = || match (&session.fixed, main) {
             (Some(fixed), _) => fixed.clone(),
             (None, Some(rewritten)) => {

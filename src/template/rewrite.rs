@@ -52,6 +52,9 @@ impl Rewritten {
     }
 }
 
+/// How many bytes of text in a loop are not worth counting: the limit of steps bounds them well enough.
+const FREE_TEXT: usize = 64;
+
 /// Functions that only a database can answer.
 const ASKING: &[&str] = &["run_query", "statement", "load_result", "load_relation", "get_columns_in_query"];
 const ASKING_METHODS: &[&str] = &[
@@ -171,6 +174,9 @@ impl<'s> Rewriter<'s> {
     }
 
     fn text(&mut self, range: Range<usize>) {
+        // text in a loop is counted, so that it cannot fill the memory
+        let mut uncounted = range.len() > FREE_TEXT && self.blocks.iter().any(|(word, _)| word == "for");
+        let length = range.len();
         let mut at = range.start;
         for line in self.source[range].split_inclusive('\n') {
             let blank = line.len() - line.trim_start().len();
@@ -178,6 +184,9 @@ impl<'s> Rewriter<'s> {
                 self.copy(at..at + line.len());
             } else {
                 self.copy(at..at + blank);
+                if std::mem::take(&mut uncounted) {
+                    let _ = write!(self.out.text, "{{{{kiln_wrote({length})}}}}");
+                }
                 if let Some(mark) = self.mark(at + blank) {
                     self.insert(&mark);
                 }

@@ -42,7 +42,7 @@ pub(super) fn macro_file(text: &str) -> MacroFile {
 }
 
 pub(super) fn renderer(macros: &str) -> Renderer {
-    let (renderer, diagnostics) = Renderer::new(context(), vec![macro_file(macros)], Vec::new());
+    let (renderer, diagnostics) = Renderer::new(context(), vec![macro_file(macros)], Vec::new(), Vec::new());
     assert!(diagnostics.is_empty(), "{}", diagnostics.render(Style::Plain));
     renderer
 }
@@ -98,7 +98,7 @@ pub(super) fn sql(macros: &str, text: &str) -> String {
 
 /// Every failure of reading the macros and rendering the template, as it is shown.
 pub(super) fn failure(macros: &str, text: &str) -> String {
-    let (renderer, diagnostics) = Renderer::new(context(), vec![macro_file(macros)], Vec::new());
+    let (renderer, diagnostics) = Renderer::new(context(), vec![macro_file(macros)], Vec::new(), Vec::new());
     if !diagnostics.is_empty() {
         return diagnostics.render(Style::Plain);
     }

@@ -184,7 +184,7 @@ impl<'a> Loader<'a> {
     fn read_back(&self, loaded: &[LoadedObject]) -> Result<()> {
         let (Some(first), Some(last)) = (loaded.first(), loaded.last()) else { return Ok(()) };
         let sql = "SELECT count(*) FROM _kiln.load WHERE model = ? AND batch_id BETWEEN ? AND ?";
-        let parameters = duckdb::params![self.plan.model.id.as_str(), first.batch_id, last.batch_id];
+        let parameters = duckdb::params![self.plan.model.id.short(), first.batch_id, last.batch_id];
         let count: i64 = self
             .context
             .conn

@@ -181,7 +181,7 @@ fn yaml_strings_expand() {
         package: "shop".into(),
         file: SourceFile::new("models/d.md", "# {{ }\n{% docs orders %}\nAll {{ orders }}.\n{% enddocs %}"),
     };
-    let (renderer, diagnostics) = Renderer::new(context(), vec![file], Vec::new());
+    let (renderer, diagnostics) = Renderer::new(context(), vec![file], Vec::new(), Vec::new());
     assert!(diagnostics.is_empty(), "{}", diagnostics.render(Style::Plain));
     let at = Location::whole_file("kiln.yml");
     assert_eq!(
@@ -212,37 +212,132 @@ fn macros_do_not_see_the_templates_variables() {
 }
 
 #[test]
-#[ignore = "a measurement"]
-fn speed() {
-    let macros = "{% macro cents(c) %}({{ c }} / 100)::decimal(16, 2){% endmacro %}\n{% test unique2(model, column_name) %}\nselect {{ column_name }} from {{ model }}\nwhere {{ column_name }} is not null group by 1 having count(*) > 1\n{% endtest %}";
-    let text = "{{ config(materialized='table') }}\n\nwith a as (\n    select * from {{ ref('x') }}\n),\nb as (\n    select * from {{ ref('y') }}\n)\nselect\n    a.id,\n    {{ cents('a.amount') }} as amount,\n{% for c in ['p', 'q', 'r'] %}    b.{{ c }} as c_{{ c }}{{ ',' if not loop.last }}\n{% endfor %}from a\njoin b on a.id = b.id\nwhere a.day >= '{{ var('first_day') }}'\n";
-    let begin = std::time::Instant::now();
-    let renderer = renderer(macros);
-    let built = begin.elapsed();
-    let template = template(text);
-    let answers = Answers::default();
-    let begin = std::time::Instant::now();
-    for _ in 0..1000 {
-        renderer.parse(&template).expect("parses");
-    }
-    let parsed = begin.elapsed();
-    let begin = std::time::Instant::now();
-    for _ in 0..1000 {
-        renderer.render(&template, None, &Object::new(), &answers).expect("renders");
-    }
-    let rendered = begin.elapsed();
-    let call = TestCall {
-        package: "shop".into(),
-        name: "unique2".into(),
-        model: (NodeId::new("model", "shop", "x"), Relation::new("curated", "x")),
-        where_clause: None,
-        column: Some("n".into()),
-        args: Object::new(),
-        at: Location::whole_file("models/schema.yml"),
+fn a_macro_is_evaluated_for_itself() {
+    let renderer = renderer(
+        "{% macro generate_schema_name(name, node) %}{{ target.schema }}_{{ name }}_{{ node.name }}{% endmacro %}",
+    );
+    let at = Location::whole_file("kiln.yml");
+    let args = ["bi".into(), serde_json::json!({"name": "m"})];
+    let text =
+        renderer.evaluate("generate_schema_name", &args, &at).expect("the macro is there").expect("renders");
+    assert_eq!(text, "main_bi_m");
+    assert!(renderer.evaluate("generate_alias_name", &[], &at).is_none());
+}
+
+#[test]
+fn modules_are_there() {
+    let text = "{% set m = modules.re.search('(\\d+)-(\\d+)', 'a 12-34') %}{{ m.group(2) }} {{ modules.re.sub('[aeiou]', '_', 'banana') }} {{ modules.re.findall('n.', 'banana') }} {{ modules.re.match('b', 'ab') is none }} {{ modules.datetime.datetime.strptime('2026-02-03', '%Y-%m-%d').strftime('%d.%m.%Y') }}";
+    assert_eq!(sql("", text), "34 b_n_n_ ['na', 'na'] True 03.02.2026");
+}
+
+#[test]
+fn an_if_without_else_writes_nothing() {
+    assert_eq!(
+        sql(
+            "",
+            "{% for c in ['a', 'b'] %}{{ c }}{{ ',' if not loop.last }}{% endfor %}{{ nope | default('d') }}"
+        ),
+        "a,bd"
+    );
+}
+
+#[test]
+fn a_renderer_is_shared_by_threads() {
+    fn shared<T: Send + Sync>(_: &T) {}
+    let renderer = renderer("{% macro one() %}1{% endmacro %}");
+    shared(&renderer);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..50 {
+                    let rendered = renderer.render(
+                        &template("{{ one() }} {{ ref('x') }}"),
+                        None,
+                        &Object::new(),
+                        &Answers::default(),
+                    );
+                    assert_eq!(rendered.expect("renders").sql, "1 \"curated\".\"x\"");
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn the_projects_own_macro_wins_over_kilns() {
+    let macros = "{% macro type_string() %}text{% endmacro %}{% test unique(model) %}mine{% endtest %}";
+    assert_eq!(
+        sql(macros, "{{ type_string() }} {{ dbt.type_string() }} {{ shop.type_string() }}"),
+        "text varchar text"
+    );
+}
+
+#[test]
+fn a_hand_written_package_wins_over_the_embedded_one() {
+    let file = MacroFile {
+        package: "dbt_utils".into(),
+        file: SourceFile::new(
+            "packages/dbt_utils/macros/g.sql",
+            "{% macro group_by(n) %}{{ helper(n) }}{% endmacro %}{% macro helper(n) %}by {{ n }}{% endmacro %}",
+        ),
     };
-    let begin = std::time::Instant::now();
-    for _ in 0..2400 {
-        renderer.test(&call, &answers).expect("renders");
-    }
-    panic!("built {built:?}, parsed {parsed:?}, rendered {rendered:?}, tests {:?}", begin.elapsed());
+    let (renderer, diagnostics) = Renderer::new(context(), vec![file], Vec::new(), Vec::new());
+    assert!(diagnostics.is_empty());
+    let rendered =
+        renderer.render(&template("{{ dbt_utils.group_by(2) }}"), None, &Object::new(), &Answers::default());
+    assert_eq!(rendered.expect("renders").sql, "by 2");
+}
+
+#[test]
+fn blanks_are_stripped_as_dbt_projects_expect() {
+    let macros = "{%- macro a(x) -%}\n  {%- if x is none -%}\n    n\n  {%- else -%}\n    {{ return(x ~ '!') }}\n  {%- endif -%}\n{%- endmacro -%}";
+    assert_eq!(sql(macros, "[{{ a(none) }}] [{{- a(1) -}}] {{ a(x=2) }}\n\n"), "[n] [1!] 2!\n");
+}
+
+#[test]
+fn a_macro_of_the_template_itself_works() {
+    let text = "{% macro twice(n) -%}{{ return(n * 2) }}{%- endmacro -%} {{ twice(4) }} {% macro t(a, b=3) %}{{ a }}{{ b }}{% endmacro %}{{ t(1) }}";
+    assert_eq!(sql("", text), "8 13");
+}
+
+#[test]
+fn namespaces_and_loops_keep_state() {
+    let text = "{% set ns = namespace(total=0, seen=[]) %}{% for n in range(3) %}{% set ns.total = ns.total + n %}{% do ns.seen.append(n) %}{% endfor %}{{ ns.total }} {{ ns.seen }} {% for k, v in {'a': 1, 'b': 2}.items() %}{{ loop.index }}{{ k }}{{ v }}{{ ', ' if not loop.last }}{% endfor %} {{ {'a': 1}.get('z', 'd') }} {{ ['b', 'a'] | sort | join('-') }} {{ (['x'] + ['y']) | list }} {{ ('a', 'b') }} {{ 'x' in ['x'] }} {{ [] or 'none' }} {{ dict(a=1) }} {{ fromjson('[1]')[0] }} {{ zip([1], [2]) }} {{ 7 // 2 }} {{ 'a,b'.split(',')[0].upper() }}";
+    assert_eq!(
+        sql("", text),
+        "3 [0, 1, 2] 1a1, 2b2 d a-b ['x', 'y'] ('a', 'b') True none {'a': 1} 1 [(1, 2)] 3 A"
+    );
+}
+
+#[test]
+fn the_tested_relation_of_a_model_is_this() {
+    let template = template(
+        "select max(d) from {{ this }} -- {{ this.identifier }} {{ model.name }} {{ config.get('x', 'd') }} {{ config.get('k') }}",
+    );
+    let mut config = Object::new();
+    config.insert("k".into(), 1.into());
+    let this = (NodeId::new("model", "shop", "m"), Relation::new("curated", "m"));
+    let rendered = renderer("").render(&template, Some(this), &config, &Answers::default()).expect("renders");
+    assert_eq!(rendered.sql, "select max(d) from \"curated\".\"m\" -- m m d 1");
+    assert_eq!(rendered.slots.len(), 1);
+}
+
+#[test]
+fn embedded_sql_macros_give_sql() {
+    let text = "{{ dbt_utils.pivot('c', ['a', \"b's\"]) }}|{{ dbt_utils.get_column_values(ref('x'), 'c') }}|{{ dbt_utils.union_relations([ref('a'), ref('b')]) }}|{{ datediff('a', 'b', 'day') }}|{{ dbt.safe_cast('a', type_int()) }}|{{ dbt.concat(['a', 'b']) }}|{{ dbt.listagg('a', \"', '\", 'order by b') }}|{{ dbt_utils.safe_divide('a', 'b') }}";
+    insta::assert_snapshot!(sql("", text));
+}
+
+#[test]
+fn a_project_may_put_a_macro_in_the_place_of_ref() {
+    let macros = "{% macro ref(name) %}{{ return(builtins.ref(name ~ '_v2')) }}{% endmacro %}";
+    let renderer = renderer(macros);
+    let template = template("select 1\nfrom {{ ref('x') }}");
+    let parsed = renderer.parse(&template).expect("parses");
+    assert_eq!(
+        (parsed.refs[0].name.as_str(), parsed.refs[0].at.to_string().as_str()),
+        ("x_v2", "models/m.sql:2:9")
+    );
+    let rendered = renderer.render(&template, None, &Object::new(), &Answers::default()).expect("renders");
+    assert_eq!(rendered.sql, "select 1\nfrom \"curated\".\"x_v2\"");
 }
