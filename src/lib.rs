@@ -5,6 +5,7 @@
 pub mod contract;
 pub mod diagnostic;
 pub mod error;
+pub mod graph;
 pub mod manifest;
 pub mod names;
 pub mod project;

@@ -11,7 +11,7 @@ mod lineup;
 mod resolve;
 mod template;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod wire;
 
 use std::collections::BTreeMap;
