@@ -403,20 +403,52 @@ fn a_serving_model_needs_a_contract() {
 }
 
 #[test]
-fn a_thousand_models_are_quick() {
+fn a_thousand_models_resolve() {
     let models: Vec<(String, String)> = (0..1000)
-        .map(|n| {
-            (format!("models/m{n}.sql"), format!("select * from {{{{ ref('m{}') }}}}", (n + 1).min(999)))
-        })
+        .map(|n| (format!("models/m{n}.sql"), format!("select * from {{{{ ref('m{}') }}}}", n + 1)))
         .collect();
     let yaml: String = (0..1000).fold("models:\n".to_owned(), |yaml, n| {
         yaml + &format!("  - name: m{n}\n    columns: [{{name: id, data_tests: [unique, not_null]}}]\n")
     });
-    let mut files = vec![("kiln.yml", "name: shop"), ("models/a.yml", yaml.as_str())];
+    let mut files =
+        vec![("kiln.yml", "name: shop"), ("models/a.yml", yaml.as_str()), ("models/m1000.sql", "select 1")];
     files.extend(models.iter().map(|(path, text)| (path.as_str(), text.as_str())));
     let (manifest, problems) = manifest(&files);
-    assert_eq!((manifest.nodes.len(), manifest.tests.len()), (1000, 2000));
-    // The last one reads itself.
-    assert_eq!(problems.sorted().len(), 1);
-    assert_eq!(crate::graph::Dag::of(&manifest).topological().len(), 2999);
+    assert_eq!(problems.render(Style::Plain), "");
+    assert_eq!((manifest.nodes.len(), manifest.tests.len()), (1001, 2000));
+    assert_eq!(crate::graph::Dag::of(&manifest).topological().len(), 3001);
+}
+
+#[test]
+fn unit_tests_are_checked() {
+    insta::assert_snapshot!(said(&[
+        ("models/a.sql", "select * from {{ ref('b') }}"),
+        ("models/b.sql", "select 1"),
+        (
+            "models/u.yml",
+            "unit_tests:
+  - {name: one, model: a, given: [{input: ref('b'), rows: []}, {input: this}], expect: {rows: []}}
+  - {name: one, model: a, given: [{input: b}], expect: {rows: []}}
+  - {name: two, model: aa, expect: {rows: [], format: xml}}
+"
+        ),
+    ]));
+}
+
+#[test]
+fn settings_of_all_levels_are_laid_over_each_other() {
+    let (manifest, problems) = manifest(&[
+        (
+            "kiln.yml",
+            "name: shop\nmodels: {+tags: a, +meta: {x: 1}, shop: {f: {+tags: [b], +materialized: table}}}",
+        ),
+        ("models/f/m.sql", "{{ config(tags='d', schema='own') }} select 1"),
+        ("models/m.yml", "models: [{name: m, tags: c, meta: {y: 2}, config: {materialized: ephemeral}}]"),
+    ]);
+    assert_eq!(problems.render(Style::Plain), "");
+    let node = &manifest.nodes[&NodeId::new("model", "shop", "m")];
+    assert_eq!(node.config.tags, ["a", "b", "c", "d"]);
+    assert_eq!(Value::Object(node.config.meta.clone()).to_string(), r#"{"x":1,"y":2}"#);
+    assert_eq!(node.config.materialized, Materialization::Ephemeral);
+    assert_eq!(node.relation.plain(), "own.m");
 }
