@@ -82,9 +82,33 @@ fn place(file: &Arc<SourceFile>, value: &Value) -> Location {
     let end = span.end.index().min(file.text.len());
     let start = span.start.index().min(end);
     let text = file.text.get(start..end).unwrap_or("");
-    let text = text.trim_end();
-    // A plain key's span takes its colon in.
-    Location::new(file, start..start + text.strip_suffix(':').unwrap_or(text).len())
+    Location::new(file, start..start + own_extent(text))
+}
+
+/// How much of a span is the value itself: the parser's spans run on to the next token, over commas, comments, the
+/// colon of a plain key and the dash of the next item.
+fn own_extent(text: &str) -> usize {
+    let closed = |close: char| text.rfind(close).map_or(text.len(), |at| at + 1);
+    match text.chars().next() {
+        Some('{') => closed('}'),
+        Some('[') => closed(']'),
+        Some(quote @ ('"' | '\'')) => closed(quote),
+        Some('|' | '>') => text.trim_end().len(),
+        _ => {
+            let next = text.trim_end();
+            let next = match next.strip_suffix('-') {
+                Some(before) if before.trim_end_matches(' ').ends_with('\n') => before.trim_end(),
+                _ => next,
+            };
+            let next = next.strip_suffix(':').unwrap_or(next);
+            if next.contains(": ") || next.contains(":\n") || next.starts_with("- ") {
+                return next.len();
+            }
+            let line = next.lines().next().unwrap_or("");
+            let line = line.find(" #").map_or(line, |at| &line[..at]).trim_end();
+            line.strip_suffix(',').unwrap_or(line).len()
+        }
+    }
 }
 
 fn convert(file: &Arc<SourceFile>, value: &Value, diagnostics: &mut Diagnostics) -> Option<Yaml> {
@@ -415,6 +439,33 @@ mod tests {
         let item = &yaml.get("b").and_then(Yaml::as_list).expect("a list")[0];
         assert_eq!(item.get("c").expect("c").at.to_string(), "a.yml:3:9");
         assert_eq!(yaml.to_json().to_string(), r#"{"a":1,"b":[{"c":"x"}]}"#);
+    }
+
+    #[test]
+    fn a_place_is_the_value_and_no_more() {
+        let (yaml, _) = read("a:\n  - one\n  - two words # said\n  - {k: x, l: 'y', m: [1, 2]}\nb: it\n");
+        let yaml = yaml.expect("it parses");
+        let text = |yaml: &Yaml| yaml.at.file.text[yaml.at.span.clone()].to_owned();
+        let items = yaml.get("a").and_then(Yaml::as_list).expect("a list");
+        let map = &items[2];
+        let all = [
+            &items[0],
+            &items[1],
+            map,
+            map.get("k").expect("k"),
+            map.get("l").expect("l"),
+            map.get("m").expect("m"),
+        ];
+        insta::assert_debug_snapshot!(all.map(text), @r#"
+        [
+            "one",
+            "two words",
+            "{k: x, l: 'y', m: [1, 2]}",
+            "x",
+            "'y'",
+            "[1, 2]",
+        ]
+        "#);
     }
 
     #[test]

@@ -41,7 +41,7 @@ fn neighbours_and_reach() {
     assert_eq!(names(dag.parents(&curated)), "raw_orders");
     assert_eq!(names(dag.ancestors(&curated, None)), "raw_orders shop_api.orders");
     assert_eq!(names(dag.ancestors(&curated, Some(1))), "raw_orders");
-    assert!(names(dag.children(&curated)).starts_with("revenue_by_day no_negative"));
+    assert!(names(dag.children(&curated)).starts_with("revenue_by_day dbt_utils"));
     assert!(names(dag.descendants(&curated, None)).contains("revenue_dashboard"));
 }
 

@@ -58,6 +58,10 @@ fn loading(manifest: &Manifest, node: &Node, problems: &mut Diagnostics) {
         manifest.sources.get(&dependency.node).is_some_and(|source| source.files.is_some())
     };
     if node.config.materialized != Materialization::Append {
+        // In a later layer, reading a source at all is the mistake, and is said already.
+        if node.layer.is_some() && node.layer.as_ref() != manifest.layers.first() {
+            return;
+        }
         for dependency in node.depends_on.iter().filter(files_of) {
             problems.push(
                 Diagnostic::error(

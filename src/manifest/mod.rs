@@ -11,7 +11,8 @@ mod lineup;
 mod resolve;
 mod template;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
+mod unit;
 mod wire;
 
 use std::collections::BTreeMap;
@@ -47,6 +48,8 @@ pub struct Manifest {
     pub exposures: BTreeMap<NodeId, Exposure>,
     /// Contracts by the node that they bind.
     pub contracts: BTreeMap<NodeId, Contract>,
+    /// Unit tests whose model is enabled.
+    pub unit_tests: BTreeMap<NodeId, UnitTest>,
     /// Search paths of models, seeds and tests: what is below them in a file's path are its folders.
     pub search_paths: Vec<String>,
 }
@@ -333,6 +336,19 @@ pub struct Test {
     pub depends_on: Vec<Dependency>,
     /// Where it was declared.
     pub at: Location,
+}
+
+/// A unit test: what a model must give for rows that are written down.
+#[derive(Debug, Clone)]
+pub struct UnitTest {
+    /// `unit_test.<package>.<model>.<name>`.
+    pub id: NodeId,
+    /// The model under test.
+    pub node: NodeId,
+    /// What each input stands for, in the order of `declared.given`; `None` is the model itself (`this`).
+    pub inputs: Vec<Option<NodeId>>,
+    /// Its rows, as declared.
+    pub declared: crate::project::UnitTest,
 }
 
 /// What a test is made from.

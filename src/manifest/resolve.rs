@@ -3,14 +3,14 @@
 //! Strength of configuration, from weak to strong: folders in `kiln.yml` from the outermost in, properties,
 //! `config()` in the file. `tags` and `meta` of all of them add up.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::checks;
 use super::config::{in_file, is_enabled, node_config};
 use super::lineup::{Enabled, Lineup};
 use super::template::{ParsedTemplate, ReadTemplates};
-use super::{Manifest, Materialization, Node, NodeKind, consumers, wire};
+use super::{Manifest, Materialization, Node, NodeKind, consumers, unit, wire};
 use crate::contract::Contract;
 use crate::diagnostic::{Diagnostic, Diagnostics, Located, Location, nearest};
 use crate::names::{NodeId, Relation};
@@ -47,6 +47,7 @@ pub fn resolve(
     resolver.unmatched_properties();
     resolver.contracts(contracts);
     wire::tests(&mut resolver);
+    unit::tests(&mut resolver);
     consumers::exposures(&mut resolver);
     checks::all(project, &resolver.manifest, &mut resolver.problems);
     let graded = resolver.problems.sorted().into_iter().cloned();
@@ -276,21 +277,26 @@ impl<'a> Resolver<'a> {
 
     /// Properties whose model is not there are a slip of the pen more often than a plan.
     fn unmatched_properties(&mut self) {
+        let names = |files: &'a [Resource]| -> BTreeSet<&'a str> {
+            files.iter().map(|resource| resource.name.as_str()).collect()
+        };
+        let models = names(&self.project.files.models);
+        let seeds = names(&self.project.files.seeds);
         for properties in &self.project.properties.nodes {
-            let (files, what) = match properties.kind {
-                NodeKind::Model => (&self.project.files.models, "model"),
-                NodeKind::Seed => (&self.project.files.seeds, "seed"),
+            let (names, what) = match properties.kind {
+                NodeKind::Model => (&models, "model"),
+                NodeKind::Seed => (&seeds, "seed"),
             };
             let written = properties.name.value.as_str();
-            if files.iter().any(|resource| resource.name == written) {
+            if names.contains(written) {
                 continue;
             }
             let diagnostic =
                 Diagnostic::warning("properties-unmatched", format!("there is no {what} `{written}`"))
                     .at(&properties.name.at, "these properties belong to nothing");
-            let names = || files.iter().map(|resource| resource.name.as_str());
-            self.problems.push(match nearest(written, names()) {
-                Some(_) => diagnostic.suggest(written, names()),
+            let names = names.iter().copied();
+            self.problems.push(match nearest(written, names) {
+                Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
                 None => diagnostic.help("add its file, or remove the properties"),
             });
         }

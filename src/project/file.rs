@@ -20,8 +20,8 @@ use crate::yaml::{self, Fields, Kind, Yaml};
 pub const FILE_NAME: &str = "kiln.yml";
 
 /// Diagnostics whose severity a project may set, under `severities:`.
-pub const SETTABLE: [&str; 4] =
-    ["contract-missing", "layer-direction", "limit-hides-failures", "properties-unmatched"];
+pub const SETTABLE: [&str; 5] =
+    ["config-unused", "contract-missing", "layer-direction", "limit-hides-failures", "properties-unmatched"];
 
 /// Keys whose trees are folder configuration, expanded when the target is known.
 const FOLDER_KEYS: [&str; 9] =

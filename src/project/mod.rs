@@ -4,6 +4,7 @@
 //! [`ProjectFile::target`], [`ProjectFiles::collect`] (finds all files: macros and docs for the templates), and
 //! [`Project::read`] (properties). [`load`] does all but the target for those who have one [`Expand`] from the start.
 
+mod consumers;
 mod expand;
 mod file;
 mod properties;
@@ -19,11 +20,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+pub use self::consumers::{ExposureProperties, UnitTest, UnitTestInput};
 pub use self::expand::{Expand, Verbatim};
 pub use self::file::{FILE_NAME, Paths, ProjectFile, SETTABLE};
-pub use self::properties::{
-    Constraint, Described, ExposureProperties, NodeProperties, Properties, UnitTest, UnitTestInput,
-};
+pub use self::properties::{Constraint, Described, NodeProperties, Properties};
 pub use self::settings::{Folder, Said, Settings, lay_over, listed};
 pub use self::sources::SourceProperties;
 pub use self::target::Target;
@@ -64,8 +64,7 @@ impl Project {
         }
         if let Some(at) = properties.unused.first() {
             problems.push(
-                Diagnostic::warning("not-used", format!("`{}` are read by dbt, not used by kiln", at.value))
-                    .at(&at.at, ""),
+                Diagnostic::warning("not-used", format!("kiln has no use for `{}`", at.value)).at(&at.at, ""),
             );
         }
         (Self { file, files, properties, folders }, problems)
