@@ -377,11 +377,11 @@ fn contracts(project: &Project, problems: &mut Diagnostics) -> BTreeMap<String, 
     for file in project.contract_files() {
         for contract in contract::read(file, problems) {
             let at = contract.at.clone();
-            if let Some(first) = contracts.get(&contract.model) {
+            if let Some(first) = contracts.get(&contract.model.value) {
                 problems.push(
                     crate::diagnostic::Diagnostic::error(
                         "duplicate-contract",
-                        format!("`{}` has two contracts", contract.model),
+                        format!("`{}` has two contracts", contract.model.value),
                     )
                     .at(&at, "the second one")
                     .related(&first.at, "the first one")
@@ -389,7 +389,7 @@ fn contracts(project: &Project, problems: &mut Diagnostics) -> BTreeMap<String, 
                 );
                 continue;
             }
-            contracts.insert(contract.model.clone(), Located::new(contract, at));
+            contracts.insert(contract.model.value.clone(), Located::new(contract, at));
         }
     }
     contracts
@@ -400,7 +400,13 @@ fn add_contract_tests(manifest: &mut Manifest, problems: &mut Diagnostics) {
     for (id, contract) in &manifest.contracts {
         let Some(node) = manifest.nodes.get(id) else { continue };
         problems.extend(contract::disagreements(contract, node));
-        tests.extend(contract::tests(contract, id, &node.package));
+        let find = |name: &str| {
+            ["model", "seed"]
+                .into_iter()
+                .map(|kind| NodeId::new(kind, &node.package, name))
+                .find(|id| manifest.nodes.contains_key(id))
+        };
+        tests.extend(contract::tests(contract, id, &node.package, &find, problems));
     }
     for test in tests {
         manifest.tests.insert(test.id.clone(), test);

@@ -108,11 +108,22 @@ fn manifest_of(files: &[(&str, &str)], target: Option<&str>, contracts: &[&str])
     let at = Location::new(&project.file.file, 0..0);
     let contracts: BTreeMap<_, _> = contracts
         .iter()
-        .map(|model| ((*model).to_owned(), Located::new(crate::contract::Contract {}, at.clone())))
+        .map(|model| ((*model).to_owned(), Located::new(contract_of(model), at.clone())))
         .collect();
     let (manifest, found) = resolve(&project, &target, &PlainTemplates, contracts);
     problems.extend(found);
     (manifest, problems)
+}
+
+fn contract_of(model: &str) -> crate::contract::Contract {
+    let text = format!(
+        "apiVersion: v3.1.0\nkind: DataContract\nid: {model}\nversion: 1.0.0\nstatus: active\nschema:\n  - name: {model}\n"
+    );
+    let file = SourceFile::new(format!("contracts/{model}.odcs.yaml"), text);
+    let mut problems = Diagnostics::new();
+    let mut contracts = crate::contract::read(&file, &mut problems);
+    assert!(problems.is_empty(), "{}", problems.render(Style::Plain));
+    contracts.remove(0)
 }
 
 /// What is said about a project made of `kiln.yml` and these files.

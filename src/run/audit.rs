@@ -4,12 +4,12 @@ use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use crate::check;
-use crate::contract;
-use crate::diagnostic::Diagnostics;
+use crate::contract::{self, ColumnFinding};
+use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::engine::session::{ColumnType, Session};
 use crate::engine::state::TestRow;
 use crate::error::{Error, Result};
-use crate::manifest::{Materialization, Node, Test, TestSeverity};
+use crate::manifest::{Materialization, Node, Object, Test, TestConfig, TestKind, TestSeverity};
 use crate::names::{Fingerprint, NodeId};
 use crate::sql::quote::identifier;
 use crate::sql::tokens::{normalised, volatile};
@@ -259,13 +259,7 @@ fn judge(
 }
 
 fn count_rows(session: &Session, test: &Test, candidates: &Candidates) -> Option<u64> {
-    let relation = match &candidates.get(test.node.as_ref()?)?.physical {
-        Physical::Build(build) => {
-            crate::names::Relation::new(crate::engine::state::DATA_SCHEMA, build).to_string()
-        }
-        Physical::Raw { relation, .. } | Physical::Source(relation) => relation.to_string(),
-        Physical::Inline(_) => return None,
-    };
+    let relation = relation_of(&candidates.get(test.node.as_ref()?)?.physical)?;
     session.count(&format!("SELECT count(*) FROM {relation}")).ok().map(|rows| rows.max(0) as u64)
 }
 
@@ -302,13 +296,84 @@ pub fn blank(test: &Test, status: TestStatus, message: Option<String>) -> TestRe
     }
 }
 
-/// Compares a build's columns with its contract.
+/// Compares a build's columns with its contract: one more test, whose failures are the columns that differ.
+///
+/// # Errors
+/// The database failed.
 pub fn check_contract(
-    _workspace: &Workspace,
-    _session: &Session,
-    _node: &Node,
-    _candidates: &Candidates,
-    _columns: Option<&Vec<ColumnType>>,
+    workspace: &Workspace,
+    session: &Session,
+    node: &Node,
+    candidates: &Candidates,
+    columns: Option<&Vec<ColumnType>>,
 ) -> Result<Audited> {
-    Ok(Audited::default())
+    let mut audited = Audited::default();
+    let (Some(contract), Some(candidate)) = (workspace.manifest.contracts.get(&node.id), candidates.get(&node.id))
+    else {
+        return Ok(audited);
+    };
+    let Some(relation) = relation_of(&candidate.physical) else { return Ok(audited) };
+    let started = Instant::now();
+    let columns = match columns {
+        Some(columns) => columns.clone(),
+        None => session.describe(&format!("SELECT * FROM {relation}"))?,
+    };
+    let own = |name: &str| crate::engine::load::OWN_COLUMNS.iter().any(|(own, _)| *own == name);
+    let actual: Vec<(String, String)> = columns
+        .into_iter()
+        .filter(|column| node.config.materialized != Materialization::Append || !own(&column.name))
+        .map(|column| (column.name, column.data_type))
+        .collect();
+    let findings = contract::check_columns(contract, &actual, &|written| session.canonical_type(written));
+    let faults: Vec<&ColumnFinding> =
+        findings.iter().filter(|finding| !matches!(finding, ColumnFinding::ExtraColumn { .. })).collect();
+    let severity = if contract.is_unstable() { TestSeverity::Warn } else { TestSeverity::Error };
+    let test = Test {
+        id: NodeId::new("test", &node.package, &format!("contract_{}_columns", node.name)),
+        name: format!("contract_{}_columns", node.name),
+        node: Some(node.id.clone()),
+        column: None,
+        kind: TestKind::Generic { name: "contract_columns".into(), args: Object::new() },
+        config: TestConfig { severity, ..TestConfig::default() },
+        depends_on: Vec::new(),
+        at: contract.at.clone(),
+    };
+    let status = match (faults.is_empty(), severity) {
+        (true, _) => TestStatus::Pass,
+        (false, TestSeverity::Warn) => TestStatus::Warn,
+        (false, TestSeverity::Error) => TestStatus::Fail,
+    };
+    let lines: Vec<String> = faults.iter().map(|finding| finding.diagnostic(contract)).map(|d| one_line(&d)).collect();
+    let mut report = blank(&test, status, (!lines.is_empty()).then(|| lines.join("\n")));
+    report.failures = Some(faults.len() as i64);
+    report.rows = candidate.rows;
+    report.elapsed = started.elapsed();
+    if let Some((at, _)) = faults.first().and_then(|finding| finding.diagnostic(contract).primary) {
+        report.at = at;
+    }
+    let definition = Fingerprint::of([b"contract columns".as_slice(), candidate.fingerprint.as_str().as_bytes()]);
+    audited.keep(report, &test, definition, candidates);
+    Ok(audited)
+}
+
+/// A diagnostic as one line: what, where, what to do.
+fn one_line(diagnostic: &Diagnostic) -> String {
+    let mut line = diagnostic.message.clone();
+    if let Some((at, _)) = &diagnostic.primary {
+        line.push_str(&format!(" ({at})"));
+    }
+    for help in &diagnostic.help {
+        line.push_str(&format!("; {help}"));
+    }
+    line
+}
+
+fn relation_of(physical: &Physical) -> Option<String> {
+    match physical {
+        Physical::Build(build) => {
+            Some(crate::names::Relation::new(crate::engine::state::DATA_SCHEMA, build).to_string())
+        }
+        Physical::Raw { relation, .. } | Physical::Source(relation) => Some(relation.to_string()),
+        Physical::Inline(_) => None,
+    }
 }

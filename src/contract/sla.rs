@@ -1,0 +1,125 @@
+//! What a contract promises about the service: how old the data may be, and when the model goes away.
+
+use crate::diagnostic::{Diagnostic, Located, Location};
+use crate::yaml::{Fields, Yaml};
+
+/// An entry of `slaProperties`, as far as it is about one model.
+#[derive(Debug, Clone)]
+pub struct Sla {
+    /// What is promised.
+    pub kind: SlaKind,
+    /// The property's name as written: `latency`, `retention`.
+    pub property: Located<String>,
+    /// The value as written.
+    pub value: String,
+    /// The unit as written.
+    pub unit: Option<String>,
+    /// What it says of itself.
+    pub description: String,
+    /// Where it is declared.
+    pub at: Location,
+}
+
+/// What kind of promise an SLA property is.
+#[derive(Debug, Clone, PartialEq)]
+pub enum SlaKind {
+    /// `latency` or `freshness`: the newest value of a column is at most so old. The standard keeps the two apart in
+    /// words only; both are measured so.
+    Age {
+        /// The column.
+        column: Located<String>,
+        /// In seconds.
+        at_most: u64,
+    },
+    /// A promise that no query can check.
+    Other,
+}
+
+/// The dates of a model's life, as written (`2027-06-30`, or with a time).
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Lifecycle {
+    /// `generalAvailability`.
+    pub general_availability: Option<Located<String>>,
+    /// `endOfSupport`.
+    pub end_of_support: Option<Located<String>>,
+    /// `endOfLife`.
+    pub end_of_life: Option<Located<String>>,
+}
+
+/// An entry of `slaProperties` before it is known which models it is about.
+pub(super) struct RawSla {
+    pub(super) property: Located<String>,
+    pub(super) value: Located<String>,
+    pub(super) unit: Option<Located<String>>,
+    /// `table.column`, or one of both; the standard lists several with commas.
+    pub(super) elements: Vec<Located<String>>,
+    pub(super) description: String,
+    pub(super) at: Location,
+}
+
+pub(super) fn read_one<'a>(
+    yaml: &'a Yaml,
+    default: Option<&Located<String>>,
+) -> (Fields<'a>, Option<RawSla>) {
+    let mut fields = Fields::new("an SLA property", yaml);
+    fields.allow(&[
+        "id",
+        "valueExt",
+        "driver",
+        "scheduler",
+        "schedule",
+        "name",
+        "context",
+        "customProperties",
+        "tags",
+    ]);
+    let property = fields.required_string("property");
+    let value = fields.required_string("value");
+    let unit = fields.string("unit");
+    let description = fields.string("description").map(|text| text.value).unwrap_or_default();
+    let element = fields.string("element").or_else(|| default.cloned());
+    let elements = element.into_iter().flat_map(|element| {
+        let at = element.at;
+        let names: Vec<String> = element.value.split(',').map(|name| name.trim().to_owned()).collect();
+        names.into_iter().filter(|name| !name.is_empty()).map(move |name| Located::new(name, at.clone()))
+    });
+    let elements = elements.collect();
+    let at = yaml.at.clone();
+    let raw = property.zip(value).map(|(property, value)| RawSla {
+        property,
+        value,
+        unit,
+        elements,
+        description,
+        at,
+    });
+    (fields, raw)
+}
+
+/// A length of time in seconds.
+pub(super) fn seconds(raw: &RawSla) -> Result<u64, Diagnostic> {
+    let problem = |message: String, at: &Location| {
+        Diagnostic::error("contract-sla", message)
+            .at(at, "")
+            .help("write a number and a unit: `value: 4`, `unit: h`")
+    };
+    let Some(count) = raw.value.value.parse::<f64>().ok().filter(|count| *count >= 0.0 && count.is_finite())
+    else {
+        return Err(problem(format!("`{}` is no number", raw.value.value), &raw.value.at));
+    };
+    let Some(unit) = raw.unit.as_ref().map(|unit| unit.value.trim()) else {
+        return Err(problem(format!("`{}` needs a `unit`", raw.property.value), &raw.at));
+    };
+    let length = match unit.to_ascii_lowercase().as_str() {
+        "s" | "sec" | "second" | "seconds" => 1.0,
+        "m" | "min" | "minute" | "minutes" => 60.0,
+        "h" | "hr" | "hour" | "hours" => 3_600.0,
+        "d" | "day" | "days" => 86_400.0,
+        "w" | "week" | "weeks" => 604_800.0,
+        _ => {
+            let at = raw.unit.as_ref().map_or(&raw.at, |unit| &unit.at);
+            return Err(problem(format!("`{unit}` is no unit of time"), at).help("it takes: s, min, h, d, w"));
+        }
+    };
+    Ok((count * length).round() as u64)
+}
