@@ -23,7 +23,8 @@ use crate::names::{NodeId, Relation};
 use crate::project::{Expand, Project, ProjectFile, ProjectFiles, Target};
 use crate::sql::rendered::{Rendered, Slot};
 use crate::template::{
-    Context, Env, Expander, LogMessage, MacroFile, Renderer, Resolve, TargetView, Template, TestCall,
+    Context, Dispatch, Env, Expander, LogMessage, MacroFile, Renderer, Resolve, TargetView, Template,
+    TestCall,
 };
 
 /// How to open a workspace.
@@ -367,7 +368,15 @@ fn renderer(
         .map(|(package, path, text)| MacroFile { package: package.into(), file: SourceFile::new(path, text) })
         .collect();
     let context = context(options, Some(file), Some((target, &file.root)));
-    let (renderer, found) = Renderer::new(context, macros, builtins, Vec::new());
+    let dispatch = file
+        .dispatch
+        .iter()
+        .map(|(macro_namespace, search_order)| Dispatch {
+            macro_namespace: macro_namespace.clone(),
+            search_order: search_order.clone(),
+        })
+        .collect();
+    let (renderer, found) = Renderer::new(context, macros, builtins, dispatch);
     problems.extend(found);
     renderer
 }
@@ -457,7 +466,10 @@ impl ReadTemplates for Templates<'_> {
         let signature = self.0.test_signature(package, name)?;
         let own = |name: &str| name == "model" || name == "column_name";
         let params = signature.params.into_iter().filter(|param| !own(&param.name));
-        Some(params.map(|param| Param { name: param.name, required: !param.has_default }).collect())
+        let params = params.map(|param| Param { name: param.name, required: !param.has_default });
+        // A macro that takes any argument says so with this name.
+        let any = signature.open.then(|| Param { name: "kwargs".into(), required: false });
+        Some(params.chain(any).collect())
     }
 
     fn test_names(&self, package: &str) -> Vec<String> {

@@ -308,7 +308,8 @@ pub fn check_contract(
     columns: Option<&Vec<ColumnType>>,
 ) -> Result<Audited> {
     let mut audited = Audited::default();
-    let (Some(contract), Some(candidate)) = (workspace.manifest.contracts.get(&node.id), candidates.get(&node.id))
+    let (Some(contract), Some(candidate)) =
+        (workspace.manifest.contracts.get(&node.id), candidates.get(&node.id))
     else {
         return Ok(audited);
     };
@@ -343,7 +344,8 @@ pub fn check_contract(
         (false, TestSeverity::Warn) => TestStatus::Warn,
         (false, TestSeverity::Error) => TestStatus::Fail,
     };
-    let lines: Vec<String> = faults.iter().map(|finding| finding.diagnostic(contract)).map(|d| one_line(&d)).collect();
+    let lines: Vec<String> =
+        faults.iter().map(|finding| finding.diagnostic(contract)).map(|d| one_line(&d)).collect();
     let mut report = blank(&test, status, (!lines.is_empty()).then(|| lines.join("\n")));
     report.failures = Some(faults.len() as i64);
     report.rows = candidate.rows;
@@ -351,7 +353,8 @@ pub fn check_contract(
     if let Some((at, _)) = faults.first().and_then(|finding| finding.diagnostic(contract).primary) {
         report.at = at;
     }
-    let definition = Fingerprint::of([b"contract columns".as_slice(), candidate.fingerprint.as_str().as_bytes()]);
+    let definition =
+        Fingerprint::of([b"contract columns".as_slice(), candidate.fingerprint.as_str().as_bytes()]);
     audited.keep(report, &test, definition, candidates);
     Ok(audited)
 }
