@@ -89,7 +89,7 @@ fn exposure(resolver: &mut Resolver<'_>, declared: &ExposureProperties, settings
             match found {
                 Ok(node) if depends_on.iter().any(|known| known.node == node) => {}
                 Ok(node) => depends_on.push(Dependency { node, at: text.at.clone() }),
-                Err(problem) => resolver.problems.push(problem),
+                Err(problem) => resolver.problems.push(*problem),
             }
         }
     }

@@ -92,15 +92,17 @@ impl Lineup {
     }
 
     /// What a `ref` finds.
-    pub(super) fn find_ref(&self, call: &RefCall, from: &str) -> Result<NodeId, Diagnostic> {
+    pub(super) fn find_ref(&self, call: &RefCall, from: &str) -> Result<NodeId, Box<Diagnostic>> {
         let found = self.best(&call.name, call.package.as_deref(), from);
         match found {
             Some(entry) if entry.enabled == Enabled::Yes => Ok(entry.id.clone()),
-            Some(entry) => Err(Diagnostic::error("ref-disabled", format!("`{}` is disabled", call.name))
-                .at(&call.at, "read here")
-                .related(&entry.at, "disabled")
-                .help("enable it, or disable what reads it too")),
-            None => Err(self.ref_not_found(call)),
+            Some(entry) => Err(Box::new(
+                Diagnostic::error("ref-disabled", format!("`{}` is disabled", call.name))
+                    .at(&call.at, "read here")
+                    .related(&entry.at, "disabled")
+                    .help("enable it, or disable what reads it too"),
+            )),
+            None => Err(Box::new(self.ref_not_found(call))),
         }
     }
 
@@ -124,33 +126,32 @@ impl Lineup {
     }
 
     /// What a `source` finds.
-    pub(super) fn find_source(&self, call: &SourceCall) -> Result<NodeId, Diagnostic> {
-        let Some(tables) = self.sources.get(&call.source) else {
-            let diagnostic =
-                Diagnostic::error("source-not-found", format!("there is no source `{}`", call.source))
-                    .at(&call.at, "")
-                    .suggest(&call.source, self.sources.keys().map(String::as_str));
-            return Err(match diagnostic.help.is_empty() {
-                true => diagnostic.help("declare it under `sources:` in a properties file"),
-                false => diagnostic,
-            });
-        };
-        match tables.get(&call.table) {
+    pub(super) fn find_source(&self, call: &SourceCall) -> Result<NodeId, Box<Diagnostic>> {
+        match self.sources.get(&call.source).and_then(|tables| tables.get(&call.table)) {
             Some(entry) if entry.enabled == Enabled::Yes => Ok(entry.id.clone()),
-            Some(entry) => Err(Diagnostic::error(
-                "source-disabled",
-                format!("`{}.{}` is disabled", call.source, call.table),
-            )
-            .at(&call.at, "read here")
-            .related(&entry.at, "disabled")),
-            None => Err(Diagnostic::error(
-                "source-not-found",
-                format!("the source `{}` has no table `{}`", call.source, call.table),
-            )
+            Some(entry) => {
+                let message = format!("`{}.{}` is disabled", call.source, call.table);
+                let diagnostic = Diagnostic::error("source-disabled", message).at(&call.at, "read here");
+                Err(Box::new(diagnostic.related(&entry.at, "disabled")))
+            }
+            None => Err(Box::new(self.source_not_found(call))),
+        }
+    }
+
+    fn source_not_found(&self, call: &SourceCall) -> Diagnostic {
+        let Some(tables) = self.sources.get(&call.source) else {
+            let message = format!("there is no source `{}`", call.source);
+            let diagnostic = Diagnostic::error("source-not-found", message).at(&call.at, "");
+            return match nearest(&call.source, self.sources.keys().map(String::as_str)) {
+                Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
+                None => diagnostic.help("declare it under `sources:` in a properties file"),
+            };
+        };
+        let message = format!("the source `{}` has no table `{}`", call.source, call.table);
+        Diagnostic::error("source-not-found", message)
             .at(&call.at, "")
             .suggest(&call.table, tables.keys().map(String::as_str))
-            .help(format!("it has: {}", tables.keys().cloned().collect::<Vec<_>>().join(", ")))),
-        }
+            .help(format!("it has: {}", tables.keys().cloned().collect::<Vec<_>>().join(", ")))
     }
 
     /// Everything that a template reads, each once, in order of first use.
@@ -169,7 +170,7 @@ impl Lineup {
             match found {
                 Ok(node) if dependencies.iter().any(|known| known.node == node) => {}
                 Ok(node) => dependencies.push(Dependency { node, at: at.clone() }),
-                Err(problem) => problems.push(problem),
+                Err(problem) => problems.push(*problem),
             }
         }
         dependencies

@@ -64,8 +64,8 @@ pub trait ReadTemplates {
         file: &Arc<SourceFile>,
     ) -> Result<ParsedTemplate, Diagnostics>;
 
-    /// The parameters of a generic test as a package sees it, without `model` and `column_name`; `None` if there is
-    /// no such test.
+    /// The parameters of a generic test as a package sees it; `None` if there is no such test. `model` is ignored,
+    /// `column_name` is asked of the column, and one called `kwargs` lets any argument pass.
     fn test_params(&self, package: &str, name: &str) -> Option<Vec<Param>>;
 
     /// The generic tests that a package sees, for suggestions.

@@ -20,7 +20,7 @@ pub(super) fn tests(resolver: &mut Resolver<'_>) {
             // As a data test, it goes away with its model.
             Err(problem) if problem.code == "ref-disabled" => continue,
             Err(problem) => {
-                resolver.problems.push(problem);
+                resolver.problems.push(*problem);
                 continue;
             }
         };
@@ -32,14 +32,15 @@ pub(super) fn tests(resolver: &mut Resolver<'_>) {
                 None if input.value.trim() == "this" => Ok(None),
                 None => {
                     let message = format!("`{}` is not an input", input.value);
-                    Err(Diagnostic::error("unit-test-input", message)
+                    let problem = Diagnostic::error("unit-test-input", message)
                         .at(&input.at, "")
-                        .help("write `ref('model')`, `source('source', 'table')` or `this`"))
+                        .help("write `ref('model')`, `source('source', 'table')` or `this`");
+                    Err(Box::new(problem))
                 }
             };
             match found {
                 Ok(input) => inputs.push(input),
-                Err(problem) => resolver.problems.push(problem),
+                Err(problem) => resolver.problems.push(*problem),
             }
         }
         let local = format!("{}.{}", declared.model.value, declared.name.value);

@@ -150,7 +150,7 @@ fn read_calls(
         match found {
             Ok(node) if depends_on.iter().any(|known| known.node == node) => {}
             Ok(node) => depends_on.push(Dependency { node, at: at.clone() }),
-            Err(problem) => resolver.problems.push(problem),
+            Err(problem) => resolver.problems.push(*problem),
         }
     }
 }
@@ -176,8 +176,10 @@ fn check_args(resolver: &mut Resolver<'_>, entry: &TestEntry, wanted: &[Param]) 
     let names = || {
         wanted.iter().map(|param| param.name.as_str()).filter(|name| !["model", "column_name"].contains(name))
     };
+    // A macro that uses `kwargs` takes what it is given.
+    let takes_any = wanted.iter().any(|param| param.name == "kwargs");
     for key in entry.args.keys() {
-        if names().any(|name| name == key) {
+        if takes_any || names().any(|name| name == key) {
             continue;
         }
         let at = entry.arg_at.get(key).unwrap_or(&entry.at);
@@ -190,7 +192,9 @@ fn check_args(resolver: &mut Resolver<'_>, entry: &TestEntry, wanted: &[Param]) 
             None => diagnostic.help(format!("it takes: {takes}")),
         });
     }
-    for param in wanted.iter().filter(|param| param.required && param.name != "model") {
+    for param in
+        wanted.iter().filter(|param| param.required && !["model", "kwargs"].contains(&param.name.as_str()))
+    {
         let given = match param.name.as_str() {
             "column_name" => entry.column.is_some(),
             name => entry.args.contains_key(name),

@@ -48,6 +48,8 @@ pub struct ProjectFile {
     pub package_vars: IndexMap<String, Object>,
     /// Where things are looked for.
     pub paths: Paths,
+    /// Where the macros of a namespace are looked for: its name, and packages in their order.
+    pub dispatch: Vec<(String, Vec<String>)>,
     /// `alerts:`, not used yet.
     pub alerts: Option<Object>,
     severities: BTreeMap<String, Option<Severity>>,
@@ -159,6 +161,7 @@ impl ProjectFile {
                     .at(&second, "keep this one alone"),
             );
         }
+        let dispatch = read_dispatch(&mut fields);
         let alerts = fields.object("alerts");
         fields.allow(&[
             "config-version",
@@ -166,7 +169,6 @@ impl ProjectFile {
             "asset-paths",
             "function-paths",
             "log-path",
-            "dispatch",
             "query-comment",
             "quoting",
             "flags",
@@ -191,6 +193,7 @@ impl ProjectFile {
             vars,
             package_vars,
             paths,
+            dispatch,
             alerts,
             severities,
             targets,
@@ -322,6 +325,20 @@ fn read_vars(fields: &mut Fields<'_>, project: Option<&str>) -> (Object, IndexMa
         }
     }
     (global, packages)
+}
+
+fn read_dispatch(fields: &mut Fields<'_>) -> Vec<(String, Vec<String>)> {
+    let mut all = Vec::new();
+    for item in fields.list("dispatch") {
+        let mut inner = Fields::new("a dispatch", item);
+        let namespace = inner.required_string("macro_namespace");
+        let order = inner.strings("search_order").into_iter().map(|name| name.value).collect();
+        all.extend(namespace.map(|namespace| (namespace.value, order)));
+        for problem in inner.finish().sorted() {
+            fields.problem(problem.clone());
+        }
+    }
+    all
 }
 
 fn read_severities(fields: &mut Fields<'_>) -> BTreeMap<String, Option<Severity>> {

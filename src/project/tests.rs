@@ -255,3 +255,12 @@ fn unit_tests_are_read() {
     let tests = project.expect("a project").properties.unit_tests;
     assert_eq!((tests[0].given.len(), tests[0].given[1].format.as_str()), (2, "csv"));
 }
+
+#[test]
+fn dispatch_and_vars() {
+    let text = "name: shop\nvars: {a: 1, shop: {b: 2}, other: {c: 3}}\ndispatch: [{macro_namespace: dbt_utils, search_order: [shop, dbt_utils]}]\n";
+    let file = read(&[("kiln.yml", text)]).0.expect("a project").file;
+    assert_eq!(file.dispatch, [("dbt_utils".to_owned(), vec!["shop".to_owned(), "dbt_utils".to_owned()])]);
+    assert_eq!((file.vars["a"].as_i64(), file.vars.get("shop")), (Some(1), None));
+    assert_eq!(file.package_vars["shop"]["b"], 2);
+}
