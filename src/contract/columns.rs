@@ -142,7 +142,10 @@ impl ColumnFinding {
             .help("write the type as in `create table`, such as `BIGINT` or `DECIMAL(38,2)`"),
             Self::FamilyMismatch { column, expected, actual, at } => Diagnostic::error(
                 "contract-type",
-                format!("`{model}.{column}` is {actual}, and its contract promises a {}", expected.as_str()),
+                format!(
+                    "`{model}.{column}` is {actual}, and its contract promises the logical type {}",
+                    expected.as_str()
+                ),
             )
             .at(at, "promised here"),
             Self::ExtraColumn { column, actual, at } => {
@@ -156,7 +159,7 @@ impl ColumnFinding {
 }
 
 fn plain(column: &str) -> String {
-    match super::enforce::is_plain(column) {
+    match super::naming::is_plain(column) {
         true => column.to_owned(),
         false => crate::sql::quote::identifier(column),
     }

@@ -1,15 +1,13 @@
 //! A contract's promises about data as tests: a generic test where one says exactly the promise, else a [`Rule`].
 
 use std::collections::HashSet;
-use std::sync::OnceLock;
 
-use regex::Regex;
 use serde_json::{Value, json};
-use sqlparser::dialect::DuckDbDialect;
-use sqlparser::tokenizer::{Token, Tokenizer};
 
+use super::measure::{all, invalid, measured, missing};
+use super::naming::{pasted, slug};
 use super::options::{self, CheckKind, Inclusive};
-use super::quality::literal;
+use super::query::{Piece, guard, pieces};
 use super::rule::{Part, Rule};
 use super::{Comparison, Contract, Metric, Property, Quality, QualityKind, Relationship, SlaKind, Unit};
 use crate::diagnostic::{Diagnostic, Diagnostics, Location};
@@ -392,7 +390,7 @@ impl Maker<'_> {
                 .gap(Part::Now)
                 .text(format!(" as checked_at, {at_most} as at_most_seconds from "))
                 .gap(Part::Tested)
-                .text(format!("\nhaving coalesce(epoch_us("))
+                .text("\nhaving coalesce(epoch_us(")
                 .gap(Part::Now)
                 .text(format!(") - epoch_us(max({quoted})) > {microseconds}, true)"));
             let what = slug(&sla.property.value);
@@ -400,34 +398,6 @@ impl Maker<'_> {
             self.push(&what, column, TestKind::Contract(rule), TestSeverity::Error, &sla.at);
         }
     }
-}
-
-/// A rule of one row: the measure over `source`, if it is not what it must be. Of nothing, 0 percent are anything.
-fn measured(
-    what: &str,
-    source: Rule,
-    counted: &str,
-    total: &str,
-    must: &[Comparison],
-    unit: Unit,
-) -> TestKind {
-    let words: Vec<String> = must.iter().map(Comparison::words).collect();
-    let (observed, percent) = match unit {
-        Unit::Rows => (counted.to_owned(), ""),
-        Unit::Percent => (format!("coalesce(100.0 * ({counted}) / nullif({total}, 0), 0)"), " percent"),
-    };
-    let promise = format!("{} is {}{percent}", what.replace('_', " "), words.join(" and "));
-    let mut rule =
-        Rule::new(promise).text(format!("select observed from (select {observed} as observed from "));
-    rule.parts.extend(source.parts);
-    TestKind::Contract(rule.text(format!("\n) where not ({})", all(must, "observed"))))
-}
-
-fn all(must: &[Comparison], expression: &str) -> String {
-    must.iter()
-        .map(|comparison| format!("({})", comparison.sql(expression)))
-        .collect::<Vec<_>>()
-        .join(" and ")
 }
 
 fn generic(name: &str, args: Value) -> TestKind {
@@ -455,37 +425,6 @@ fn raw(value: Value) -> Value {
             Value::String(format!("{{% raw %}}{text}{{% endraw %}}"))
         }
         other => other,
-    }
-}
-
-/// NULL is missing whatever the list says; values are compared as text, so that `N/A` may stand for a missing number.
-fn missing(column: &str, values: &[Value]) -> String {
-    let texts: Vec<String> = values.iter().filter(|value| !value.is_null()).map(as_text).collect();
-    match texts.is_empty() {
-        true => format!("{column} is null"),
-        false => format!("{column} is null or {column}::varchar in ({})", texts.join(", ")),
-    }
-}
-
-fn invalid(column: &str, valid: Option<&[Value]>, pattern: Option<&str>) -> String {
-    let list = valid.map(|values| {
-        let values: Vec<String> = values.iter().filter(|value| !value.is_null()).map(as_text).collect();
-        match values.is_empty() {
-            true => format!("{column} is not null"),
-            false => format!("{column} not in ({})", values.join(", ")),
-        }
-    });
-    let pattern = pattern.map(|pattern| {
-        format!("not regexp_matches({column}::varchar, {})", crate::sql::quote::literal(pattern))
-    });
-    [list, pattern].into_iter().flatten().collect::<Vec<_>>().join(" or ")
-}
-
-/// A value as a string literal, which DuckDB casts to the column's type.
-fn as_text(value: &Value) -> String {
-    match value {
-        Value::String(_) => literal(value),
-        other => crate::sql::quote::literal(&other.to_string()),
     }
 }
 
@@ -522,217 +461,4 @@ fn configure(settings: &mut TestConfig, config: &Object) -> Result<(), String> {
         }
     }
     Ok(())
-}
-
-enum Piece<'a> {
-    Sql(&'a str),
-    Object,
-    Property,
-}
-
-/// Splits a query at the standard's placeholders, in each of the spellings in use. A query without one that reads the
-/// model by its name after FROM or JOIN means the same.
-fn pieces<'a>(query: &'a str, model: &str) -> Vec<Piece<'a>> {
-    static PLACEHOLDER: OnceLock<Regex> = OnceLock::new();
-    let placeholder = PLACEHOLDER.get_or_init(|| {
-        Regex::new(r"(?i)\$?\{(?:(object|table|model|schema)|(property|column|field))\}")
-            .expect("a valid expression")
-    });
-    let mut found = Vec::new();
-    let mut end = 0;
-    for captures in placeholder.captures_iter(query) {
-        let Some(whole) = captures.get(0) else { continue };
-        found.push(Piece::Sql(&query[end..whole.start()]));
-        found.push(if captures.get(1).is_some() { Piece::Object } else { Piece::Property });
-        end = whole.end();
-    }
-    if found.is_empty() {
-        let name = regex::escape(model);
-        let by_name = format!(r#"(?i)\b(?:from|join)\s+((?:[\w"]+\.)*"?{name}"?)(?:[^\w."]|$)"#);
-        for captures in Regex::new(&by_name).iter().flat_map(|by_name| by_name.captures_iter(query)) {
-            let Some(name) = captures.get(1) else { continue };
-            found.push(Piece::Sql(&query[end..name.start()]));
-            found.push(Piece::Object);
-            end = name.end();
-        }
-    }
-    found.push(Piece::Sql(&query[end..]));
-    found
-}
-
-/// Refuses what is plainly no single query. The engine's parser has the last word; this one says so earlier, and sees
-/// that nothing closes the parenthesis that the query is put in.
-fn guard(query: &str) -> Result<(), String> {
-    let Ok(tokens) = Tokenizer::new(&DuckDbDialect {}, query).tokenize() else { return Ok(()) };
-    let first = tokens.iter().find(|token| !matches!(token, Token::Whitespace(_) | Token::LParen));
-    let first = match first {
-        Some(Token::Word(word)) => word.value.to_ascii_lowercase(),
-        Some(other) => other.to_string(),
-        None => return Err("there is no query".into()),
-    };
-    if !matches!(first.as_str(), "select" | "with" | "from" | "values") {
-        return Err(format!("a quality rule's query must be a SELECT, and this begins with `{first}`"));
-    }
-    let mut depth = 0_i64;
-    for token in &tokens {
-        depth += match token {
-            Token::LParen => 1,
-            Token::RParen => -1,
-            Token::SemiColon => {
-                return Err("a quality rule's query must be one statement, without `;`".into());
-            }
-            Token::Word(word) if first == "with" && depth == 0 && word.quote_style.is_none() => {
-                let word = word.value.to_ascii_lowercase();
-                if matches!(word.as_str(), "insert" | "update" | "delete" | "merge") {
-                    return Err(format!("a quality rule's query must be a SELECT, and this is `{word}`"));
-                }
-                0
-            }
-            _ => 0,
-        };
-        if depth < 0 {
-            return Err("this query closes a parenthesis that it did not open".into());
-        }
-    }
-    match depth {
-        0 => Ok(()),
-        _ => Err("this query does not close its parentheses".into()),
-    }
-}
-
-/// A column as a generic test pastes it.
-fn pasted(column: &str) -> String {
-    match is_plain(column) {
-        true => column.to_owned(),
-        false => identifier(column),
-    }
-}
-
-/// Whether a name means itself without quotes.
-pub(super) fn is_plain(name: &str) -> bool {
-    let mut chars = name.chars();
-    let first = chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
-    first
-        && chars.all(|c| c.is_ascii_alphanumeric() || c == '_')
-        && !RESERVED.contains(&name.to_ascii_lowercase().as_str())
-}
-
-/// DuckDB 2.0's words that are no column names (`duckdb_keywords()`: reserved, type_function), in order.
-const RESERVED: [&str; 111] = [
-    "all",
-    "analyse",
-    "analyze",
-    "and",
-    "anti",
-    "any",
-    "array",
-    "as",
-    "asc",
-    "asof",
-    "asymmetric",
-    "at",
-    "authorization",
-    "binary",
-    "both",
-    "by",
-    "case",
-    "cast",
-    "check",
-    "collate",
-    "collation",
-    "column",
-    "columns",
-    "concurrently",
-    "constraint",
-    "create",
-    "cross",
-    "default",
-    "deferrable",
-    "desc",
-    "describe",
-    "distinct",
-    "do",
-    "else",
-    "end",
-    "except",
-    "false",
-    "fetch",
-    "for",
-    "foreign",
-    "freeze",
-    "from",
-    "full",
-    "generated",
-    "glob",
-    "group",
-    "having",
-    "ilike",
-    "in",
-    "initially",
-    "inner",
-    "intersect",
-    "into",
-    "is",
-    "isnull",
-    "join",
-    "lambda",
-    "lateral",
-    "leading",
-    "left",
-    "like",
-    "limit",
-    "map",
-    "natural",
-    "not",
-    "notnull",
-    "null",
-    "offset",
-    "on",
-    "only",
-    "or",
-    "order",
-    "outer",
-    "overlaps",
-    "pivot",
-    "pivot_longer",
-    "pivot_wider",
-    "placing",
-    "positional",
-    "primary",
-    "qualify",
-    "references",
-    "returning",
-    "right",
-    "select",
-    "semi",
-    "show",
-    "similar",
-    "some",
-    "struct",
-    "summarize",
-    "symmetric",
-    "table",
-    "tablesample",
-    "then",
-    "to",
-    "trailing",
-    "true",
-    "try_cast",
-    "tuple",
-    "union",
-    "unique",
-    "unpack",
-    "unpivot",
-    "using",
-    "variadic",
-    "verbose",
-    "when",
-    "where",
-    "window",
-    "with",
-];
-
-fn slug(text: &str) -> String {
-    let clean = |c: char| if c.is_alphanumeric() || c == '_' { c.to_ascii_lowercase() } else { '_' };
-    text.chars().map(clean).collect()
 }

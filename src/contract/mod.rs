@@ -6,9 +6,13 @@
 
 mod columns;
 mod enforce;
+mod measure;
+mod naming;
 mod options;
 mod quality;
+mod query;
 mod read;
+mod references;
 mod rule;
 mod sla;
 mod types;

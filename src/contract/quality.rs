@@ -266,7 +266,7 @@ fn documentation(reason: &str) -> QualityKind {
 
 fn missing(fields: &mut Fields<'_>, key: &str) -> QualityKind {
     let message = format!("a quality rule of this type needs `{key}`");
-    let at = fields.at().clone();
+    let at = super::read::first_line(fields.at());
     fields.problem(Diagnostic::error("missing-key", message).at(&at, ""));
     documentation("it is not complete")
 }

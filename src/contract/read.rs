@@ -6,12 +6,12 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::quality::{self, Level};
-use super::sla::{self, RawSla};
+use super::sla;
 use super::{
     Compatibility, CompatibilityMode, Contract, CustomProperty, Lifecycle, LogicalType, Property,
-    QualityKind, Relationship, Sla, SlaKind, Status, Version,
+    QualityKind, Relationship, Status, Version,
 };
-use crate::diagnostic::{Diagnostic, Diagnostics, Located, Severity, SourceFile};
+use crate::diagnostic::{Diagnostic, Diagnostics, Located, Location, Severity, SourceFile};
 use crate::yaml::{self, Fields, Kind, Yaml};
 
 /// Reads a file's contracts, one for each entry of `schema`.
@@ -65,8 +65,9 @@ pub fn read(file: &Arc<SourceFile>, diagnostics: &mut Diagnostics) -> Vec<Contra
                 }
             }
         }
+        _ if !supported => {}
         _ => {
-            let at = fields.key_at("schema").unwrap_or(fields.at()).clone();
+            let at = fields.key_at("schema").cloned().unwrap_or_else(|| first_line(fields.at()));
             fields.problem(
                 Diagnostic::warning("contract-empty", "this contract promises nothing about any model")
                     .at(&at, "")
@@ -74,8 +75,8 @@ pub fn read(file: &Arc<SourceFile>, diagnostics: &mut Diagnostics) -> Vec<Contra
             );
         }
     }
-    resolve_references(&mut contracts, diagnostics);
-    attach_slas(&slas, &mut contracts, diagnostics);
+    super::references::resolve(&mut contracts, diagnostics);
+    sla::attach_all(&slas, &mut contracts, diagnostics);
     diagnostics.extend(lenient(fields.finish()));
     contracts
 }
@@ -88,6 +89,13 @@ pub(super) fn lenient(problems: Diagnostics) -> Diagnostics {
         _ => problem.clone(),
     };
     problems.sorted().into_iter().map(soften).collect()
+}
+
+/// The first line of a place: that of a collection reaches to whatever follows it.
+pub(super) fn first_line(at: &Location) -> Location {
+    let text = at.file.text.get(at.span.clone()).unwrap_or_default();
+    let length = text.split('\n').next().unwrap_or_default().trim_end().len();
+    Location::new(&at.file, at.span.start..at.span.start + length)
 }
 
 struct File<'a> {
@@ -153,7 +161,7 @@ fn status(fields: &mut Fields<'_>) -> Status {
     let Some(text) = fields.string("status") else { return Status::Active };
     match text.value.to_ascii_lowercase().as_str() {
         "proposed" => Status::Proposed,
-        "draft" | "development" => Status::Draft,
+        "draft" | "development" | "in development" => Status::Draft,
         "active" | "current" | "production" => Status::Active,
         "deprecated" => Status::Deprecated,
         "retired" => Status::Retired,
@@ -192,7 +200,7 @@ fn custom_properties(fields: &mut Fields<'_>) -> Vec<CustomProperty> {
 
 fn entry_of(file: &File<'_>, yaml: &Yaml, diagnostics: &mut Diagnostics) -> Option<Contract> {
     let mut fields = Fields::new("a schema entry", yaml);
-    fields.allow(&["businessName", "authoritativeDefinitions", "logicalType", "context", "id"]);
+    fields.allow(&["businessName", "authoritativeDefinitions", "logicalType", "context", "id", "synonyms"]);
     let name = fields.required_string("name");
     let physical_name = fields.string("physicalName");
     let physical_type = fields.string("physicalType");
@@ -285,7 +293,7 @@ fn property(
         "context",
         "items",
     ]);
-    fields.allow(&["semanticType", "map"]);
+    fields.allow(&["semanticType", "map", "synonyms"]);
     let name = fields.required_string("name");
     let physical_name = fields.string("physicalName");
     let physical_type = fields.string("physicalType");
@@ -385,7 +393,7 @@ fn relationship(yaml: &Yaml, column: Option<&str>, diagnostics: &mut Diagnostics
     };
     let refused = problem.is_some();
     if let Some(message) = problem {
-        let diagnostic = Diagnostic::error("contract-relationship", message).at(&yaml.at, "");
+        let diagnostic = Diagnostic::error("contract-relationship", message).at(&first_line(&yaml.at), "");
         fields.problem(
             diagnostic.help("write `to: customers.id`; on a schema entry also `from: orders.customer_id`"),
         );
@@ -394,91 +402,6 @@ fn relationship(yaml: &Yaml, column: Option<&str>, diagnostics: &mut Diagnostics
     let at = to.first().map(|to| to.at.clone())?;
     let to = to.into_iter().map(|name| name.value).collect();
     (!refused).then(|| Relationship { from, model: Located::new(String::new(), at), to, at: yaml.at.clone() })
-}
-
-/// Turns `customers.id` and `schema/customers_id/properties/id` into a model and columns.
-fn resolve_references(contracts: &mut [Contract], diagnostics: &mut Diagnostics) {
-    let names: Vec<(String, String, String, Vec<(String, Option<String>, String)>)> = contracts
-        .iter()
-        .map(|contract| {
-            let entry_id = contract.at.file.text.get(contract.at.span.clone()).map(|_| entry_id(contract));
-            let columns = contract.properties.iter();
-            let columns = columns.map(|p| (p.name.clone(), p.id.clone(), p.column.value.clone())).collect();
-            (
-                contract.name.clone(),
-                entry_id.flatten().unwrap_or_default(),
-                contract.model.value.clone(),
-                columns,
-            )
-        })
-        .collect();
-    let resolve = |reference: &str| -> Option<(String, String)> {
-        let (by_id, table, column) = match reference.contains('/') {
-            true => match reference.trim_start_matches('/').split('/').collect::<Vec<_>>()[..] {
-                ["schema", table, "properties", column] => (true, table, column),
-                _ => return None,
-            },
-            false => {
-                let (table, column) = reference.split_once('.')?;
-                (false, table, column)
-            }
-        };
-        let entry = names
-            .iter()
-            .find(|(name, id, model, _)| if by_id { id == table } else { name == table || model == table });
-        let Some((_, _, model, columns)) = entry else {
-            let plain = !by_id && !column.contains('.');
-            return plain.then(|| (table.to_owned(), column.to_owned()));
-        };
-        let found = columns
-            .iter()
-            .find(|(name, id, _)| if by_id { id.as_deref() == Some(column) } else { name == column });
-        match found {
-            Some((_, _, column)) => Some((model.clone(), column.clone())),
-            None if by_id || column.contains('.') => None,
-            None => Some((model.clone(), column.to_owned())),
-        }
-    };
-    for contract in contracts {
-        let own = (contract.name.clone(), contract.model.value.clone());
-        let mut kept = Vec::new();
-        for mut relationship in std::mem::take(&mut contract.relationships) {
-            let to: Option<Vec<_>> = relationship.to.iter().map(|name| resolve(name)).collect();
-            let column = |name: &String| match name.contains(['.', '/']) {
-                true => resolve(name).filter(|(table, _)| *table == own.1).map(|(_, column)| column),
-                false => Some(contract.property(name).map_or(name.clone(), |p| p.column.value.clone())),
-            };
-            let from: Option<Vec<_>> = relationship.from.iter().map(column).collect();
-            let same = |to: &Vec<(String, String)>| to.iter().all(|(table, _)| *table == to[0].0);
-            match (to.filter(same), from) {
-                (Some(to), Some(from)) => {
-                    relationship.model.value = to[0].0.clone();
-                    relationship.to = to.into_iter().map(|(_, column)| column).collect();
-                    relationship.from = from;
-                    kept.push(relationship);
-                }
-                _ => {
-                    let text = format!(
-                        "relationship from {} to {}",
-                        relationship.from.join(", "),
-                        relationship.to.join(", ")
-                    );
-                    diagnostics.push(
-                        Diagnostic::warning("contract-relationship", "Kiln cannot follow this reference")
-                            .at(&relationship.at, "")
-                            .help("write `to: customers.id`, a model and its column; it is listed and not checked"),
-                    );
-                    contract.documentation_only.push(Located::new(text, relationship.at));
-                }
-            }
-        }
-        contract.relationships = kept;
-    }
-}
-
-fn entry_id(contract: &Contract) -> Option<String> {
-    let entries = contract.raw.get("schema")?.as_list()?;
-    entries.iter().find(|entry| entry.at == contract.at)?.get("id")?.scalar_text()
 }
 
 fn grain_of(
@@ -543,87 +466,6 @@ fn compatibility_of(custom: &CustomProperty, fields: &mut Fields<'_>) -> Compati
     Compatibility { mode, transitive }
 }
 
-fn attach_slas(slas: &[RawSla], contracts: &mut [Contract], diagnostics: &mut Diagnostics) {
-    for raw in slas {
-        let name = raw.property.value.to_ascii_lowercase();
-        let date = || Some(raw.value.clone());
-        match name.as_str() {
-            "generalavailability" => {
-                contracts.iter_mut().for_each(|c| c.lifecycle.general_availability = date())
-            }
-            "endofsupport" => contracts.iter_mut().for_each(|c| c.lifecycle.end_of_support = date()),
-            "endoflife" => contracts.iter_mut().for_each(|c| c.lifecycle.end_of_life = date()),
-            "latency" | "freshness" | "ly" | "fr" => attach_age(raw, contracts, diagnostics),
-            _ => contracts.iter_mut().for_each(|contract| attach(contract, raw, SlaKind::Other)),
-        }
-    }
-}
-
-fn attach(contract: &mut Contract, raw: &RawSla, kind: SlaKind) {
-    let unit = raw.unit.as_ref().map(|unit| unit.value.clone());
-    if kind == SlaKind::Other {
-        let text =
-            format!("{} {} {}", raw.property.value, raw.value.value, unit.as_deref().unwrap_or_default());
-        contract.documentation_only.push(Located::new(text.trim_end().to_owned(), raw.at.clone()));
-    }
-    contract.sla.push(Sla {
-        kind,
-        property: raw.property.clone(),
-        value: raw.value.value.clone(),
-        unit,
-        description: raw.description.clone(),
-        at: raw.at.clone(),
-    });
-}
-
-fn attach_age(raw: &RawSla, contracts: &mut [Contract], diagnostics: &mut Diagnostics) {
-    let at_most = match sla::seconds(raw) {
-        Ok(seconds) => seconds,
-        Err(diagnostic) => return diagnostics.push(diagnostic),
-    };
-    if raw.elements.is_empty() {
-        diagnostics.push(
-            Diagnostic::warning("contract-sla", format!("`{}` does not say of which column", raw.property.value))
-                .at(&raw.at, "")
-                .help("add `element: model.column`, the column whose newest value is the data's age; until then it is listed and not checked"),
-        );
-        contracts.iter_mut().for_each(|contract| attach(contract, raw, SlaKind::Other));
-    }
-    for element in &raw.elements {
-        let (table, column) = match element.value.rsplit_once('.') {
-            Some((table, column)) => (Some(table), column),
-            None => (None, element.value.as_str()),
-        };
-        let only = contracts.len() == 1;
-        let wanted = |contract: &&mut Contract| match table {
-            Some(table) => contract.name == table || contract.model.value == table,
-            None => only || contract.properties.iter().any(|p| p.name == column || p.column.value == column),
-        };
-        let found = contracts.iter_mut().find(wanted).and_then(|contract| {
-            let property =
-                contract.properties.iter().find(|p| p.name == column || p.column.value == column)?;
-            let column = Located::new(property.column.value.clone(), element.at.clone());
-            attach(contract, raw, SlaKind::Age { column, at_most });
-            Some(())
-        });
-        if found.is_none() {
-            let known: Vec<String> = contracts
-                .iter()
-                .flat_map(|c| c.properties.iter().map(|p| format!("{}.{}", c.name, p.name)))
-                .collect();
-            diagnostics.push(
-                Diagnostic::error(
-                    "contract-sla",
-                    format!("`{}` is no property of this contract", element.value),
-                )
-                .at(&element.at, "")
-                .suggest(&element.value, known.iter().map(String::as_str))
-                .help("write `element: model.column`, as under `schema`"),
-            );
-        }
-    }
-}
-
 /// What the entry promises and Kiln cannot check.
 fn unchecked(contract: &Contract) -> Vec<Located<String>> {
     let mut found = Vec::new();
@@ -631,7 +473,8 @@ fn unchecked(contract: &Contract) -> Vec<Located<String>> {
         if let QualityKind::Documentation { reason } = &quality.kind {
             let says = [quality.id.clone().unwrap_or_default(), quality.description.trim().to_owned()];
             let says: Vec<&str> = says.iter().map(String::as_str).filter(|text| !text.is_empty()).collect();
-            let text = format!("quality of {what}: {} ({reason})", says.join(": "));
+            let says = if says.is_empty() { "a rule".to_owned() } else { says.join(": ") };
+            let text = format!("quality of {what}: {says} ({reason})");
             found.push(Located::new(text, quality.at.clone()));
         }
     };

@@ -1,6 +1,8 @@
 //! What a contract promises about the service: how old the data may be, and when the model goes away.
 
-use crate::diagnostic::{Diagnostic, Located, Location};
+use super::Contract;
+use super::read::first_line;
+use crate::diagnostic::{Diagnostic, Diagnostics, Located, Location};
 use crate::yaml::{Fields, Yaml};
 
 /// An entry of `slaProperties`, as far as it is about one model.
@@ -108,7 +110,7 @@ pub(super) fn seconds(raw: &RawSla) -> Result<u64, Diagnostic> {
         return Err(problem(format!("`{}` is no number", raw.value.value), &raw.value.at));
     };
     let Some(unit) = raw.unit.as_ref().map(|unit| unit.value.trim()) else {
-        return Err(problem(format!("`{}` needs a `unit`", raw.property.value), &raw.at));
+        return Err(problem(format!("`{}` needs a `unit`", raw.property.value), &first_line(&raw.at)));
     };
     let length = match unit.to_ascii_lowercase().as_str() {
         "s" | "sec" | "second" | "seconds" => 1.0,
@@ -122,4 +124,95 @@ pub(super) fn seconds(raw: &RawSla) -> Result<u64, Diagnostic> {
         }
     };
     Ok((count * length).round() as u64)
+}
+
+/// Hands each SLA property to the contracts that it is about.
+pub(super) fn attach_all(slas: &[RawSla], contracts: &mut [Contract], diagnostics: &mut Diagnostics) {
+    for raw in slas {
+        let name = raw.property.value.to_ascii_lowercase();
+        let date = || Some(raw.value.clone());
+        match name.as_str() {
+            "generalavailability" => {
+                contracts.iter_mut().for_each(|c| c.lifecycle.general_availability = date())
+            }
+            "endofsupport" => contracts.iter_mut().for_each(|c| c.lifecycle.end_of_support = date()),
+            "endoflife" => contracts.iter_mut().for_each(|c| c.lifecycle.end_of_life = date()),
+            "latency" | "freshness" | "ly" | "fr" => attach_age(raw, contracts, diagnostics),
+            _ => contracts.iter_mut().for_each(|contract| attach(contract, raw, SlaKind::Other)),
+        }
+    }
+}
+
+fn attach(contract: &mut Contract, raw: &RawSla, kind: SlaKind) {
+    let unit = raw.unit.as_ref().map(|unit| unit.value.clone());
+    if kind == SlaKind::Other {
+        let text =
+            format!("{} {} {}", raw.property.value, raw.value.value, unit.as_deref().unwrap_or_default());
+        contract.documentation_only.push(Located::new(text.trim_end().to_owned(), raw.at.clone()));
+    }
+    contract.sla.push(Sla {
+        kind,
+        property: raw.property.clone(),
+        value: raw.value.value.clone(),
+        unit,
+        description: raw.description.clone(),
+        at: raw.at.clone(),
+    });
+}
+
+fn attach_age(raw: &RawSla, contracts: &mut [Contract], diagnostics: &mut Diagnostics) {
+    let at_most = match seconds(raw) {
+        Ok(seconds) => seconds,
+        Err(diagnostic) => return diagnostics.push(diagnostic),
+    };
+    if raw.elements.is_empty() {
+        diagnostics.push(
+            Diagnostic::warning("contract-sla", format!("`{}` does not say of which column", raw.property.value))
+                .at(&first_line(&raw.at), "")
+                .help("add `element: model.column`, the column whose newest value is the data's age; until then it is listed and not checked"),
+        );
+        contracts.iter_mut().for_each(|contract| attach(contract, raw, SlaKind::Other));
+    }
+    for element in &raw.elements {
+        let (table, column) = match element.value.rsplit_once('.') {
+            Some((table, column)) => (Some(table), column),
+            None => (None, element.value.as_str()),
+        };
+        let only = contracts.len() == 1;
+        let wanted = |contract: &&mut Contract| match table {
+            Some(table) => contract.name == table || contract.model.value == table,
+            None => only || contract.properties.iter().any(|p| p.name == column || p.column.value == column),
+        };
+        let found = contracts.iter_mut().find(wanted).and_then(|contract| {
+            let property =
+                contract.properties.iter().find(|p| p.name == column || p.column.value == column)?;
+            let column = Located::new(property.column.value.clone(), element.at.clone());
+            attach(contract, raw, SlaKind::Age { column, at_most });
+            Some(())
+        });
+        let known_table =
+            contracts.iter().any(|c| Some(c.name.as_str()) == table || Some(c.model.value.as_str()) == table);
+        if found.is_none() && !known_table && table.is_some() {
+            diagnostics.push(
+                Diagnostic::warning("contract-sla", format!("`{}` is of no model in this contract", element.value))
+                    .at(&element.at, "")
+                    .help("write `element: model.column`, as under `schema`; until then it is listed and not checked"),
+            );
+            contracts.iter_mut().for_each(|contract| attach(contract, raw, SlaKind::Other));
+        } else if found.is_none() {
+            let known: Vec<String> = contracts
+                .iter()
+                .flat_map(|c| c.properties.iter().map(|p| format!("{}.{}", c.name, p.name)))
+                .collect();
+            diagnostics.push(
+                Diagnostic::error(
+                    "contract-sla",
+                    format!("`{}` is no property of this contract", element.value),
+                )
+                .at(&element.at, "")
+                .suggest(&element.value, known.iter().map(String::as_str))
+                .help("write `element: model.column`, as under `schema`"),
+            );
+        }
+    }
 }

@@ -251,6 +251,8 @@ fn ages_are_measured_without_icu() {
     assert_eq!(at("date '2026-11-30'"), "row_count 0, at_freshness 1");
     assert_eq!(at("date '2026-12-01'"), "row_count 0, at_freshness 0");
     assert_eq!(at("null::timestamp"), "row_count 0, at_freshness 1");
+    assert_eq!(at("to_timestamp(1796029200)"), "row_count 0, at_freshness 0");
+    assert_eq!(at("to_timestamp(1796029200 - 7200)"), "row_count 0, at_freshness 1");
     assert_eq!(at("make_timestamp(2026, 11, 30, 9, 0, 0.0)::timestamp_ns"), "row_count 0, at_freshness 0");
 }
 
@@ -444,4 +446,22 @@ fn contract_and_properties_must_agree() {
         at: at("order_date"),
     };
     insta::assert_snapshot!(disagreements(&contract, &node).render(Style::Plain));
+}
+
+#[test]
+fn generic_tests_are_built_in() {
+    let known = crate::check::builtin_names();
+    for text in [ORDERS, REVENUE] {
+        for test in enforce(&read_clean(text)[0]).0 {
+            if let TestKind::Generic { name, .. } = test.kind {
+                assert!(known.contains(&name), "{name}");
+            }
+        }
+    }
+    let source = include_str!("enforce.rs");
+    let calls = source
+        .match_indices("generic(\"")
+        .filter_map(|(at, call)| source[at + call.len()..].split('"').next());
+    let missing: Vec<&str> = calls.filter(|name| !known.iter().any(|known| known == name)).collect();
+    assert_eq!(missing, Vec::<&str>::new());
 }
