@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::graph::{self, Dag};
 use crate::manifest::{
     Manifest, Node, Object, Param, ParsedTemplate, ReadTemplates, RefCall, SourceCall, SourceTable, Test,
-    TestKind, resolve,
+    TestKind, TestUse, resolve,
 };
 use crate::names::{NodeId, Relation};
 use crate::project::{Expand, Project, ProjectFile, ProjectFiles, Target};
@@ -470,6 +470,19 @@ impl ReadTemplates for Templates<'_> {
         // A macro that takes any argument says so with this name.
         let any = signature.open.then(|| Param { name: "kwargs".into(), required: false });
         Some(params.chain(any).collect())
+    }
+
+    fn test_config(&self, test: &TestUse<'_>) -> Object {
+        self.0.test_config(&TestCall {
+            package: test.package.to_owned(),
+            name: test.name.to_owned(),
+            // Nothing is rendered for keeps here: the name alone is needed.
+            model: (test.tested.clone(), Relation::new("main", test.tested.short())),
+            where_clause: None,
+            column: test.column.map(str::to_owned),
+            args: test.args.clone(),
+            at: test.at.clone(),
+        })
     }
 
     fn test_names(&self, package: &str) -> Vec<String> {

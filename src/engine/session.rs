@@ -104,7 +104,10 @@ impl SqlError {
         let field = |key: &str| json.get(key).and_then(Value::as_str).map(str::to_owned);
         let position = field("location").and_then(|text| serde_json::from_str::<(usize, usize)>(&text).ok());
         let message = field("exception_message").unwrap_or_else(|| text.to_owned());
-        let message: Vec<&str> = message.lines().take_while(|line| !line.starts_with("LINE ")).collect();
+        // The names that it offers are in `candidates`, and the line that it quotes is the rendered one, not the user's.
+        let offers = |line: &&str| !line.starts_with("Candidate ") && !line.starts_with("Did you mean");
+        let message: Vec<&str> =
+            message.lines().take_while(|line| !line.starts_with("LINE ")).filter(offers).collect();
         Self {
             class: field("exception_type").unwrap_or_else(|| "Database".into()),
             message: message.join("; ").trim_end_matches("; ").to_owned(),

@@ -26,7 +26,7 @@ use crate::diagnostic::{Located, Location, SourceFile};
 use crate::names::{NodeId, Relation};
 
 pub use self::resolve::resolve;
-pub use self::template::{Param, ParsedTemplate, ReadTemplates, RefCall, SourceCall};
+pub use self::template::{Param, ParsedTemplate, ReadTemplates, RefCall, SourceCall, TestUse};
 
 /// A JSON object that keeps its order: `meta`, `config`, arguments.
 pub type Object = serde_json::Map<String, Value>;

@@ -53,6 +53,23 @@ pub struct Param {
     pub required: bool,
 }
 
+/// A generic test as somebody uses it.
+#[derive(Debug, Clone)]
+pub struct TestUse<'a> {
+    /// The package of the user.
+    pub package: &'a str,
+    /// The test's name.
+    pub name: &'a str,
+    /// What is tested.
+    pub tested: &'a NodeId,
+    /// The tested column.
+    pub column: Option<&'a str>,
+    /// Other arguments.
+    pub args: &'a Object,
+    /// Where it is used.
+    pub at: &'a Location,
+}
+
 /// Reads templates.
 pub trait ReadTemplates {
     /// Reads a model or a singular test once.
@@ -67,6 +84,12 @@ pub trait ReadTemplates {
     /// The parameters of a generic test as a package sees it; `None` if there is no such test. `model` is ignored,
     /// `column_name` is asked of the column, and one called `kwargs` lets any argument pass.
     fn test_params(&self, package: &str, name: &str) -> Option<Vec<Param>>;
+
+    /// What a generic test's own `config()` says for these arguments; weaker than what its user says.
+    fn test_config(&self, test: &TestUse<'_>) -> Object {
+        let _ = test;
+        Object::new()
+    }
 
     /// The generic tests that a package sees, for suggestions.
     fn test_names(&self, package: &str) -> Vec<String>;

@@ -8,11 +8,11 @@ use serde_json::Value;
 use super::config::{in_file, is_enabled, test_config};
 use super::consumers::{Call, calls};
 use super::resolve::Resolver;
-use super::template::Param;
+use super::template::{Param, TestUse};
 use super::{Dependency, NodeKind, Object, Test, TestKind};
 use crate::diagnostic::{Diagnostic, Location, nearest};
 use crate::names::{Fingerprint, NodeId};
-use crate::project::{Resource, Settings, TestEntry, lay_over};
+use crate::project::{Resource, Said, Settings, TestEntry, lay_over};
 
 /// dbt's longest name of a test that it makes itself.
 const LONGEST_NAME: usize = 64;
@@ -93,6 +93,16 @@ fn generic(resolver: &mut Resolver<'_>, params: &mut Params, tested: &Tested<'_>
         None => made_name(tested, entry),
     };
     let mut settings = folder_settings(resolver, tested.package, tested.folders, &name);
+    let own = resolver.templates.test_config(&TestUse {
+        package: tested.package,
+        name: test,
+        tested: &tested.id,
+        column: entry.column.as_deref(),
+        args: &entry.args,
+        at: &entry.at,
+    });
+    let said = |(key, value)| (key, Said { value, at: entry.at.clone() });
+    lay_over(&mut settings, &own.into_iter().map(said).collect());
     lay_over(&mut settings, &entry.config);
     if !is_enabled(&settings, &mut resolver.problems) {
         return;

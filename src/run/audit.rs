@@ -160,12 +160,17 @@ fn prepare<'a>(
             parts.push(candidate.fingerprint.as_str().as_bytes().to_vec());
         }
     }
+    let by_time = match &test.kind {
+        TestKind::Generic { name, .. } => check::builtin::depends_on_time(name),
+        TestKind::Contract(rule) => rule.depends_on_time(),
+        TestKind::Singular { .. } => false,
+    };
     let unwatched = rendered.slots.iter().any(|slot| {
         candidates.get(&slot.node).is_none_or(|candidate| matches!(candidate.physical, Physical::Source(_)))
     });
     Ok(Ready {
         test,
-        volatile: unwatched || volatile(&text).is_some(),
+        volatile: by_time || unwatched || volatile(&text).is_some(),
         sql: bound.sql,
         definition: Fingerprint::of(parts.iter().map(Vec::as_slice)),
         rows: test.node.as_ref().and_then(|node| candidates.get(node)).and_then(|candidate| candidate.rows),

@@ -473,11 +473,15 @@ impl Context<'_> {
             }
             Err(NotPublished::Failed(error)) => Err(error),
             Err(NotPublished::NameTaken { relation, kind }) => {
-                let diagnostic = Diagnostic::error(
-                    "name-taken",
-                    format!("there is already a {kind} `{}` that kiln did not make", relation.plain()),
-                )
-                .help("rename or drop it, or give the model another `alias`");
+                let taker = self.workspace.manifest.nodes.values().find(|node| node.relation == relation);
+                let message =
+                    format!("there is already a {kind} `{}` that kiln did not make", relation.plain());
+                let diagnostic = Diagnostic::error("name-taken", message);
+                let diagnostic = match taker {
+                    Some(node) => diagnostic.at(&node.at, "this would take its place"),
+                    None => diagnostic,
+                };
+                let diagnostic = diagnostic.help("rename or drop it, or give the model another `alias`");
                 let reason = "a name is taken".to_owned();
                 Ok(Ending::NotPublished { reason, diagnostic: Some(Box::new(diagnostic)), still })
             }

@@ -14,6 +14,7 @@ use super::scope::root;
 use super::session::{Answers, Phase, Session};
 use super::{Parsed, Resolve, TestCall, TestSignature};
 use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::manifest::Object;
 use crate::sql::rendered::Rendered;
 
 impl Renderer {
@@ -60,6 +61,17 @@ impl Renderer {
                 let name = format!("test_{name}");
                 library.lookup(package, project, &name).or_else(|| library.internal(&name))
             }
+        }
+    }
+
+    /// What the test's own `config()` says, `fail_calc` above all. Nothing where it has none, or does not render: that is
+    /// told when it is rendered for keeps.
+    pub fn test_config(&self, call: &TestCall) -> Object {
+        let found = self.test_index(&call.package, &call.name);
+        let configures = |index: usize| self.core.library.macros[index].at.file.text.contains("config(");
+        match found.filter(|index| configures(*index)) {
+            Some(_) => self.parse_test(call).map(|parsed| parsed.config).unwrap_or_default(),
+            None => Object::new(),
         }
     }
 
