@@ -4,6 +4,8 @@
 //! bottom of this list to its top, but for `manifest`, whose types everything speaks.
 
 pub mod check;
+pub mod cli;
+pub mod commands;
 pub mod contract;
 pub mod diagnostic;
 pub mod engine;

@@ -1,0 +1,275 @@
+//! The command line: what can be typed, and nothing of what it does.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+const EXAMPLES: &str = "\
+Examples:
+  kiln init shop && cd shop && kiln run   a project that runs at once
+  kiln run --explain                      what would be built, and why
+  kiln run -s +revenue_by_day             one model and all that it needs
+  kiln show revenue_by_day                what readers see
+  kiln rollback                           back to the release before
+
+Exit codes: 0 fine; 1 the data or a check failed, and nothing was published;
+2 the project, the command line or the machine is wrong.";
+
+/// Builds SQL models in DuckDB out of sight, tests them, and publishes all of it in one transaction.
+#[derive(Debug, Parser)]
+#[command(name = "kiln", version, about, after_help = EXAMPLES, arg_required_else_help = true)]
+#[command(propagate_version = true, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// What every command takes.
+    #[command(flatten)]
+    pub global: Global,
+}
+
+/// Options of every command.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Global options")]
+pub struct Global {
+    /// Folder that holds `kiln.yml`
+    #[arg(long, global = true, value_name = "DIR", default_value = ".", env = "KILN_PROJECT_DIR")]
+    pub project_dir: PathBuf,
+    /// Target of kiln.yml [default: its `default_target`]
+    #[arg(long, short, global = true, value_name = "NAME", env = "KILN_TARGET")]
+    pub target: Option<String>,
+    /// Variables as a YAML or JSON mapping: '{first_day: 2026-11-01}'
+    #[arg(long, global = true, value_name = "YAML")]
+    pub vars: Option<String>,
+    /// Models built at the same time [default: what the target says]
+    #[arg(long, global = true, value_name = "N")]
+    pub threads: Option<NonZeroUsize>,
+    /// Seconds to wait for a database that another process holds
+    #[arg(long, global = true, value_name = "SECONDS", default_value_t = 5)]
+    pub wait: u64,
+    /// How to report: text on stderr, or one JSON object a line on stdout
+    #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
+    pub log_format: LogFormat,
+    /// Say nothing but what went wrong
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+    /// When to use colours
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub color: Colour,
+}
+
+/// `--log-format`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// `--color`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Colour {
+    /// On a terminal, unless the environment says otherwise.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Write a new project that runs at once
+    Init(InitArgs),
+    /// Render every model and test to target/compiled, without a database
+    Compile(CompileArgs),
+    /// Load, build, test and publish
+    #[command(visible_alias = "build")]
+    Run(RunArgs),
+    /// Test what is published
+    Test(TestArgs),
+    /// List what is in the project
+    Ls(LsArgs),
+    /// Show columns and first rows of what is published
+    Show(ShowArgs),
+    /// List releases and runs
+    History(HistoryArgs),
+    /// Point readers back at an earlier release
+    Rollback(RollbackArgs),
+    /// Drop builds that no kept release needs
+    Gc(GcArgs),
+    /// Remove what Kiln wrote into the target folder, but never a database
+    Clean,
+}
+
+/// Which models.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Selection {
+    /// What to take: `orders`, `+orders`, `orders+1`, `@orders`, `tag:daily`, `layer:serving`, `path:models/x`
+    #[arg(long, short, value_name = "SELECTION", num_args = 1..)]
+    pub select: Vec<String>,
+    /// What to leave out of it
+    #[arg(long, value_name = "SELECTION", num_args = 1..)]
+    pub exclude: Vec<String>,
+}
+
+/// `kiln init`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  kiln init shop && cd shop && kiln run")]
+pub struct InitArgs {
+    /// A folder that is empty or does not exist yet
+    pub dir: PathBuf,
+}
+
+/// `kiln compile`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  kiln compile -s revenue_by_day && cat target/compiled/*/models/serving/revenue_by_day.sql"
+)]
+pub struct CompileArgs {
+    /// Which.
+    #[command(flatten)]
+    pub selection: Selection,
+}
+
+/// `kiln run`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  kiln run                     everything: what did not change is reused
+  kiln run -s +revenue_by_day  one model and all that it needs
+  kiln run --explain           what would be done and why; builds nothing
+  kiln run --partial           publish what does not depend on a failure")]
+pub struct RunArgs {
+    /// Which.
+    #[command(flatten)]
+    pub selection: Selection,
+    /// Build curated and serving anew from raw, though nothing changed
+    #[arg(long)]
+    pub full_refresh: bool,
+    /// Empty the raw tables and load every file again
+    #[arg(long)]
+    pub reload: bool,
+    /// Publish what does not depend on a failure
+    #[arg(long, conflicts_with = "no_publish")]
+    pub partial: bool,
+    /// Build and test, but leave readers with what they have
+    #[arg(long)]
+    pub no_publish: bool,
+    /// Print what would be done and why, and build nothing
+    #[arg(long, conflicts_with_all = ["partial", "no_publish", "reload"])]
+    pub explain: bool,
+}
+
+/// `kiln test`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  kiln test -s revenue_by_day\n  kiln test -s unique_curated_orders_order_id"
+)]
+pub struct TestArgs {
+    /// Which.
+    #[command(flatten)]
+    pub selection: Selection,
+}
+
+/// `kiln ls`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  kiln ls -s +revenue_by_day\n  kiln ls --resource-type test --output json"
+)]
+pub struct LsArgs {
+    /// Which.
+    #[command(flatten)]
+    pub selection: Selection,
+    /// Only these kinds
+    #[arg(long, value_name = "TYPE", num_args = 1..)]
+    pub resource_type: Vec<ResourceType>,
+    /// What to print of each
+    #[arg(long, value_name = "FORMAT", default_value = "name")]
+    pub output: LsOutput,
+}
+
+/// A kind of thing in a project.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ResourceType {
+    /// Models.
+    Model,
+    /// Seeds.
+    Seed,
+    /// Source tables.
+    Source,
+    /// Data tests.
+    Test,
+    /// Consumers.
+    Exposure,
+}
+
+/// `--output` of `kiln ls`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LsOutput {
+    /// Its name.
+    Name,
+    /// Its file.
+    Path,
+    /// One JSON object a line.
+    Json,
+}
+
+/// `kiln show`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  kiln show revenue_by_day\n  kiln show revenue_by_day --output csv --limit 100 > revenue.csv"
+)]
+pub struct ShowArgs {
+    /// A model, a seed, or `schema.name`
+    pub model: String,
+    /// Rows to show
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub limit: u64,
+    /// How
+    #[arg(long, value_name = "FORMAT", default_value = "table")]
+    pub output: ShowOutput,
+}
+
+/// `--output` of `kiln show`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ShowOutput {
+    /// For people.
+    Table,
+    /// One object with columns and rows.
+    Json,
+    /// A header and rows.
+    Csv,
+}
+
+/// `kiln history`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "All of it can be queried: the tables `release`, `run`, `build`, `test_result` and `load` in schema `_kiln`."
+)]
+pub struct HistoryArgs {
+    /// Newest releases and runs to list
+    #[arg(short = 'n', long = "limit", value_name = "N", default_value_t = 10)]
+    pub limit: u64,
+}
+
+/// `kiln rollback`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  kiln rollback      to the release before\n  kiln rollback 12   to release 12, if its builds are kept"
+)]
+pub struct RollbackArgs {
+    /// The release to go back to [default: the one before]
+    pub release: Option<i64>,
+}
+
+/// `kiln gc`.
+#[derive(Debug, Args)]
+pub struct GcArgs {
+    /// Name what would be dropped, and drop nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}

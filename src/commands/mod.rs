@@ -1,0 +1,219 @@
+//! The commands: one file each. This is the only code that prints.
+
+pub mod artifacts;
+mod explain;
+pub mod failures;
+pub mod forge;
+pub mod json_log;
+pub mod progress;
+mod run;
+pub mod summary;
+pub mod terminal;
+pub mod words;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::cli::{Cli, Command, Global};
+use crate::diagnostic::{Diagnostic, Diagnostics, Severity, SourceFile};
+use crate::error::{Error, Result};
+use crate::manifest::Object;
+use crate::project::FILE_NAME;
+use crate::template::Level;
+use crate::workspace::{FullRefresh, Workspace, WorkspaceOptions};
+use crate::yaml;
+
+use terminal::{LogTo, Paint, Terminal};
+
+/// How a command that did its work ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// All is well.
+    Fine,
+    /// The data or a check failed.
+    Failed,
+}
+
+/// Runs a command and shows what it says.
+pub fn execute(cli: &Cli) -> ExitCode {
+    let log_to = match &cli.command {
+        Command::Run(args) if !args.explain => LogTo::Stdout,
+        _ => LogTo::Stderr,
+    };
+    let terminal = Terminal::new(&cli.global, log_to);
+    match dispatch(cli, &terminal) {
+        Ok(Exit::Fine) | Err(Error::BrokenPipe) => ExitCode::SUCCESS,
+        Ok(Exit::Failed) => ExitCode::from(1),
+        Err(error) => {
+            show_error(&terminal, &cli.global, &error);
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn dispatch(cli: &Cli, terminal: &Terminal) -> Result<Exit> {
+    let global = &cli.global;
+    match &cli.command {
+        Command::Run(args) => run::run(terminal, global, args),
+        _ => Err(Error::usage("not yet")),
+    }
+}
+
+fn show_error(terminal: &Terminal, global: &Global, error: &Error) {
+    let label = terminal.paint(Paint::Red, "error");
+    match error {
+        Error::Project(diagnostics) => {
+            show_diagnostics(terminal, global, diagnostics);
+            return;
+        }
+        Error::Interrupted => terminal.complain("interrupted; nothing published\n"),
+        Error::BrokenPipe => {}
+        Error::Machine { message, hint } | Error::Usage { message, hint } => {
+            let hint = hint.iter().map(|hint| format!("help: {hint}\n")).collect::<String>();
+            terminal.complain(&format!("{label}: {message}\n{hint}"));
+        }
+        Error::Bug(message) => {
+            terminal
+                .complain(&format!("{label}: this is a bug in kiln: {message}\nhelp: please report it\n"));
+        }
+    }
+    forge::error(terminal, &error.to_string());
+    terminal.log("error", None, json!({"message": error.to_string()}));
+}
+
+/// Shows diagnostics and how many there are.
+fn show_diagnostics(terminal: &Terminal, global: &Global, diagnostics: &Diagnostics) {
+    let sorted = diagnostics.sorted();
+    if sorted.is_empty() {
+        return;
+    }
+    for diagnostic in &sorted {
+        show_diagnostic(terminal, global, diagnostic);
+    }
+    let count = |severity| sorted.iter().filter(|found| found.severity == severity).count() as u64;
+    let mut counts = Vec::new();
+    if count(Severity::Error) > 0 {
+        let text = words::counted(count(Severity::Error), "error", "errors");
+        counts.push(terminal.paint(Paint::Red, &text));
+    }
+    if count(Severity::Warning) > 0 {
+        let text = words::counted(count(Severity::Warning), "warning", "warnings");
+        counts.push(terminal.paint(Paint::Yellow, &text));
+    }
+    let line = format!("{}\n", counts.join(", "));
+    match diagnostics.has_errors() {
+        true => terminal.complain(&line),
+        false => terminal.talk(&(line + "\n")),
+    }
+}
+
+/// Shows one diagnostic; warnings only if it need not be quiet.
+fn show_diagnostic(terminal: &Terminal, global: &Global, diagnostic: &Diagnostic) {
+    let text = diagnostic.render(terminal.style()) + "\n";
+    match diagnostic.severity {
+        Severity::Error => terminal.complain(&text),
+        _ => terminal.talk(&text),
+    }
+    forge::diagnostic(terminal, &global.project_dir, diagnostic);
+    terminal.log("diagnostic", None, json_log::diagnostic(diagnostic));
+}
+
+/// How a command opens the project.
+struct Opened {
+    workspace: Workspace,
+    elapsed: Duration,
+}
+
+fn open(terminal: &Terminal, global: &Global, command: &'static str, refresh: FullRefresh) -> Result<Opened> {
+    let started = std::time::Instant::now();
+    must_be_a_project(global)?;
+    let options = WorkspaceOptions {
+        root: global.project_dir.clone(),
+        target: global.target.clone(),
+        vars: vars(global)?,
+        threads: global.threads,
+        env: Arc::new(|name| std::env::var(name).ok()),
+        command,
+        full_refresh: refresh,
+    };
+    let (workspace, warnings) = Workspace::open(&options)?;
+    terminal.hide(workspace.secrets());
+    show_diagnostics(terminal, global, &warnings);
+    Ok(Opened { workspace, elapsed: started.elapsed() })
+}
+
+/// Says where the project is when it is not here.
+fn must_be_a_project(global: &Global) -> Result<()> {
+    let folder = &global.project_dir;
+    if folder.join(FILE_NAME).exists() {
+        return Ok(());
+    }
+    if !folder.is_dir() {
+        return Err(Error::usage(format!("there is no folder `{}`", folder.display())));
+    }
+    let above = folder.canonicalize().ok().and_then(|folder| {
+        folder.ancestors().skip(1).find(|above| above.join(FILE_NAME).exists()).map(std::path::Path::to_owned)
+    });
+    let hint = match above {
+        Some(above) => format!("there is one in `{0}`: use `--project-dir {0}`", above.display()),
+        None => "go to the project's folder, name it with `--project-dir`, or write a new project with `kiln init DIR`"
+            .into(),
+    };
+    Err(Error::usage(format!("there is no `{FILE_NAME}` in `{}`", folder.display())).hint(hint))
+}
+
+fn vars(global: &Global) -> Result<Object> {
+    let Some(text) = &global.vars else { return Ok(Object::new()) };
+    let mut problems = Diagnostics::new();
+    let parsed = yaml::parse(&SourceFile::new("--vars", text), &mut problems);
+    if problems.has_errors() {
+        return Err(problems.into());
+    }
+    match parsed.map(|yaml| yaml.to_json()) {
+        Some(serde_json::Value::Object(vars)) => Ok(vars),
+        None | Some(serde_json::Value::Null) => Ok(Object::new()),
+        _ => Err(Error::usage("`--vars` is not a mapping")
+            .hint("write it as YAML or JSON: `--vars '{first_day: 2026-11-01}'`")),
+    }
+}
+
+/// Shows what templates said.
+fn show_messages(terminal: &Terminal, workspace: &Workspace) {
+    for message in workspace.messages() {
+        let level = match message.level {
+            Level::Debug => continue,
+            Level::Info => "info",
+            Level::Warning => "warning",
+        };
+        let place = message.at.iter().map(|at| format!(" ({at})")).collect::<String>();
+        terminal.talk(&format!("{level}: {}{place}\n", message.text));
+        terminal.log("message", None, json!({"level": level, "message": message.text}));
+    }
+}
+
+fn patience(global: &Global) -> Duration {
+    Duration::from_secs(global.wait)
+}
+
+/// The flag that Ctrl-C sets. The second Ctrl-C ends the process at once.
+fn stop_flag(terminal: &Terminal) -> Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&stop);
+    let speaks = terminal.format == crate::cli::LogFormat::Text;
+    ctrlc::set_handler(move || {
+        if flag.swap(true, Ordering::Relaxed) {
+            std::process::exit(2);
+        }
+        if speaks {
+            let note = b"\nstopping; press Ctrl-C again to end at once\n";
+            // Nothing can be done for a terminal that is gone.
+            let _ = std::io::Write::write_all(&mut std::io::stderr(), note);
+        }
+    })
+    .map_err(|error| Error::machine(format!("cannot watch for Ctrl-C: {error}")))?;
+    Ok(stop)
+}

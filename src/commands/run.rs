@@ -1,0 +1,173 @@
+//! `kiln run`: load, build, test and publish.
+
+use serde_json::json;
+
+use crate::cli::{Global, RunArgs};
+use crate::error::{Error, Result};
+use crate::run::event::{Ending, Outcome, PlannedNode, RunReport, TestReport, TestStatus};
+use crate::run::land::Which;
+use crate::run::plan::Refresh;
+use crate::run::{self, Policy, RunOptions, Scope};
+use crate::workspace::{FullRefresh, Workspace};
+
+use super::artifacts::RunResults;
+use super::failures::Teller;
+use super::progress::Reporter;
+use super::terminal::Terminal;
+use super::{Exit, Opened, forge, open, patience, show_diagnostic, stop_flag, summary};
+
+/// Runs.
+pub fn run(terminal: &Terminal, global: &Global, args: &RunArgs) -> Result<Exit> {
+    let started = std::time::Instant::now();
+    let full = if args.full_refresh { FullRefresh::Yes } else { FullRefresh::No };
+    let Opened { workspace, elapsed } = open(terminal, global, "run", full)?;
+    let options = options(global, args, &workspace)?;
+    if args.explain {
+        return super::explain::explain(terminal, &workspace, &options);
+    }
+    let stop = stop_flag(terminal)?;
+    let names = workspace.manifest.nodes.values().filter(|node| options.selected.contains(&node.id));
+    let names: Vec<String> = names.map(|node| node.name.clone()).collect();
+    let reporter = Reporter::new(terminal, &workspace, "run", names.iter().map(String::as_str), elapsed);
+    let outcome = reporter.during(|| run::run(&workspace, &options, &reporter, &stop));
+    super::show_messages(terminal, &workspace);
+    let report = outcome?;
+    let teller = Teller { terminal, workspace: &workspace, global, command: "run" };
+    let failures = tell(&teller, &report);
+    let results = RunResults {
+        workspace: &workspace,
+        run_id: &report.run_id,
+        command: "run",
+        nodes: &report.nodes,
+        tests: report.tests().collect(),
+        elapsed: report.elapsed,
+    };
+    results.write(terminal, global)?;
+    let text = "\n".to_owned() + &summary::of_run(terminal, &report, started.elapsed());
+    match report.is_good() {
+        true => terminal.talk(&text),
+        false => terminal.complain(&text),
+    }
+    forge::summary(terminal, &summary::markdown(&report, &workspace.project.file.name.value, &failures));
+    log_end(terminal, &report);
+    Ok(if report.is_good() { Exit::Fine } else { Exit::Failed })
+}
+
+fn options(global: &Global, args: &RunArgs, workspace: &Workspace) -> Result<RunOptions> {
+    let selection = &args.selection;
+    let is_whole = selection.select.is_empty() && selection.exclude.is_empty();
+    let selected = workspace.select(&selection.select, &selection.exclude)?;
+    if !is_whole && selected.is_empty() {
+        return Err(Error::usage("the selection is empty").hint("`kiln ls` lists what there is"));
+    }
+    Ok(RunOptions {
+        selected,
+        scope: if is_whole { Scope::Whole } else { Scope::Part },
+        refresh: if args.full_refresh { Refresh::Full } else { Refresh::Reuse },
+        load: if args.reload { Which::All } else { Which::New },
+        policy: match (args.explain, args.partial, args.no_publish) {
+            (true, _, _) => Policy::Plan,
+            (_, true, _) => Policy::Partial,
+            (_, _, true) => Policy::Nothing,
+            _ => Policy::Whole,
+        },
+        patience: patience(global),
+    })
+}
+
+/// Tells of every failure, in full and once. Gives them as sentences.
+fn tell(teller: &Teller<'_>, report: &RunReport) -> Vec<String> {
+    let Teller { terminal, global, .. } = teller;
+    let mut sentences = Vec::new();
+    for load in &report.loads {
+        for warning in load.warnings.sorted() {
+            show_diagnostic(terminal, global, warning);
+        }
+    }
+    let mut errors = report.nodes.iter().filter_map(|node| match &node.outcome {
+        Outcome::Error(problem) => Some(problem.as_ref()),
+        _ => None,
+    });
+    let first = errors.next();
+    if first.is_some() {
+        terminal.complain("\n");
+    }
+    for problem in first.into_iter().chain(errors) {
+        show_diagnostic(terminal, global, problem);
+        sentences.push(problem.message.clone());
+    }
+    sentences.extend(tell_tests(teller, report.tests()));
+    if let Ending::NotPublished { diagnostic: Some(problem), .. } = &report.ending {
+        terminal.complain("\n");
+        show_diagnostic(terminal, global, problem);
+        sentences.push(problem.message.clone());
+    }
+    sentences
+}
+
+/// Tells of warnings briefly and of failed tests in full. Gives the failures as sentences.
+pub fn tell_tests<'t>(teller: &Teller<'_>, tests: impl Iterator<Item = &'t TestReport>) -> Vec<String> {
+    let tests: Vec<&TestReport> = tests.collect();
+    let mut sentences = Vec::new();
+    let warned: Vec<_> = tests.iter().filter(|test| test.status == TestStatus::Warn).collect();
+    if !warned.is_empty() {
+        teller.terminal.talk("\n");
+    }
+    for test in warned {
+        teller.terminal.talk(&teller.brief(test));
+        forge::test(teller.terminal, &teller.global.project_dir, test, &teller.sentence(test));
+    }
+    for test in tests.iter().filter(|test| test.status.blocks()) {
+        teller.terminal.complain(&format!("\n{}", teller.block(test)));
+        forge::test(teller.terminal, &teller.global.project_dir, test, &teller.sentence(test));
+        sentences.push(teller.sentence(test));
+    }
+    sentences
+}
+
+fn log_end(terminal: &Terminal, report: &RunReport) {
+    let (mut release_id, mut reason) = (None, None);
+    let (mut changed, mut removed): (&[String], &[String]) = (&[], &[]);
+    match &report.ending {
+        Ending::Published { release_id: id, changed: new, removed: gone, .. } => {
+            release_id = Some(*id);
+            (changed, removed) = (new, gone);
+        }
+        Ending::Unchanged { release_id: id } => release_id = *id,
+        Ending::Withheld => {}
+        Ending::NotPublished { reason: why, still, .. } => {
+            release_id = still.as_ref().map(|(id, _)| *id);
+            reason = Some(why);
+        }
+    }
+    terminal.log(
+        "finished",
+        None,
+        json!({
+            "status": summary::status(&report.ending), "release_id": release_id, "reason": reason,
+            "changed": changed, "removed": removed,
+            "models": summary::Counts::of_nodes(&report.nodes).json(),
+            "tests": summary::Counts::of_tests(report.tests()).json(),
+            "seconds": report.elapsed.as_secs_f64(),
+        }),
+    );
+}
+
+/// Keeps the plan of a run that builds nothing.
+#[derive(Default)]
+pub struct PlanKeeper(std::sync::Mutex<Vec<PlannedNode>>);
+
+impl PlanKeeper {
+    /// The plan.
+    pub fn take(self) -> Vec<PlannedNode> {
+        self.0.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+impl crate::run::event::Observer for PlanKeeper {
+    fn event(&self, event: crate::run::event::Event<'_>) {
+        if let crate::run::event::Event::Planned(nodes) = event {
+            *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = nodes.to_vec();
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! Words: numbers, durations and counts as people read them.
+
+use std::time::Duration;
+
+use crate::manifest::TestSeverity;
+
+/// `1,234,567`.
+pub fn number(value: u64) -> String {
+    let digits = value.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// `1 row`, `2 rows`.
+pub fn counted(value: u64, one: &str, many: &str) -> String {
+    match value {
+        1 => format!("1 {one}"),
+        _ => format!("{} {many}", number(value)),
+    }
+}
+
+/// `0.31s`, `12.4s`, `2m 03s`, `1h 02m`.
+pub fn duration(value: Duration) -> String {
+    let seconds = value.as_secs_f64();
+    let whole = seconds.round() as u64;
+    if seconds < 9.995 {
+        format!("{seconds:.2}s")
+    } else if seconds < 59.95 {
+        format!("{seconds:.1}s")
+    } else if whole < 3600 {
+        format!("{}m {:02}s", whole / 60, whole % 60)
+    } else {
+        format!("{}h {:02}m", whole / 3600, whole % 3600 / 60)
+    }
+}
+
+/// This moment in UTC, as JSON has it.
+pub fn now() -> String {
+    jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string()
+}
+
+/// The word for a test's severity.
+pub fn severity(severity: TestSeverity) -> &'static str {
+    match severity {
+        TestSeverity::Error => "error",
+        TestSeverity::Warn => "warn",
+    }
+}
+
+/// `1182`, `NULL`, or the beginning of a long text.
+pub fn cell(value: Option<&str>) -> String {
+    const WIDEST: usize = 60;
+    let Some(text) = value else { return "NULL".into() };
+    let clean: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    match clean.char_indices().nth(WIDEST) {
+        Some((at, _)) => format!("{}...", &clean[..at]),
+        None => clean,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_grouped() {
+        let all = [0, 7, 999, 1_000, 99_441, 1_234_567].map(number);
+        assert_eq!(all, ["0", "7", "999", "1,000", "99,441", "1,234,567"]);
+        assert_eq!(counted(1, "row", "rows"), "1 row");
+        assert_eq!(counted(0, "row", "rows"), "0 rows");
+    }
+
+    #[test]
+    fn durations_keep_three_figures() {
+        let all =
+            [0.004, 0.31, 9.999, 12.44, 59.97, 123.4, 3720.0].map(|s| duration(Duration::from_secs_f64(s)));
+        assert_eq!(all, ["0.00s", "0.31s", "10.0s", "12.4s", "1m 00s", "2m 03s", "1h 02m"]);
+    }
+
+    #[test]
+    fn cells_are_one_line() {
+        assert_eq!(cell(None), "NULL");
+        assert_eq!(cell(Some("a\n\u{1b}[31mb")), "a  [31mb");
+        assert_eq!(cell(Some(&"é".repeat(80))).chars().count(), 63);
+    }
+}
