@@ -287,13 +287,8 @@ impl Board<'_> {
         let mut audited = audit(work.workspace, session, &tests, &candidates, work.passed)?;
         for id in &standing {
             let node = &work.workspace.manifest.nodes[*id];
-            audited.extend(check_contract(
-                work.workspace,
-                session,
-                node,
-                &candidates,
-                made_columns.get(*id),
-            )?);
+            let columns = made_columns.get(*id);
+            audited.extend(check_contract(work.workspace, session, node, &candidates, columns, work.passed)?);
         }
         if !audited.rows.is_empty() {
             session.execute(&insert_tests(&audited.rows, work.run_id, &work.workspace.target.name))?;
@@ -303,9 +298,15 @@ impl Board<'_> {
             .filter(|(_, decision)| decision.action == Action::Build)
             .map(|(node, _)| node.id.clone())
             .collect();
+        // A test of a source belongs to the raw model that takes the source in.
+        let mut gate_of: HashMap<&str, &NodeId> = HashMap::new();
+        for id in &standing {
+            gate_of.extend(work.gates.get(*id).into_iter().flatten().map(|test| (test.name.as_str(), *id)));
+        }
         let mut by_node: HashMap<NodeId, Audited> = HashMap::new();
         for report in audited.reports {
-            if let Some(node) = report.node.clone() {
+            let gate = gate_of.get(report.name.as_str()).map(|id| (*id).clone());
+            if let Some(node) = gate.or_else(|| report.node.clone()) {
                 by_node.entry(node).or_default().reports.push(report);
             }
         }
