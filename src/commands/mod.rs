@@ -1,14 +1,24 @@
 //! The commands: one file each. This is the only code that prints.
 
 pub mod artifacts;
+mod clean;
+mod compile;
 mod explain;
 pub mod failures;
 pub mod forge;
+mod gc;
+mod history;
+mod init;
 pub mod json_log;
+mod ls;
 pub mod progress;
+mod rollback;
 mod run;
+mod show;
 pub mod summary;
+mod table;
 pub mod terminal;
+mod test;
 pub mod words;
 
 use std::process::ExitCode;
@@ -20,6 +30,8 @@ use serde_json::json;
 
 use crate::cli::{Cli, Command, Global};
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity, SourceFile};
+use crate::engine::database::Database;
+use crate::engine::state;
 use crate::error::{Error, Result};
 use crate::manifest::Object;
 use crate::project::FILE_NAME;
@@ -41,7 +53,8 @@ pub enum Exit {
 /// Runs a command and shows what it says.
 pub fn execute(cli: &Cli) -> ExitCode {
     let log_to = match &cli.command {
-        Command::Run(args) if !args.explain => LogTo::Stdout,
+        Command::Run(args) if args.explain => LogTo::Stderr,
+        Command::Run(_) | Command::Test(_) | Command::Compile(_) => LogTo::Stdout,
         _ => LogTo::Stderr,
     };
     let terminal = Terminal::new(&cli.global, log_to);
@@ -58,8 +71,16 @@ pub fn execute(cli: &Cli) -> ExitCode {
 fn dispatch(cli: &Cli, terminal: &Terminal) -> Result<Exit> {
     let global = &cli.global;
     match &cli.command {
+        Command::Init(args) => init::init(terminal, args),
+        Command::Compile(args) => compile::compile(terminal, global, args),
         Command::Run(args) => run::run(terminal, global, args),
-        _ => Err(Error::usage("not yet")),
+        Command::Test(args) => test::test(terminal, global, args),
+        Command::Ls(args) => ls::ls(terminal, global, args),
+        Command::Show(args) => show::show(terminal, global, args),
+        Command::History(args) => history::history(terminal, global, args),
+        Command::Rollback(args) => rollback::rollback(terminal, global, args),
+        Command::Gc(args) => gc::gc(terminal, global, args),
+        Command::Clean => clean::clean(terminal, global),
     }
 }
 
@@ -192,6 +213,21 @@ fn show_messages(terminal: &Terminal, workspace: &Workspace) {
         let place = message.at.iter().map(|at| format!(" ({at})")).collect::<String>();
         terminal.talk(&format!("{level}: {}{place}\n", message.text));
         terminal.log("message", None, json!({"level": level, "message": message.text}));
+    }
+}
+
+/// The target's database, to read what is published.
+fn open_to_read(global: &Global, workspace: &Workspace) -> Result<Database> {
+    let opening = workspace.opening("a reader", patience(global));
+    let nothing = || {
+        let target = &workspace.target.name;
+        Error::usage(format!("nothing was ever run for target `{target}`"))
+            .hint("`kiln run` builds and publishes")
+    };
+    let database = Database::open_read_only(&opening)?.ok_or_else(nothing)?;
+    match state::is_present(database.session())? {
+        true => Ok(database),
+        false => Err(nothing()),
     }
 }
 

@@ -9,7 +9,6 @@ use indexmap::IndexMap;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
-use crate::engine::load::Note;
 use crate::manifest::Materialization;
 use crate::names::NodeId;
 use crate::run::event::{
@@ -48,6 +47,8 @@ struct State {
     built: usize,
     failed: usize,
     skipped: usize,
+    tests: usize,
+    of_tests: usize,
     last_word: Instant,
 }
 
@@ -74,6 +75,8 @@ impl<'a> Reporter<'a> {
             built: 0,
             failed: 0,
             skipped: 0,
+            tests: 0,
+            of_tests: 0,
             last_word: Instant::now(),
         };
         Self {
@@ -148,7 +151,7 @@ impl<'a> Reporter<'a> {
     }
 
     fn started(&self, state: &mut State, started: &Started<'_>) {
-        state.total = started.nodes;
+        (state.total, state.of_tests) = (started.nodes, started.tests);
         let dot = self.terminal.signs.dot;
         let what = [
             (started.nodes > 0).then(|| counted(started.nodes as u64, "model", "models")),
@@ -239,7 +242,8 @@ impl<'a> Reporter<'a> {
             Ok(report) => report,
             Err(_) => {
                 let sign = self.terminal.paint(Paint::Red, signs.bad);
-                self.say(state, &format!("  {sign} {name}  DID NOT LOAD\n"));
+                let word = self.terminal.paint(Paint::Red, "DID NOT LOAD");
+                self.say(state, &format!("  {sign} {name}  {word}\n"));
                 return;
             }
         };
@@ -268,12 +272,11 @@ impl<'a> Reporter<'a> {
         let notes =
             report.objects.iter().flat_map(|object| object.notes.iter().map(move |note| (object, note)));
         for (object, note) in notes {
-            let mark =
-                if note.is_warning() { self.terminal.paint(Paint::Yellow, signs.warn) } else { " ".into() };
-            // In the first load of an object its columns are all new: that is no news.
-            if matches!(note, Note::Empty) || note.is_warning() || !object.object.is_empty() {
-                text += &format!("      {mark} {}: {note}\n", object.object);
-            }
+            let mark = match note.is_warning() {
+                true => self.terminal.paint(Paint::Yellow, signs.warn),
+                false => " ".into(),
+            };
+            text += &format!("      {mark} {}: {note}\n", object.object);
         }
         for failed in &report.failed {
             let mark = self.terminal.paint(Paint::Red, signs.bad);
@@ -317,11 +320,10 @@ impl<'a> Reporter<'a> {
         };
         let sign = self.terminal.paint(paint, sign);
         if matches!(&report.outcome, Outcome::Error(_)) {
-            let word = match report.materialized {
-                Materialization::Append => "DID NOT LOAD",
-                _ => "DID NOT BUILD",
-            };
-            return Some(format!("  {sign} {name}  {}\n", self.terminal.paint(Paint::Red, word)));
+            // That a raw model did not load has been said already.
+            let word = self.terminal.paint(Paint::Red, "DID NOT BUILD");
+            let is_raw = report.materialized == Materialization::Append;
+            return (!is_raw).then(|| format!("  {sign} {name}  {word}\n"));
         }
         let kind = match (&report.outcome, report.materialized) {
             (Outcome::Reused, Materialization::Append) => "raw",
@@ -376,7 +378,12 @@ impl Observer for Reporter<'_> {
             Event::Planned(nodes) => self.planned(&mut state, nodes),
             Event::NodeStarted { node } => self.begin(&mut state, node),
             Event::NodeFinished(report) => self.finished(&mut state, report),
-            Event::TestsFinished(_) => {}
+            Event::TestsFinished(tests) => {
+                state.tests += tests.len();
+                if let (Some(bar), 0) = (&state.bar, state.total) {
+                    bar.set_message(format!("[{}/{}] tests", state.tests, state.of_tests));
+                }
+            }
             Event::Publishing => {
                 if let Some(bar) = &state.bar {
                     bar.set_message("publishing");

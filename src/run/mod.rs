@@ -90,8 +90,12 @@ pub fn run(
     let session = database.session();
     state::migrate(session)?;
     load::create_ledger(session.connection())?;
-    state::start_run(session, &run_id, &workspace.target.name, "run")?;
     let context = Context { workspace, options, observer, stop, run_id: &run_id, database: &database };
+    if options.policy == Policy::Plan {
+        // Nothing is run, so nothing is written down.
+        return context.run(started);
+    }
+    state::start_run(session, &run_id, &workspace.target.name, "run")?;
     match context.run(started) {
         Ok(report) => {
             state::finish_run(session, &run_id, &run_end(&report))?;

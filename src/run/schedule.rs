@@ -18,7 +18,7 @@ use crate::workspace::Workspace;
 use super::audit::{Audited, audit, blank, check_contract};
 use super::build::{BuildError, Job, make};
 use super::candidate::{Candidate, Candidates, Physical};
-use super::event::{Action, Event, NodeReport, Observer, Outcome, TestStatus};
+use super::event::{Action, Event, NodeReport, Observer, Outcome, TestReport, TestStatus};
 use super::plan::{Decision, Known, decide};
 
 /// Nodes whose parents have up to this many rows together are small: they are built together.
@@ -298,15 +298,15 @@ impl Board<'_> {
             .filter(|(_, decision)| decision.action == Action::Build)
             .map(|(node, _)| node.id.clone())
             .collect();
-        // A test of a source belongs to the raw model that takes the source in.
-        let mut gate_of: HashMap<&str, &NodeId> = HashMap::new();
-        for id in &standing {
-            gate_of.extend(work.gates.get(*id).into_iter().flatten().map(|test| (test.name.as_str(), *id)));
-        }
         let mut by_node: HashMap<NodeId, Audited> = HashMap::new();
+        // By the node that waited for it: a source's test belongs to the raw model that lands the source.
+        let gated: HashMap<&str, &NodeId> = standing
+            .iter()
+            .flat_map(|id| work.gates.get(*id).into_iter().flatten().map(|test| (test.name.as_str(), *id)))
+            .collect();
         for report in audited.reports {
-            let gate = gate_of.get(report.name.as_str()).map(|id| (*id).clone());
-            if let Some(node) = gate.or_else(|| report.node.clone()) {
+            let owner = gated.get(report.name.as_str()).map(|id| (*id).clone());
+            if let Some(node) = owner.or_else(|| report.node.clone()) {
                 by_node.entry(node).or_default().reports.push(report);
             }
         }
@@ -333,14 +333,24 @@ impl Board<'_> {
     }
 
     fn report(&self, node: &Node, outcome: Outcome, started: Instant) -> NodeReport {
+        let tests = match &outcome {
+            Outcome::Error(_) => self.not_run(&node.id),
+            _ => Vec::new(),
+        };
         NodeReport {
             node: node.id.clone(),
             materialized: node.config.materialized,
             outcome,
             rows: None,
             elapsed: started.elapsed(),
-            tests: Vec::new(),
+            tests,
         }
+    }
+
+    /// The tests of a node that was not built, so that every test is accounted for.
+    fn not_run(&self, id: &NodeId) -> Vec<TestReport> {
+        let tests = self.work.gates.get(id).into_iter().flatten();
+        tests.map(|test| blank(test, TestStatus::Skipped, None)).collect()
     }
 
     /// Makes what is to be made: all together, and one by one when that fails, so that the one to blame is alone.
@@ -450,19 +460,19 @@ impl Board<'_> {
 
     fn skipped(&self, id: &NodeId, cause: &NodeId) -> NodeReport {
         let node = &self.work.workspace.manifest.nodes[id];
-        let tests = self.work.gates.get(id).into_iter().flatten();
         NodeReport {
             node: id.clone(),
             materialized: node.config.materialized,
             outcome: Outcome::Skipped { because: cause.clone() },
             rows: None,
             elapsed: Duration::ZERO,
-            tests: tests.map(|test| blank(test, TestStatus::Skipped, None)).collect(),
+            tests: self.not_run(id),
         }
     }
 
     /// A node that was broken before the schedule began, and what is below it.
-    fn finish_broken(&self, report: NodeReport, nodes: &BTreeSet<NodeId>) {
+    fn finish_broken(&self, mut report: NodeReport, nodes: &BTreeSet<NodeId>) {
+        report.tests = self.not_run(&report.node);
         let cause = report.node.clone();
         self.work.observer.event(Event::NodeFinished(&report));
         let mut state = self.lock();
