@@ -361,8 +361,6 @@ pub fn check_contract(
     if let Some((at, _)) = faults.first().and_then(|finding| finding.diagnostic(contract).primary) {
         report.at = at;
     }
-    let definition =
-        Fingerprint::of([b"contract columns".as_slice(), candidate.fingerprint.as_str().as_bytes()]);
     audited.keep(report, &test, definition, candidates);
     Ok(audited)
 }
