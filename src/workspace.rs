@@ -19,7 +19,7 @@ use crate::manifest::{
     Manifest, Node, Object, Param, ParsedTemplate, ReadTemplates, RefCall, SourceCall, SourceTable, Test,
     TestKind, TestUse, resolve,
 };
-use crate::names::{NodeId, Relation};
+use crate::names::{Fingerprint, NodeId, Relation};
 use crate::project::{Expand, Project, ProjectFile, ProjectFiles, Target};
 use crate::sql::rendered::{Rendered, Slot};
 use crate::template::{
@@ -68,6 +68,7 @@ pub struct Workspace {
     renderer: Renderer,
     threads: usize,
     order: Vec<NodeId>,
+    surroundings: Fingerprint,
 }
 
 impl Workspace {
@@ -106,7 +107,8 @@ impl Workspace {
         let machine = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let threads = options.threads.or(target.threads).map_or(machine.min(4), NonZeroUsize::get);
         let order = dag.topological();
-        Ok((Self { project, target, manifest, dag, renderer, threads, order }, problems))
+        let surroundings = surroundings(options, &project);
+        Ok((Self { project, target, manifest, dag, renderer, threads, order, surroundings }, problems))
     }
 
     /// The project's folder, absolute.
@@ -127,6 +129,11 @@ impl Workspace {
     /// Releases whose builds are kept.
     pub fn keep_releases(&self) -> u32 {
         u32::try_from(self.target.keep_releases).unwrap_or(u32::MAX)
+    }
+
+    /// Everything that a template can use and that does not stand in it: macros, variables, Kiln's own version.
+    pub fn surroundings(&self) -> &Fingerprint {
+        &self.surroundings
     }
 
     /// Every id, parents before children.
@@ -379,6 +386,13 @@ fn renderer(
     let (renderer, found) = Renderer::new(context, macros, builtins, dispatch);
     problems.extend(found);
     renderer
+}
+
+fn surroundings(options: &WorkspaceOptions, project: &Project) -> Fingerprint {
+    let vars = format!("{:?} {:?} {:?}", options.vars, project.file.vars, project.file.package_vars);
+    let files = project.files.macros.iter().chain(&project.files.generic_tests);
+    let texts = files.map(|resource| resource.file.text.as_bytes());
+    Fingerprint::of([env!("CARGO_PKG_VERSION").as_bytes(), vars.as_bytes()].into_iter().chain(texts))
 }
 
 fn contracts(project: &Project, problems: &mut Diagnostics) -> BTreeMap<String, Located<contract::Contract>> {

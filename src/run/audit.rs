@@ -5,17 +5,16 @@ use std::time::{Duration, Instant};
 
 use crate::check;
 use crate::contract::{self, ColumnFinding, Contract};
-use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::diagnostic::Diagnostic;
 use crate::engine::session::{ColumnType, Session};
 use crate::engine::state::TestRow;
 use crate::error::{Error, Result};
 use crate::manifest::{Materialization, Node, Object, Test, TestConfig, TestKind, TestSeverity};
 use crate::names::{Fingerprint, NodeId};
 use crate::sql::quote::identifier;
-use crate::sql::tokens::{normalised, volatile};
 use crate::workspace::Workspace;
 
-use super::candidate::{Candidates, Physical, Reading, bind};
+use super::candidate::{Candidate, Candidates, Physical, Reading, bind};
 use super::event::{TestReport, TestStatus};
 use super::names::Names;
 
@@ -35,8 +34,6 @@ struct Ready<'a> {
     /// With physical names.
     sql: String,
     definition: Fingerprint,
-    /// It reads the clock or the like: a pass of yesterday says nothing of today.
-    volatile: bool,
     rows: Option<u64>,
 }
 
@@ -64,27 +61,29 @@ pub fn audit(
     let mut small = Vec::new();
     let mut large = Vec::new();
     for test in tests {
-        let ready = match prepare(workspace, session, test, candidates) {
-            Ok(ready) => ready,
+        let definition = definition(workspace, test, candidates);
+        let rows = tested(test, candidates).and_then(|candidate| candidate.rows);
+        if definition.as_ref().is_some_and(|definition| passed.contains(definition)) {
+            audited.reports.push(TestReport { rows, ..blank(test, TestStatus::Reused, None) });
+            continue;
+        }
+        // A verdict that cannot be used again is kept under a name that nothing else has.
+        let definition = definition.unwrap_or_else(|| Fingerprint::of([uuid::Uuid::now_v7().as_bytes().as_slice()]));
+        let names = Names { workspace, candidates, session: Some(session) };
+        match workspace.render_test(test, &names) {
+            Ok(rendered) => {
+                let sql = bind(&rendered, candidates, Reading::Now).sql;
+                let ready = Ready { test, sql, definition, rows };
+                match rows.is_some_and(|rows| rows <= SMALL) {
+                    true => small.push(ready),
+                    false => large.push(ready),
+                }
+            }
             Err(problems) => {
                 let message = problems.render(crate::diagnostic::Style::Plain);
-                audited.keep(
-                    blank(test, TestStatus::Error, Some(message.trim_end().to_owned())),
-                    test,
-                    Fingerprint::of([]),
-                    candidates,
-                );
-                continue;
+                let report = blank(test, TestStatus::Error, Some(message.trim_end().to_owned()));
+                audited.keep(report, test, definition, candidates);
             }
-        };
-        if !ready.volatile && passed.contains(&ready.definition) {
-            let mut report = blank(test, TestStatus::Reused, None);
-            report.rows = ready.rows;
-            audited.reports.push(report);
-        } else if ready.rows.is_some_and(|rows| rows <= SMALL) {
-            small.push(ready);
-        } else {
-            large.push(ready);
         }
     }
     for chunk in small.chunks(BATCH) {
@@ -137,44 +136,55 @@ impl Audited {
     }
 }
 
-fn prepare<'a>(
-    workspace: &Workspace,
-    session: &Session,
-    test: &'a Test,
-    candidates: &Candidates,
-) -> Result<Ready<'a>, Diagnostics> {
-    let names = Names { workspace, candidates, session: Some(session) };
-    let rendered = workspace.render_test(test, &names)?;
-    let bound = bind(&rendered, candidates, Reading::Now);
-    let text = normalised(&bound.sql);
+/// What a test is tested on.
+fn tested<'a>(test: &Test, candidates: &'a Candidates) -> Option<&'a Candidate> {
+    candidates.get(test.node.as_ref()?)
+}
+
+/// Everything that a test's verdict follows from, known without rendering it: what it says, the macros and variables
+/// that it can use, and the builds that it reads. `None` if the verdict may differ the next time all the same: it reads
+/// the clock, the environment, or a relation that Kiln does not watch.
+fn definition(workspace: &Workspace, test: &Test, candidates: &Candidates) -> Option<Fingerprint> {
     let config = &test.config;
-    let config = format!(
-        "{:?} {} {} {:?} {}",
-        config.severity, config.warn_if, config.error_if, config.limit, config.fail_calc
+    let said = match &test.kind {
+        TestKind::Generic { name, .. } if check::builtin::depends_on_time(name) => return None,
+        TestKind::Contract(rule) if rule.depends_on_time() => return None,
+        TestKind::Generic { name, args } => format!("generic {name} {}", serde_json::Value::Object(args.clone())),
+        TestKind::Contract(rule) => format!("contract {}", rule.definition()),
+        TestKind::Singular { file } => format!("singular {}", file.text),
+    };
+    let asks_outside = |text: &str| text.contains("env_var") || text.contains("run_query");
+    let clause = config.where_clause.as_deref().unwrap_or_default();
+    if asks_outside(&said) || asks_outside(clause) || may_be_volatile(&said) || may_be_volatile(clause) {
+        return None;
+    }
+    let verdict = format!(
+        "{:?} {:?} {} {} {:?} {:?} {}",
+        test.column, config.severity, config.warn_if, config.error_if, config.limit, config.where_clause, config.fail_calc
     );
-    let mut parts: Vec<Vec<u8>> =
-        vec![b"kiln test 1".to_vec(), text.as_bytes().to_vec(), config.into_bytes()];
-    // A build's name stands for its content; a raw table's does not, so its version is added.
-    for slot in &rendered.slots {
-        if let Some(candidate) = candidates.get(&slot.node) {
-            parts.push(candidate.fingerprint.as_str().as_bytes().to_vec());
+    let mut parts: Vec<&[u8]> =
+        vec![b"kiln test 2", said.as_bytes(), verdict.as_bytes(), workspace.surroundings().as_str().as_bytes()];
+    for dependency in &test.depends_on {
+        let candidate = candidates.get(&dependency.node)?;
+        if matches!(candidate.physical, Physical::Source(_)) {
+            return None;
+        }
+        parts.push(dependency.node.as_str().as_bytes());
+        parts.push(candidate.fingerprint.as_str().as_bytes());
+        // A build that was made anew under an old fingerprint is another table.
+        if let Physical::Build(relation) = &candidate.physical {
+            parts.push(relation.as_bytes());
         }
     }
-    let by_time = match &test.kind {
-        TestKind::Generic { name, .. } => check::builtin::depends_on_time(name),
-        TestKind::Contract(rule) => rule.depends_on_time(),
-        TestKind::Singular { .. } => false,
-    };
-    let unwatched = rendered.slots.iter().any(|slot| {
-        candidates.get(&slot.node).is_none_or(|candidate| matches!(candidate.physical, Physical::Source(_)))
-    });
-    Ok(Ready {
-        test,
-        volatile: by_time || unwatched || volatile(&text).is_some(),
-        sql: bound.sql,
-        definition: Fingerprint::of(parts.iter().map(Vec::as_slice)),
-        rows: test.node.as_ref().and_then(|node| candidates.get(node)).and_then(|candidate| candidate.rows),
-    })
+    Some(Fingerprint::of(parts))
+}
+
+/// Whether a text names something that is another thing each time. Searched for as text, since it need not be SQL yet.
+fn may_be_volatile(text: &str) -> bool {
+    let text = text.to_lowercase();
+    ["now(", "current_", "today(", "random(", "uuid", "local_time", "localtime", "run_started_at", "invocation_id"]
+        .iter()
+        .any(|word| text.contains(word))
 }
 
 fn run_together(
