@@ -79,22 +79,16 @@ fn options(global: &Global, args: &RunArgs, workspace: &Workspace) -> Result<Run
 fn tell(teller: &Teller<'_>, report: &RunReport) -> Vec<String> {
     let Teller { terminal, global, .. } = teller;
     let mut sentences = Vec::new();
-    for load in &report.loads {
-        for warning in load.warnings.sorted() {
-            show_diagnostic(terminal, global, warning);
+    for warning in report.loads.iter().flat_map(|load| load.warnings.sorted()) {
+        terminal.talk("\n");
+        show_diagnostic(terminal, global, warning);
+    }
+    for node in &report.nodes {
+        if let Outcome::Error(problem) = &node.outcome {
+            terminal.complain("\n");
+            show_diagnostic(terminal, global, problem);
+            sentences.push(problem.message.clone());
         }
-    }
-    let mut errors = report.nodes.iter().filter_map(|node| match &node.outcome {
-        Outcome::Error(problem) => Some(problem.as_ref()),
-        _ => None,
-    });
-    let first = errors.next();
-    if first.is_some() {
-        terminal.complain("\n");
-    }
-    for problem in first.into_iter().chain(errors) {
-        show_diagnostic(terminal, global, problem);
-        sentences.push(problem.message.clone());
     }
     sentences.extend(tell_tests(teller, report.tests()));
     if let Ending::NotPublished { diagnostic: Some(problem), .. } = &report.ending {

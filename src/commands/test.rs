@@ -5,6 +5,7 @@ use serde_json::json;
 use crate::cli::{Global, TestArgs};
 use crate::error::{Error, Result};
 use crate::run;
+use crate::run::event::TestStatus;
 use crate::workspace::FullRefresh;
 
 use super::artifacts::RunResults;
@@ -28,6 +29,11 @@ pub fn test(terminal: &Terminal, global: &Global, args: &TestArgs) -> Result<Exi
     let outcome = reporter.during(|| run::test(&workspace, &selected, patience(global), &reporter, &stop));
     show_messages(terminal, &workspace);
     let report = outcome?;
+    if report.release_id.is_none() && report.tests.iter().all(|test| test.status == TestStatus::Skipped) {
+        let target = &report.target;
+        return Err(Error::usage(format!("target `{target}` has published nothing that could be tested"))
+            .hint("`kiln run` builds, tests and publishes"));
+    }
     let teller = Teller { terminal, workspace: &workspace, global, command: "test" };
     tell_tests(&teller, report.tests.iter());
     let results = RunResults {
