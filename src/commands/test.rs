@@ -12,7 +12,7 @@ use super::artifacts::RunResults;
 use super::failures::Teller;
 use super::progress::Reporter;
 use super::run::tell_tests;
-use super::terminal::Terminal;
+use super::terminal::{Terminal, Volume};
 use super::{Exit, Opened, open, patience, show_messages, stop_flag, summary};
 
 /// Tests.
@@ -46,8 +46,10 @@ pub fn test(terminal: &Terminal, global: &Global, args: &TestArgs) -> Result<Exi
     };
     results.write(terminal, global)?;
     let failed = report.tests.iter().any(|test| test.status.blocks());
-    let text =
-        "\n".to_owned() + &summary::of_tests(terminal, &report.tests, report.release_id, report.elapsed);
+    let text = summary::of_tests(terminal, &report.tests, report.release_id, report.elapsed);
+    if failed || terminal.volume == Volume::Normal {
+        terminal.gap();
+    }
     match failed {
         true => terminal.complain(&text),
         false => terminal.talk(&text),
