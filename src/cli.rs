@@ -49,13 +49,25 @@ pub struct Global {
     #[arg(long, global = true, value_name = "SECONDS", default_value_t = 5)]
     pub wait: u64,
     /// How to report: text on stderr, or one JSON object a line on stdout
-    #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "text|json",
+        default_value = "text",
+        hide_possible_values = true
+    )]
     pub log_format: LogFormat,
     /// Say nothing but what went wrong
     #[arg(long, short, global = true)]
     pub quiet: bool,
     /// When to use colours
-    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "auto|always|never",
+        default_value = "auto",
+        hide_possible_values = true
+    )]
     pub color: Colour,
 }
 
@@ -184,11 +196,11 @@ pub struct LsArgs {
     /// Which.
     #[command(flatten)]
     pub selection: Selection,
-    /// Only these kinds
-    #[arg(long, value_name = "TYPE", num_args = 1..)]
+    /// Only these kinds: model, seed, source, test, exposure
+    #[arg(long, value_name = "TYPE", num_args = 1.., hide_possible_values = true)]
     pub resource_type: Vec<ResourceType>,
     /// What to print of each
-    #[arg(long, value_name = "FORMAT", default_value = "name")]
+    #[arg(long, value_name = "name|path|json", default_value = "name", hide_possible_values = true)]
     pub output: LsOutput,
 }
 
@@ -230,7 +242,7 @@ pub struct ShowArgs {
     #[arg(long, value_name = "N", default_value_t = 10)]
     pub limit: u64,
     /// How
-    #[arg(long, value_name = "FORMAT", default_value = "table")]
+    #[arg(long, value_name = "table|json|csv", default_value = "table", hide_possible_values = true)]
     pub output: ShowOutput,
 }
 

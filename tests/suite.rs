@@ -3,8 +3,9 @@
 #[path = "suite/support.rs"]
 mod support;
 
-#[path = "suite/publish.rs"]
-mod publish;
-
+#[path = "suite/commands.rs"]
+mod commands;
 #[path = "suite/flights.rs"]
 mod flights;
+#[path = "suite/publish.rs"]
+mod publish;

@@ -13,6 +13,10 @@ use super::words::{cell, counted, number};
 /// Most columns of failing rows that are shown.
 const MOST_COLUMNS: usize = 8;
 
+/// Tests whose failing rows are values, not rows of the model.
+const OF_VALUES: [&str; 4] =
+    ["unique", "accepted_values", "dbt_utils.unique_combination_of_columns", "unique_combination_of_columns"];
+
 /// What is needed to tell of a failed test.
 pub struct Teller<'a> {
     /// Where to.
@@ -55,11 +59,22 @@ impl Teller<'_> {
         let counts_rows = self.definition(report).is_none_or(|test| test.config.fail_calc == "count(*)");
         match (report.status, report.rows) {
             (TestStatus::Error, _) => "could not run".into(),
+            (_, Some(rows)) if counts_rows && self.is_of_values(report) => {
+                let values = counted(failures, "value", "values");
+                format!("{values} in {}", counted(rows, "row", "rows"))
+            }
             (_, Some(rows)) if counts_rows && failures <= rows => {
                 format!("{} of {}", number(failures), counted(rows, "row", "rows"))
             }
             _ if counts_rows => counted(failures, "row", "rows"),
             _ => format!("{} failures", report.failures.unwrap_or(0)),
+        }
+    }
+
+    fn is_of_values(&self, report: &TestReport) -> bool {
+        match self.definition(report).map(|test| &test.kind) {
+            Some(TestKind::Generic { name, .. }) => OF_VALUES.contains(&name.as_str()),
+            _ => false,
         }
     }
 

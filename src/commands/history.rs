@@ -23,8 +23,8 @@ pub fn history(terminal: &Terminal, global: &Global, args: &HistoryArgs) -> Resu
          FROM _kiln.release AS r WHERE target = {target} ORDER BY release_id DESC LIMIT {limit}"
     ))?;
     let runs = session.rows(&format!(
-        "SELECT strftime(started_at, '%Y-%m-%d %H:%M:%S'), command, status, built::VARCHAR, reused::VARCHAR, \
-         failed::VARCHAR, skipped::VARCHAR, printf('%.1fs', epoch(ended_at) - epoch(started_at)), release_id::VARCHAR, \
+        "SELECT strftime(started_at, '%Y-%m-%d %H:%M:%S'), command, status, if(command = 'run', built, NULL)::VARCHAR, if(command = 'run', reused, NULL)::VARCHAR, \
+         if(command = 'run', failed, NULL)::VARCHAR, if(command = 'run', skipped, NULL)::VARCHAR, printf('%.1fs', epoch(ended_at) - epoch(started_at)), release_id::VARCHAR, \
          message FROM _kiln.run WHERE target = {target} ORDER BY started_at DESC, run_id DESC LIMIT {limit}"
     ))?;
     let heads = [

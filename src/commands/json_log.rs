@@ -17,6 +17,8 @@
 //! | `test_finished` | `test`, `column`, `status` (`pass`, `reused`, `warn`, `fail`, `error`, `skipped`), `severity`, `failures`, `rows`, `message`, `query`, `file`, `line`, `seconds` |
 //! | `message` | `level`, `message`: what a template said |
 //! | `publishing` | |
+//! | `compiled` | `file`: below the folder of compiled SQL |
+//! | `not_compiled` | `name`, `reason` |
 //! | `heartbeat` | `running`, `done`, `total` |
 //! | `finished` | `status` (`published`, `unchanged`, `withheld`, `not_published`, `passed`, `failed`), `release_id`, `reason`, `changed`, `removed`, `models`, `tests`, `seconds` |
 //!

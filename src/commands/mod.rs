@@ -114,6 +114,10 @@ fn show_diagnostics(terminal: &Terminal, global: &Global, diagnostics: &Diagnost
     }
     for diagnostic in &sorted {
         show_diagnostic(terminal, global, diagnostic);
+        match diagnostic.severity {
+            Severity::Error => terminal.complain("\n"),
+            _ => terminal.talk("\n"),
+        }
     }
     let count = |severity| sorted.iter().filter(|found| found.severity == severity).count() as u64;
     let mut counts = Vec::new();
@@ -134,7 +138,7 @@ fn show_diagnostics(terminal: &Terminal, global: &Global, diagnostics: &Diagnost
 
 /// Shows one diagnostic; warnings only if it need not be quiet.
 fn show_diagnostic(terminal: &Terminal, global: &Global, diagnostic: &Diagnostic) {
-    let text = diagnostic.render(terminal.style()) + "\n";
+    let text = diagnostic.render(terminal.style());
     match diagnostic.severity {
         Severity::Error => terminal.complain(&text),
         _ => terminal.talk(&text),

@@ -223,7 +223,7 @@ impl<'a> Reporter<'a> {
         let more = [
             (Action::Reuse, "unchanged (reused)"),
             (Action::Later, "known later"),
-            (Action::Inline, "pasted where they are read"),
+            (Action::Inline, "pasted into others"),
             (Action::Load, "loaded"),
         ];
         for (action, words) in more {

@@ -16,8 +16,8 @@ pub fn rollback(terminal: &Terminal, global: &Global, args: &RollbackArgs) -> Re
     drop(open_to_read(global, &workspace)?);
     let (published, before, restored) = run::rollback(&workspace, args.release, patience(global))?;
     terminal.talk(&format!(
-        " {} readers of {} see release {} again, published as release {published} {} {}\n they saw release {} before\n",
-        terminal.paint(Paint::Green, "Rolled back"),
+        " {} readers of {} see release {} again, as release {published} {} {}; they saw release {} before\n",
+        terminal.paint(Paint::Green, "Rolled back:"),
         workspace.target.name,
         restored.id,
         terminal.signs.dash,

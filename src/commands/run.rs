@@ -13,7 +13,7 @@ use crate::workspace::{FullRefresh, Workspace};
 use super::artifacts::RunResults;
 use super::failures::Teller;
 use super::progress::Reporter;
-use super::terminal::Terminal;
+use super::terminal::{Terminal, Volume};
 use super::{Exit, Opened, forge, open, patience, show_diagnostic, stop_flag, summary};
 
 /// Runs.
@@ -43,7 +43,10 @@ pub fn run(terminal: &Terminal, global: &Global, args: &RunArgs) -> Result<Exit>
         elapsed: report.elapsed,
     };
     results.write(terminal, global)?;
-    let text = "\n".to_owned() + &summary::of_run(terminal, &report, started.elapsed());
+    let text = summary::of_run(terminal, &report, started.elapsed());
+    if !report.is_good() || terminal.volume == Volume::Normal {
+        terminal.gap();
+    }
     match report.is_good() {
         true => terminal.talk(&text),
         false => terminal.complain(&text),
@@ -79,26 +82,22 @@ fn options(global: &Global, args: &RunArgs, workspace: &Workspace) -> Result<Run
 fn tell(teller: &Teller<'_>, report: &RunReport) -> Vec<String> {
     let Teller { terminal, global, .. } = teller;
     let mut sentences = Vec::new();
-    for load in &report.loads {
-        for warning in load.warnings.sorted() {
-            show_diagnostic(terminal, global, warning);
+    for warning in report.loads.iter().flat_map(|load| load.warnings.sorted()) {
+        if terminal.volume == Volume::Normal {
+            terminal.gap();
         }
+        show_diagnostic(terminal, global, warning);
     }
-    let mut errors = report.nodes.iter().filter_map(|node| match &node.outcome {
-        Outcome::Error(problem) => Some(problem.as_ref()),
-        _ => None,
-    });
-    let first = errors.next();
-    if first.is_some() {
-        terminal.complain("\n");
-    }
-    for problem in first.into_iter().chain(errors) {
-        show_diagnostic(terminal, global, problem);
-        sentences.push(problem.message.clone());
+    for node in &report.nodes {
+        if let Outcome::Error(problem) = &node.outcome {
+            terminal.gap();
+            show_diagnostic(terminal, global, problem);
+            sentences.push(problem.message.clone());
+        }
     }
     sentences.extend(tell_tests(teller, report.tests()));
     if let Ending::NotPublished { diagnostic: Some(problem), .. } = &report.ending {
-        terminal.complain("\n");
+        terminal.gap();
         show_diagnostic(terminal, global, problem);
         sentences.push(problem.message.clone());
     }
@@ -110,15 +109,16 @@ pub fn tell_tests<'t>(teller: &Teller<'_>, tests: impl Iterator<Item = &'t TestR
     let tests: Vec<&TestReport> = tests.collect();
     let mut sentences = Vec::new();
     let warned: Vec<_> = tests.iter().filter(|test| test.status == TestStatus::Warn).collect();
-    if !warned.is_empty() {
-        teller.terminal.talk("\n");
+    if !warned.is_empty() && teller.terminal.volume == Volume::Normal {
+        teller.terminal.gap();
     }
     for test in warned {
         teller.terminal.talk(&teller.brief(test));
         forge::test(teller.terminal, &teller.global.project_dir, test, &teller.sentence(test));
     }
     for test in tests.iter().filter(|test| test.status.blocks()) {
-        teller.terminal.complain(&format!("\n{}", teller.block(test)));
+        teller.terminal.gap();
+        teller.terminal.complain(&teller.block(test));
         forge::test(teller.terminal, &teller.global.project_dir, test, &teller.sentence(test));
         sentences.push(teller.sentence(test));
     }

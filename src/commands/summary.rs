@@ -136,7 +136,7 @@ pub fn ending(ending: &Ending, target: &str, dash: &str) -> String {
         Ending::NotPublished { reason, still, .. } => {
             let still = match still {
                 Some((id, at)) => {
-                    format!("{target} still serves release {id} of {} UTC", at.trim_end_matches(":00"))
+                    format!("{target} still serves release {id} of {} UTC", at.get(..16).unwrap_or(at))
                 }
                 None => format!("{target} has no release yet"),
             };

@@ -2,6 +2,7 @@
 //! colours are right and a reader that went away is no failure.
 
 use std::io::{IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use anstream::{AutoStream, ColorChoice};
@@ -36,6 +37,7 @@ pub struct Terminal {
     bars: MultiProgress,
     run_id: Mutex<Option<String>>,
     log_to: LogTo,
+    spoken: AtomicBool,
 }
 
 /// How much is said.
@@ -168,6 +170,7 @@ impl Terminal {
             }),
             run_id: Mutex::new(None),
             log_to,
+            spoken: AtomicBool::new(false),
         };
         terminal.hide(secrets);
         terminal
@@ -227,8 +230,16 @@ impl Terminal {
         }
     }
 
+    /// An empty line between two parts; none before the first.
+    pub fn gap(&self) {
+        if self.spoken.load(Ordering::Relaxed) && self.format == LogFormat::Text {
+            self.stderr("\n");
+        }
+    }
+
     /// To stderr in any case, above the bars if there are some.
     pub fn stderr(&self, text: &str) {
+        self.spoken.store(true, Ordering::Relaxed);
         let text = self.masked(text);
         self.bars.suspend(|| {
             let mut err = AutoStream::new(std::io::stderr().lock(), self.colour_err);

@@ -5,13 +5,14 @@ use serde_json::json;
 use crate::cli::{Global, TestArgs};
 use crate::error::{Error, Result};
 use crate::run;
+use crate::run::event::TestStatus;
 use crate::workspace::FullRefresh;
 
 use super::artifacts::RunResults;
 use super::failures::Teller;
 use super::progress::Reporter;
 use super::run::tell_tests;
-use super::terminal::Terminal;
+use super::terminal::{Terminal, Volume};
 use super::{Exit, Opened, open, patience, show_messages, stop_flag, summary};
 
 /// Tests.
@@ -28,6 +29,11 @@ pub fn test(terminal: &Terminal, global: &Global, args: &TestArgs) -> Result<Exi
     let outcome = reporter.during(|| run::test(&workspace, &selected, patience(global), &reporter, &stop));
     show_messages(terminal, &workspace);
     let report = outcome?;
+    if report.release_id.is_none() && report.tests.iter().all(|test| test.status == TestStatus::Skipped) {
+        let target = &report.target;
+        return Err(Error::usage(format!("target `{target}` has published nothing that could be tested"))
+            .hint("`kiln run` builds, tests and publishes"));
+    }
     let teller = Teller { terminal, workspace: &workspace, global, command: "test" };
     tell_tests(&teller, report.tests.iter());
     let results = RunResults {
@@ -40,8 +46,10 @@ pub fn test(terminal: &Terminal, global: &Global, args: &TestArgs) -> Result<Exi
     };
     results.write(terminal, global)?;
     let failed = report.tests.iter().any(|test| test.status.blocks());
-    let text =
-        "\n".to_owned() + &summary::of_tests(terminal, &report.tests, report.release_id, report.elapsed);
+    let text = summary::of_tests(terminal, &report.tests, report.release_id, report.elapsed);
+    if failed || terminal.volume == Volume::Normal {
+        terminal.gap();
+    }
     match failed {
         true => terminal.complain(&text),
         false => terminal.talk(&text),

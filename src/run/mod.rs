@@ -322,7 +322,16 @@ impl Context<'_> {
                 |id: &NodeId| decisions.get(id).is_some_and(|decision| decision.action == Action::Build);
             if !is_decidable(node, &provisional, &building) {
                 later.insert(id.clone());
-                push(Action::Later, "known only when its parents are built".into());
+                let unloaded = node.depends_on.iter().find(|dependency| {
+                    let parent = manifest.nodes.get(&dependency.node);
+                    parent.is_some_and(|parent| parent.config.materialized == Materialization::Append)
+                        && !provisional.contains_key(&dependency.node)
+                });
+                let reason = match unloaded {
+                    Some(raw) => format!("new: `{}` has never been loaded", raw.node.short()),
+                    None => "known only when its parents are built".into(),
+                };
+                push(Action::Later, reason);
                 continue;
             }
             match decide(self.workspace, node, &provisional, known, Some(self.database.session())) {
@@ -458,7 +467,9 @@ impl Context<'_> {
         }
         self.observer.event(Event::Publishing);
         let session = self.database.session();
-        let consumers = self.workspace.consumer_queries();
+        // What was never there for a consumer cannot be taken from it.
+        let mut consumers = self.workspace.consumer_queries();
+        consumers.retain(|(name, _)| self.can_be_answered(name, &after, known, done));
         let queries: Vec<(String, String)> =
             consumers.iter().map(|(name, query)| (name.clone(), query.value.clone())).collect();
         let publication = Publication {
@@ -505,6 +516,25 @@ impl Context<'_> {
                 Ok(Ending::NotPublished { reason, diagnostic: Some(Box::new(diagnostic)), still })
             }
         }
+    }
+
+    /// Whether all that a consumer reads is published now, or was before.
+    fn can_be_answered(
+        &self,
+        consumer: &str,
+        after: &BTreeMap<String, Published>,
+        known: &Known,
+        done: &Done,
+    ) -> bool {
+        let manifest = &self.workspace.manifest;
+        let read = manifest.exposures.values().filter(|exposure| exposure.name == consumer);
+        read.flat_map(|exposure| &exposure.depends_on).all(|dependency| {
+            let Some(node) = manifest.nodes.get(&dependency.node) else { return true };
+            match node.config.materialized {
+                Materialization::Append => done.candidates.contains_key(&node.id),
+                _ => after.contains_key(&node.name) || known.release.models.contains_key(&node.name),
+            }
+        })
     }
 
     /// Nodes that may not be published: failed ones, what depends on them, and what failed tests belong to.
