@@ -46,6 +46,13 @@ impl SqlError {
                     .into(),
             );
         }
+        if message.contains("extension") && message.contains("icu") {
+            return Some(
+                "the DuckDB in kiln has no time zones: write `make_timestamp(epoch_us(now()))` for the time in UTC, add \
+                 `::date` for the day, and keep times as TIMESTAMP"
+                    .into(),
+            );
+        }
         if message.contains("no space left") || message.contains("disk is full") {
             return Some("free some disk space and run again: what was built is kept".into());
         }
@@ -178,6 +185,13 @@ impl Session {
         let sql = sql.trim().trim_end_matches(';');
         let rows = self.rows(&format!("SELECT COLUMNS(*)::VARCHAR FROM (\n{sql}\n) LIMIT {limit}"))?;
         Ok((columns.into_iter().map(|column| column.name).collect(), rows))
+    }
+
+    /// A query that gives two whole numbers a row.
+    pub fn pairs(&self, sql: &str) -> Result<Vec<(i64, i64)>, SqlError> {
+        let mut statement = self.connection.prepare(sql)?;
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(rows.collect::<duckdb::Result<_>>()?)
     }
 
     /// A query that gives one whole number.

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::session::{ColumnType, Session, SqlError};
+use super::session::{Session, SqlError};
 use crate::error::{Error, Result};
 use crate::names::{Fingerprint, Relation};
 use crate::sql::quote::literal;
@@ -48,7 +48,7 @@ const TABLES: &[Layout] = &[
         "build",
         "one row for each physical build that exists or existed",
         &[
-            ("fingerprint", "VARCHAR PRIMARY KEY", "hash of all that the build is made from"),
+            ("fingerprint", "VARCHAR NOT NULL", "hash of all that the build is made from"),
             ("model", "VARCHAR NOT NULL", "model or seed"),
             ("layer", "VARCHAR", "its layer"),
             ("relation", "VARCHAR NOT NULL", "its table or view in _kiln_data"),
@@ -230,8 +230,6 @@ pub struct Build {
     pub materialized: &'static str,
     /// Rows; `None` for a view.
     pub rows: Option<u64>,
-    /// Its columns; empty when read back by [`builds`].
-    pub columns: Vec<ColumnType>,
     /// Builds that a view reads, by name in [`DATA_SCHEMA`].
     pub reads: Vec<String>,
     /// Wall time of building it.
@@ -240,35 +238,71 @@ pub struct Build {
     pub definition: Fingerprint,
 }
 
-/// The statement that records builds. It runs in the transaction that makes them.
-pub fn insert_builds(builds: &[Build], run_id: &str) -> String {
-    let rows: Vec<String> = builds
-        .iter()
-        .map(|build| {
-            let columns: Vec<String> = build
-                .columns
-                .iter()
-                .map(|c| format!("{{'name': {}, 'type': {}}}", literal(&c.name), literal(&c.data_type)))
-                .collect();
-            let reads: Vec<String> = build.reads.iter().map(|name| literal(name)).collect();
-            format!(
-                "({}, {}, {}, {}, {}, {}, [{}], [{}], {}, {}, {:.6}, {}, NULL)",
-                literal(build.fingerprint.as_str()),
-                literal(&build.model),
-                build.layer.as_deref().map_or("NULL".to_owned(), literal),
-                literal(&build.relation),
-                literal(build.materialized),
-                build.rows.map_or("NULL".to_owned(), |rows| rows.to_string()),
-                columns.join(", "),
-                reads.join(", "),
-                literal(run_id),
-                literal(&now()),
+/// Records builds. It runs in the transaction that makes them. Their columns follow in [`record_columns`].
+///
+/// The rows go through DuckDB's appender: as literals in a statement they cost more than a small build itself.
+pub fn record_builds(session: &Session, builds: &[Build], run_id: &str) -> Result<(), SqlError> {
+    const COLUMNS: [&str; 9] = [
+        "fingerprint",
+        "model",
+        "layer",
+        "relation",
+        "materialized",
+        "rows",
+        "run_id",
+        "seconds",
+        "definition",
+    ];
+    {
+        let connection = session.connection();
+        let mut all: Vec<&str> = COLUMNS.to_vec();
+        all.push("built_at");
+        let mut appender = connection.appender_with_columns_to_db("build", "_kiln", &all)?;
+        let now = timestamp();
+        for build in builds {
+            appender.append_row(duckdb::params![
+                build.fingerprint.as_str(),
+                build.model,
+                build.layer,
+                build.relation,
+                build.materialized,
+                build.rows.map(|rows| rows as i64),
+                run_id,
                 build.seconds,
-                literal(build.definition.as_str()),
-            )
-        })
-        .collect();
-    format!("INSERT OR REPLACE INTO _kiln.build VALUES {}", rows.join(", "))
+                build.definition.as_str(),
+                now,
+            ])?;
+        }
+        appender.flush()?;
+    }
+    // The appender knows no lists; only views have one.
+    for build in builds.iter().filter(|build| !build.reads.is_empty()) {
+        let reads: Vec<String> = build.reads.iter().map(|name| literal(name)).collect();
+        session.execute(&format!(
+            "UPDATE _kiln.build SET reads = [{}] WHERE fingerprint = {} AND relation = {}",
+            reads.join(", "),
+            literal(build.fingerprint.as_str()),
+            literal(&build.relation)
+        ))?;
+    }
+    Ok(())
+}
+
+/// Writes down the columns of builds that have none yet: once a run, because one look at the catalog costs as much as
+/// describing a single table.
+pub fn record_columns(session: &Session) -> Result<(), SqlError> {
+    session.execute(&format!(
+        "UPDATE _kiln.build SET columns = found.columns FROM (
+             SELECT table_name, list({{'name': column_name, 'type': data_type}} ORDER BY column_index) AS columns
+             FROM duckdb_columns() WHERE database_name = current_database() AND schema_name = '{DATA_SCHEMA}' GROUP BY ALL
+         ) AS found WHERE build.relation = found.table_name AND build.columns IS NULL"
+    ))
+}
+
+/// This moment, for the appender.
+fn timestamp() -> duckdb::types::Value {
+    let now = jiff::Timestamp::now().as_microsecond();
+    duckdb::types::Value::Timestamp(duckdb::types::TimeUnit::Microsecond, now)
 }
 
 /// A build that exists, as the plan needs it.
@@ -288,7 +322,7 @@ pub fn builds(session: &Session) -> Result<HashMap<Fingerprint, Existing>, SqlEr
         "SELECT fingerprint, relation, rows::VARCHAR, definition FROM _kiln.build WHERE dropped_at IS NULL AND relation IN \
          (SELECT table_name FROM duckdb_tables() WHERE schema_name = '{DATA_SCHEMA}' AND database_name = current_database() \
          UNION ALL SELECT view_name FROM duckdb_views() WHERE schema_name = '{DATA_SCHEMA}' AND database_name = \
-         current_database())"
+         current_database()) ORDER BY built_at"
     ))?;
     Ok(rows
         .into_iter()
@@ -406,32 +440,37 @@ pub struct TestRow {
     pub message: Option<String>,
 }
 
-/// The statement that records test results.
-pub fn insert_tests(tests: &[TestRow], run_id: &str, target: &str) -> String {
-    let text = |text: &Option<String>| text.as_deref().map_or("NULL".to_owned(), literal);
-    let rows: Vec<String> = tests
-        .iter()
-        .map(|test| {
-            format!(
-                "({}, {}, {}, {}, {}, '{}', '{}', {}, {}, {}, {}, {:.6}, {}, {})",
-                literal(run_id),
-                literal(target),
-                text(&test.model),
-                literal(&test.test),
-                text(&test.column),
-                test.status,
-                test.severity,
-                test.failures.map_or("NULL".to_owned(), |count| count.to_string()),
-                test.rows.map_or("NULL".to_owned(), |count| count.to_string()),
-                test.fingerprint.as_ref().map_or("NULL".to_owned(), |f| literal(f.as_str())),
-                literal(test.definition.as_str()),
-                test.seconds,
-                literal(&now()),
-                text(&test.message),
-            )
-        })
-        .collect();
-    format!("INSERT INTO _kiln.test_result VALUES {}", rows.join(", "))
+/// Records test results.
+pub fn record_tests(
+    session: &Session,
+    tests: &[TestRow],
+    run_id: &str,
+    target: &str,
+) -> Result<(), SqlError> {
+    if tests.is_empty() {
+        return Ok(());
+    }
+    let mut appender = session.connection().appender_to_db("test_result", "_kiln")?;
+    let now = timestamp();
+    for test in tests {
+        appender.append_row(duckdb::params![
+            run_id,
+            target,
+            test.model,
+            test.test,
+            test.column,
+            test.status,
+            test.severity,
+            test.failures,
+            test.rows.map(|rows| rows as i64),
+            test.fingerprint.as_ref().map(Fingerprint::as_str),
+            test.definition.as_str(),
+            test.seconds,
+            now,
+            test.message,
+        ])?;
+    }
+    Ok(appender.flush()?)
 }
 
 /// Definitions of the tests that have passed and need not be run again on the same builds.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::check;
 use crate::contract::{self, ColumnFinding, Contract};
 use crate::diagnostic::Diagnostic;
-use crate::engine::session::{ColumnType, Session};
+use crate::engine::session::Session;
 use crate::engine::state::TestRow;
 use crate::error::{Error, Result};
 use crate::manifest::{Materialization, Node, Object, Test, TestConfig, TestKind, TestSeverity};
@@ -68,7 +68,8 @@ pub fn audit(
             continue;
         }
         // A verdict that cannot be used again is kept under a name that nothing else has.
-        let definition = definition.unwrap_or_else(|| Fingerprint::of([uuid::Uuid::now_v7().as_bytes().as_slice()]));
+        let definition =
+            definition.unwrap_or_else(|| Fingerprint::of([uuid::Uuid::now_v7().as_bytes().as_slice()]));
         let names = Names { workspace, candidates, session: Some(session) };
         match workspace.render_test(test, &names) {
             Ok(rendered) => {
@@ -149,7 +150,9 @@ fn definition(workspace: &Workspace, test: &Test, candidates: &Candidates) -> Op
     let said = match &test.kind {
         TestKind::Generic { name, .. } if check::builtin::depends_on_time(name) => return None,
         TestKind::Contract(rule) if rule.depends_on_time() => return None,
-        TestKind::Generic { name, args } => format!("generic {name} {}", serde_json::Value::Object(args.clone())),
+        TestKind::Generic { name, args } => {
+            format!("generic {name} {}", serde_json::Value::Object(args.clone()))
+        }
         TestKind::Contract(rule) => format!("contract {}", rule.definition()),
         TestKind::Singular { file } => format!("singular {}", file.text),
     };
@@ -160,10 +163,20 @@ fn definition(workspace: &Workspace, test: &Test, candidates: &Candidates) -> Op
     }
     let verdict = format!(
         "{:?} {:?} {} {} {:?} {:?} {}",
-        test.column, config.severity, config.warn_if, config.error_if, config.limit, config.where_clause, config.fail_calc
+        test.column,
+        config.severity,
+        config.warn_if,
+        config.error_if,
+        config.limit,
+        config.where_clause,
+        config.fail_calc
     );
-    let mut parts: Vec<&[u8]> =
-        vec![b"kiln test 2", said.as_bytes(), verdict.as_bytes(), workspace.surroundings().as_str().as_bytes()];
+    let mut parts: Vec<&[u8]> = vec![
+        b"kiln test 2",
+        said.as_bytes(),
+        verdict.as_bytes(),
+        workspace.surroundings().as_str().as_bytes(),
+    ];
     for dependency in &test.depends_on {
         let candidate = candidates.get(&dependency.node)?;
         if matches!(candidate.physical, Physical::Source(_)) {
@@ -182,9 +195,19 @@ fn definition(workspace: &Workspace, test: &Test, candidates: &Candidates) -> Op
 /// Whether a text names something that is another thing each time. Searched for as text, since it need not be SQL yet.
 fn may_be_volatile(text: &str) -> bool {
     let text = text.to_lowercase();
-    ["now(", "current_", "today(", "random(", "uuid", "local_time", "localtime", "run_started_at", "invocation_id"]
-        .iter()
-        .any(|word| text.contains(word))
+    [
+        "now(",
+        "current_",
+        "today(",
+        "random(",
+        "uuid",
+        "local_time",
+        "localtime",
+        "run_started_at",
+        "invocation_id",
+    ]
+    .iter()
+    .any(|word| text.contains(word))
 }
 
 fn run_together(
@@ -198,7 +221,7 @@ fn run_together(
     }
     let started = Instant::now();
     let sql = check::query::batch(chunk.iter().map(|ready| (ready.sql.as_str(), &ready.test.config)));
-    let counted = session.rows(&format!("SELECT test::VARCHAR, failures::VARCHAR FROM (\n{sql}\n) AS tests"));
+    let counted = session.pairs(&sql);
     let rows = match counted {
         Ok(rows) => rows,
         Err(error) if error.is_interrupt() => return Err(Error::Interrupted),
@@ -209,11 +232,8 @@ fn run_together(
     };
     let elapsed = started.elapsed();
     let mut failures = vec![0; chunk.len()];
-    for mut row in rows {
-        let mut number = |at: usize| row[at].take().and_then(|text| text.parse::<i64>().ok());
-        if let (Some(position), Some(count)) = (number(0), number(1)) {
-            failures[position as usize] = count;
-        }
+    for (position, count) in rows {
+        failures[position as usize] = count;
     }
     for (ready, failures) in chunk.iter().zip(failures) {
         judge(session, ready, failures, elapsed, candidates, audited)?;
@@ -320,7 +340,6 @@ pub fn check_contract(
     session: &Session,
     node: &Node,
     candidates: &Candidates,
-    columns: Option<&Vec<ColumnType>>,
     passed: &HashSet<Fingerprint>,
 ) -> Result<Audited> {
     let mut audited = Audited::default();
@@ -344,10 +363,7 @@ pub fn check_contract(
         return Ok(audited);
     }
     let started = Instant::now();
-    let columns = match columns {
-        Some(columns) => columns.clone(),
-        None => session.describe(&format!("SELECT * FROM {relation}"))?,
-    };
+    let columns = session.describe(&format!("SELECT * FROM {relation}"))?;
     let own = |name: &str| crate::engine::load::OWN_COLUMNS.iter().any(|(own, _)| *own == name);
     let actual: Vec<(String, String)> = columns
         .into_iter()

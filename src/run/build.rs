@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use crate::diagnostic::Diagnostic;
-use crate::engine::session::{ColumnType, Session, SqlError};
-use crate::engine::state::{Build, DATA_SCHEMA, insert_builds};
+use crate::engine::session::{Session, SqlError};
+use crate::engine::state::{Build, DATA_SCHEMA, record_builds};
 use crate::error::Error;
 use crate::manifest::{Materialization, Node};
 use crate::names::Relation;
@@ -20,8 +20,6 @@ use super::plan::Decision;
 pub struct Made {
     /// Rows; `None` for a view.
     pub rows: Option<u64>,
-    /// Its columns.
-    pub columns: Vec<ColumnType>,
 }
 
 /// Why a build was not made.
@@ -65,14 +63,13 @@ pub fn make(
                 relation: job.decision.relation.clone(),
                 materialized: job.node.config.materialized.as_str(),
                 rows: build.rows,
-                columns: build.columns.clone(),
                 reads,
                 seconds: started.elapsed().as_secs_f64(),
                 definition: job.decision.definition.clone(),
             });
             made.push(build);
         }
-        session.execute(&insert_builds(&rows, run_id))?;
+        record_builds(session, &rows, run_id)?;
         Ok(made)
     });
     outcome.map_err(|failure| {
@@ -111,15 +108,13 @@ fn make_one(
             let bound = bind(&job.decision.rendered, candidates, Reading::Pinned);
             let prefix = format!("CREATE OR REPLACE VIEW {relation} AS ");
             run_model(session, job, &prefix, &bound)?;
-            let columns = session.describe(&format!("SELECT * FROM {relation}"))?;
-            Ok((Made { rows: None, columns }, bound.reads))
+            Ok((Made { rows: None }, bound.reads))
         }
         _ => {
             let bound = bind(&job.decision.rendered, candidates, Reading::Now);
             let prefix = format!("CREATE OR REPLACE TABLE {relation} AS ");
             let rows = run_model(session, job, &prefix, &bound)?;
-            let columns = session.describe(&format!("SELECT * FROM {relation}"))?;
-            Ok((Made { rows: Some(rows), columns }, Vec::new()))
+            Ok((Made { rows: Some(rows) }, Vec::new()))
         }
     }
 }
@@ -212,5 +207,5 @@ fn make_seed(
             )));
         }
     }
-    Ok(Made { rows: Some(rows), columns })
+    Ok(Made { rows: Some(rows) })
 }

@@ -7,22 +7,27 @@ pub mod event;
 pub mod land;
 pub mod names;
 pub mod plan;
+mod publication;
+mod retest;
+mod rollback;
 pub mod schedule;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::engine::database::Database;
 use crate::engine::load;
-use crate::engine::publish::{NotPublished, Publication, collect, publish};
 use crate::engine::session::Session;
-use crate::engine::state::{self, Published, Release, RunEnd};
+use crate::engine::state::{self, RunEnd};
 use crate::error::{Error, Result};
 use crate::manifest::{Materialization, Test};
 use crate::names::NodeId;
 use crate::workspace::Workspace;
+
+pub use retest::{TestRun, test};
+pub use rollback::rollback;
 
 use audit::{Audited, audit};
 use candidate::{Candidate, Candidates, Physical};
@@ -411,224 +416,12 @@ impl Context<'_> {
         let (ready, skipped): (Vec<&&Test>, Vec<&&Test>) = tests.iter().partition(can_run);
         let ready: Vec<&Test> = ready.into_iter().copied().collect();
         let mut audited: Audited = audit(self.workspace, session, &ready, &done.candidates, passed)?;
-        if !audited.rows.is_empty() {
-            session.execute(&state::insert_tests(&audited.rows, self.run_id, &self.workspace.target.name))?;
-        }
+        state::record_tests(session, &audited.rows, self.run_id, &self.workspace.target.name)?;
         audited
             .reports
             .extend(skipped.into_iter().map(|test| audit::blank(test, event::TestStatus::Skipped, None)));
         self.observer.event(Event::TestsFinished(&audited.reports));
         Ok(audited.reports)
-    }
-
-    fn publish(
-        &self,
-        done: &Done,
-        known: &Known,
-        late_tests: &[TestReport],
-        loads: &[LoadOutcome],
-    ) -> Result<Ending> {
-        let still = (known.release.id > 0).then(|| (known.release.id, known.release.published_at.clone()));
-        let blocked = self.blocked(done, late_tests);
-        let failed_loads = loads
-            .iter()
-            .filter(|load| !load.result.as_ref().is_ok_and(|report| report.is_complete()))
-            .count();
-        if self.options.policy == Policy::Nothing {
-            return Ok(match blocked.is_empty() && failed_loads == 0 {
-                true => Ending::Withheld,
-                false => Ending::NotPublished { reason: "something failed".into(), diagnostic: None, still },
-            });
-        }
-        if (!blocked.is_empty() || failed_loads > 0) && self.options.policy == Policy::Whole {
-            let reason = self.why_blocked(done, late_tests, failed_loads);
-            return Ok(Ending::NotPublished { reason, diagnostic: None, still });
-        }
-        let (after, held_back) = self.after(done, known, &blocked);
-        let changed: Vec<String> = after
-            .iter()
-            .filter(|(model, new)| known.release.models.get(*model) != Some(new))
-            .map(|(model, _)| model.clone())
-            .collect();
-        let removed: Vec<String> =
-            known.release.models.keys().filter(|model| !after.contains_key(*model)).cloned().collect();
-        if changed.is_empty() && removed.is_empty() {
-            return Ok(match held_back {
-                0 => Ending::Unchanged { release_id: (known.release.id > 0).then_some(known.release.id) },
-                _ => Ending::NotPublished {
-                    reason: "everything that changed depends on a failure".into(),
-                    diagnostic: None,
-                    still,
-                },
-            });
-        }
-        if self.stop.load(Ordering::Relaxed) {
-            return Err(Error::Interrupted);
-        }
-        self.observer.event(Event::Publishing);
-        let session = self.database.session();
-        // What was never there for a consumer cannot be taken from it.
-        let mut consumers = self.workspace.consumer_queries();
-        consumers.retain(|(name, _)| self.can_be_answered(name, &after, known, done));
-        let queries: Vec<(String, String)> =
-            consumers.iter().map(|(name, query)| (name.clone(), query.value.clone())).collect();
-        let publication = Publication {
-            run_id: self.run_id,
-            target: &self.workspace.target.name,
-            kind: "run",
-            restores: None,
-            before: &known.release.models,
-            after,
-            consumers: &queries,
-        };
-        match publish(session, &publication) {
-            Ok(release_id) => {
-                let collected = collect(session, self.workspace.keep_releases())?.builds.len();
-                Ok(Ending::Published { release_id, changed, removed, held_back, collected })
-            }
-            Err(NotPublished::Failed(error)) => Err(error),
-            Err(NotPublished::NameTaken { relation, kind }) => {
-                let taker = self.workspace.manifest.nodes.values().find(|node| node.relation == relation);
-                let message =
-                    format!("there is already a {kind} `{}` that kiln did not make", relation.plain());
-                let diagnostic = Diagnostic::error("name-taken", message);
-                let diagnostic = match taker {
-                    Some(node) => diagnostic.at(&node.at, "this would take its place"),
-                    None => diagnostic,
-                };
-                let diagnostic = diagnostic.help("rename or drop it, or give the model another `alias`");
-                let reason = "a name is taken".to_owned();
-                Ok(Ending::NotPublished { reason, diagnostic: Some(Box::new(diagnostic)), still })
-            }
-            Err(NotPublished::ConsumerBreaks { consumer, error }) => {
-                let message = format!("the query of `{consumer}` would break: {}", error.message);
-                let mut diagnostic = Diagnostic::error("consumer-breaks", message);
-                if let Some((_, query)) = consumers
-                    .iter()
-                    .filter(|(name, _)| *name == consumer)
-                    .find(|(_, query)| session.describe(&query.value).is_err())
-                    .or_else(|| consumers.iter().find(|(name, _)| *name == consumer))
-                {
-                    diagnostic = diagnostic.at(&query.at, "");
-                }
-                let diagnostic = diagnostic.help("keep what it reads, or agree on the change with its owner");
-                let reason = format!("the query of `{consumer}` would break");
-                Ok(Ending::NotPublished { reason, diagnostic: Some(Box::new(diagnostic)), still })
-            }
-        }
-    }
-
-    /// Whether all that a consumer reads is published now, or was before.
-    fn can_be_answered(
-        &self,
-        consumer: &str,
-        after: &BTreeMap<String, Published>,
-        known: &Known,
-        done: &Done,
-    ) -> bool {
-        let manifest = &self.workspace.manifest;
-        let read = manifest.exposures.values().filter(|exposure| exposure.name == consumer);
-        read.flat_map(|exposure| &exposure.depends_on).all(|dependency| {
-            let Some(node) = manifest.nodes.get(&dependency.node) else { return true };
-            match node.config.materialized {
-                Materialization::Append => done.candidates.contains_key(&node.id),
-                _ => after.contains_key(&node.name) || known.release.models.contains_key(&node.name),
-            }
-        })
-    }
-
-    /// Nodes that may not be published: failed ones, what depends on them, and what failed tests belong to.
-    fn blocked(&self, done: &Done, late_tests: &[TestReport]) -> BTreeSet<NodeId> {
-        let mut blocked: BTreeSet<NodeId> = done
-            .reports
-            .iter()
-            .filter(|report| !report.is_good())
-            .map(|report| report.node.clone())
-            .collect();
-        for test in late_tests.iter().filter(|test| test.status.blocks()) {
-            match &test.node {
-                Some(node) => {
-                    blocked.insert(node.clone());
-                    blocked.extend(self.workspace.dag.descendants(node, None));
-                }
-                // A test of several models holds all of them back.
-                None => {
-                    let read = self.workspace.manifest.tests.values().find(|known| known.name == test.name);
-                    for dependency in read.into_iter().flat_map(|test| &test.depends_on) {
-                        blocked.insert(dependency.node.clone());
-                        blocked.extend(self.workspace.dag.descendants(&dependency.node, None));
-                    }
-                }
-            }
-        }
-        blocked
-    }
-
-    fn why_blocked(&self, done: &Done, late_tests: &[TestReport], failed_loads: usize) -> String {
-        let count = |wanted: fn(&Outcome) -> bool| done.reports.iter().filter(|r| wanted(&r.outcome)).count();
-        let errors = count(|outcome| matches!(outcome, Outcome::Error(_))).saturating_sub(failed_loads);
-        let tests = done.reports.iter().flat_map(|report| &report.tests).chain(late_tests);
-        let failed_tests = tests.filter(|test| test.status.blocks()).count();
-        let say = |count: usize, one: &str, many: &str| match count {
-            0 => None,
-            1 => Some(format!("1 {one}")),
-            _ => Some(format!("{count} {many}")),
-        };
-        let parts: Vec<String> = [
-            say(failed_loads, "source did not load", "sources did not load"),
-            say(errors, "model did not build", "models did not build"),
-            say(failed_tests, "test failed", "tests failed"),
-        ]
-        .into_iter()
-        .flatten()
-        .collect();
-        match parts.is_empty() {
-            true => "something failed".into(),
-            false => parts.join(", "),
-        }
-    }
-
-    /// What readers shall see, and how many models stay as they were because of failures.
-    fn after(
-        &self,
-        done: &Done,
-        known: &Known,
-        blocked: &BTreeSet<NodeId>,
-    ) -> (BTreeMap<String, Published>, usize) {
-        let manifest = &self.workspace.manifest;
-        let mut after = known.release.models.clone();
-        if self.options.scope == Scope::Whole {
-            after.retain(|model, _| {
-                manifest.nodes.values().any(|node| {
-                    node.name == *model
-                        && !matches!(
-                            node.config.materialized,
-                            Materialization::Ephemeral | Materialization::Append
-                        )
-                })
-            });
-        }
-        let mut held_back = 0;
-        for report in &done.reports {
-            let node = &manifest.nodes[&report.node];
-            if blocked.contains(&report.node) {
-                held_back += 1;
-                continue;
-            }
-            let Some(candidate) = done.candidates.get(&report.node) else { continue };
-            if let Physical::Build(relation) = &candidate.physical {
-                after.insert(
-                    node.name.clone(),
-                    Published {
-                        layer: node.layer.clone(),
-                        fingerprint: candidate.fingerprint.clone(),
-                        relation: relation.clone(),
-                        published: node.relation.clone(),
-                    },
-                );
-            }
-        }
-        (after, held_back)
     }
 }
 
@@ -685,96 +478,6 @@ fn run_end(report: &RunReport) -> RunEnd {
     }
 }
 
-/// What `kiln test` found.
-#[derive(Debug, Clone)]
-pub struct TestRun {
-    /// The run's id.
-    pub run_id: String,
-    /// The target.
-    pub target: String,
-    /// Every selected test; those whose model nobody published are skipped.
-    pub tests: Vec<TestReport>,
-    /// The release that was tested.
-    pub release_id: Option<i64>,
-    /// Wall time.
-    pub elapsed: Duration,
-}
-
-/// Tests what is published, all of it anew, and keeps the results.
-///
-/// # Errors
-/// The machine, the database or the user stopped it.
-pub fn test(
-    workspace: &Workspace,
-    selected: &BTreeSet<NodeId>,
-    patience: Duration,
-    observer: &dyn Observer,
-    stop: &AtomicBool,
-) -> Result<TestRun> {
-    let started = Instant::now();
-    let run_id = uuid::Uuid::now_v7().to_string();
-    let database = Database::open(&workspace.opening(&format!("test {run_id}"), patience))?;
-    let session = database.session();
-    state::migrate(session)?;
-    load::create_ledger(session.connection())?;
-    let target = workspace.target.name.clone();
-    state::start_run(session, &run_id, &target, "test")?;
-    let known = Known {
-        builds: state::builds(session)?,
-        release: state::current_release(session, &target)?.unwrap_or_default(),
-        salt: run_id.clone(),
-        refresh: Refresh::Reuse,
-    };
-    let mut candidates = raw_candidates(workspace, session)?;
-    for node in workspace.manifest.nodes.values() {
-        let Some(published) = known.release.models.get(&node.name) else { continue };
-        let candidate = Candidate {
-            fingerprint: published.fingerprint.clone(),
-            physical: Physical::Build(published.relation.clone()),
-            rows: known.builds.get(&published.fingerprint).and_then(|build| build.rows),
-        };
-        candidates.insert(node.id.clone(), candidate);
-    }
-    let tests: Vec<&Test> = selected.iter().filter_map(|id| workspace.manifest.tests.get(id)).collect();
-    let (ready, skipped): (Vec<&Test>, Vec<&Test>) = tests.into_iter().partition(|test| {
-        test.depends_on.iter().all(|dependency| {
-            candidates.contains_key(&dependency.node)
-                || workspace
-                    .manifest
-                    .nodes
-                    .get(&dependency.node)
-                    .is_some_and(|node| node.config.materialized == Materialization::Ephemeral)
-        })
-    });
-    observer.event(Event::Started(Started {
-        run_id: &run_id,
-        target: &target,
-        threads: workspace.threads(),
-        nodes: 0,
-        tests: ready.len(),
-    }));
-    let audited = interruptible(session, stop, || {
-        let mut all = Audited::default();
-        // By groups, so that whoever watches sees it go on.
-        for chunk in ready.chunks(200) {
-            let audited = audit(workspace, session, chunk, &candidates, &std::collections::HashSet::new())?;
-            observer.event(Event::TestsFinished(&audited.reports));
-            all.extend(audited);
-        }
-        Ok::<_, Error>(all)
-    })?;
-    if !audited.rows.is_empty() {
-        session.execute(&state::insert_tests(&audited.rows, &run_id, &target))?;
-    }
-    let mut reports = audited.reports;
-    let failed = reports.iter().any(|report| report.status.blocks());
-    reports.extend(skipped.into_iter().map(|test| audit::blank(test, event::TestStatus::Skipped, None)));
-    let end = RunEnd { status: if failed { "failed" } else { "passed" }.into(), ..RunEnd::default() };
-    state::finish_run(session, &run_id, &end)?;
-    let release_id = (known.release.id > 0).then_some(known.release.id);
-    Ok(TestRun { run_id, target, tests: reports, release_id, elapsed: started.elapsed() })
-}
-
 /// Runs something on a session while a watcher stands ready to stop it.
 fn interruptible<T>(session: &Session, stop: &AtomicBool, body: impl FnOnce() -> T) -> T {
     let interrupter = session.interrupter();
@@ -793,91 +496,4 @@ fn interruptible<T>(session: &Session, stop: &AtomicBool, body: impl FnOnce() ->
         watcher.thread().unpark();
         value
     })
-}
-
-/// Points a target's views back at an earlier release, in one transaction. Gives the new release and the one restored.
-///
-/// # Errors
-/// There is no such release, or its builds have been collected.
-pub fn rollback(
-    workspace: &Workspace,
-    to: Option<i64>,
-    patience: Duration,
-) -> Result<(i64, Release, Release)> {
-    let run_id = uuid::Uuid::now_v7().to_string();
-    let database = Database::open(&workspace.opening(&format!("rollback {run_id}"), patience))?;
-    let session = database.session();
-    state::migrate(session)?;
-    let target = &workspace.target.name;
-    let nothing = || {
-        Error::usage(format!("target `{target}` has no release to roll back"))
-            .hint("`kiln run` publishes one")
-    };
-    let current = state::current_release(session, target)?.ok_or_else(nothing)?;
-    let id = match to {
-        Some(id) => id,
-        None => crate::engine::publish::previous(session, target, &current)?.ok_or_else(|| {
-            Error::usage(format!("release {} is the first one of target `{target}`", current.id))
-                .hint("`kiln history` lists the releases")
-        })?,
-    };
-    let wanted = release_to_restore(session, workspace, &current, id)?;
-    state::start_run(session, &run_id, target, "rollback")?;
-    let publication = Publication {
-        run_id: &run_id,
-        target,
-        kind: "rollback",
-        restores: Some(wanted.id),
-        before: &current.models,
-        after: wanted.models.clone(),
-        consumers: &[],
-    };
-    let published = publish(session, &publication).map_err(|failure| match failure {
-        NotPublished::Failed(error) => error,
-        NotPublished::NameTaken { relation, kind } => {
-            Error::machine(format!("there is a {kind} `{}` that kiln did not make", relation.plain()))
-                .hint("rename or drop it, then roll back again")
-        }
-        NotPublished::ConsumerBreaks { consumer, error } => {
-            Error::machine(format!("the query of `{consumer}` would break: {error}"))
-        }
-    })?;
-    let end = RunEnd { status: "published".into(), release_id: Some(published), ..RunEnd::default() };
-    state::finish_run(session, &run_id, &end)?;
-    Ok((published, current, wanted))
-}
-
-fn release_to_restore(
-    session: &Session,
-    workspace: &Workspace,
-    current: &Release,
-    id: i64,
-) -> Result<Release> {
-    if id == current.id {
-        return Err(Error::usage(format!("release {id} is what readers see already")));
-    }
-    let owner = session.rows(&format!("SELECT target FROM _kiln.release WHERE release_id = {id}"))?;
-    let owner = owner.into_iter().next().and_then(|mut row| row.remove(0));
-    if owner.as_deref() != Some(workspace.target.name.as_str()) {
-        return Err(Error::usage(format!("target `{}` has no release {id}", workspace.target.name))
-            .hint("`kiln history` lists the releases"));
-    }
-    let wanted = state::release(session, id)?.ok_or_else(|| {
-        Error::usage(format!("there is no release {id}")).hint("`kiln history` lists the releases")
-    })?;
-    let builds = state::present(session)?;
-    let gone: Vec<&str> = wanted
-        .models
-        .iter()
-        .filter(|(_, m)| !builds.contains(&m.relation))
-        .map(|(name, _)| name.as_str())
-        .collect();
-    if !gone.is_empty() {
-        return Err(Error::usage(format!(
-            "release {id} cannot be restored: builds of `{}` have been collected",
-            gone.join("`, `")
-        ))
-        .hint("raise `keep_releases` of the target to keep more releases"));
-    }
-    Ok(wanted)
 }

@@ -9,7 +9,7 @@ use std::sync::{Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use crate::engine::session::{Interrupter, Session};
-use crate::engine::state::insert_tests;
+use crate::engine::state::record_tests;
 use crate::error::{Error, Result};
 use crate::manifest::{Materialization, Node, Test};
 use crate::names::{Fingerprint, NodeId};
@@ -277,8 +277,7 @@ impl Board<'_> {
                 }
             }
         }
-        let mut made_columns = HashMap::new();
-        self.build(session, &mut nodes, &mut candidates, &mut reports, &mut made_columns, started)?;
+        self.build(session, &mut nodes, &mut candidates, &mut reports, started)?;
         // Raw tables and builds that exist are only tested.
         let failed: HashSet<NodeId> = reports.iter().map(|report| report.node.clone()).collect();
         let standing: Vec<&NodeId> = batch.iter().filter(|id| !failed.contains(*id)).collect();
@@ -287,12 +286,9 @@ impl Board<'_> {
         let mut audited = audit(work.workspace, session, &tests, &candidates, work.passed)?;
         for id in &standing {
             let node = &work.workspace.manifest.nodes[*id];
-            let columns = made_columns.get(*id);
-            audited.extend(check_contract(work.workspace, session, node, &candidates, columns, work.passed)?);
+            audited.extend(check_contract(work.workspace, session, node, &candidates, work.passed)?);
         }
-        if !audited.rows.is_empty() {
-            session.execute(&insert_tests(&audited.rows, work.run_id, &work.workspace.target.name))?;
-        }
+        record_tests(session, &audited.rows, work.run_id, &work.workspace.target.name)?;
         let built: HashSet<NodeId> = nodes
             .iter()
             .filter(|(_, decision)| decision.action == Action::Build)
@@ -360,7 +356,6 @@ impl Board<'_> {
         nodes: &mut Vec<(&Node, Decision)>,
         candidates: &mut Candidates,
         reports: &mut Vec<NodeReport>,
-        columns: &mut HashMap<NodeId, Vec<crate::engine::session::ColumnType>>,
         started: Instant,
     ) -> Result<()> {
         let work = self.work;
@@ -376,7 +371,6 @@ impl Board<'_> {
             match make(work.workspace, session, work.run_id, group, candidates) {
                 Ok(made) => {
                     for (job, made) in group.iter().zip(made) {
-                        columns.insert(job.node.id.clone(), made.columns);
                         candidates.insert(
                             job.node.id.clone(),
                             Candidate {

@@ -1,0 +1,229 @@
+//! What a run publishes, and why it does not.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::Ordering;
+
+use crate::diagnostic::Diagnostic;
+use crate::engine::publish::{NotPublished, Publication, collect, publish};
+use crate::engine::state::Published;
+use crate::error::{Error, Result};
+use crate::manifest::Materialization;
+use crate::names::NodeId;
+
+use super::candidate::Physical;
+use super::event::{Ending, Event, LoadOutcome, Outcome, TestReport};
+use super::plan::Known;
+use super::schedule::Done;
+use super::{Context, Policy, Scope};
+
+impl Context<'_> {
+    pub(super) fn publish(
+        &self,
+        done: &Done,
+        known: &Known,
+        late_tests: &[TestReport],
+        loads: &[LoadOutcome],
+    ) -> Result<Ending> {
+        let still = (known.release.id > 0).then(|| (known.release.id, known.release.published_at.clone()));
+        let blocked = self.blocked(done, late_tests);
+        let failed_loads = loads
+            .iter()
+            .filter(|load| !load.result.as_ref().is_ok_and(|report| report.is_complete()))
+            .count();
+        if self.options.policy == Policy::Nothing {
+            return Ok(match blocked.is_empty() && failed_loads == 0 {
+                true => Ending::Withheld,
+                false => Ending::NotPublished { reason: "something failed".into(), diagnostic: None, still },
+            });
+        }
+        if (!blocked.is_empty() || failed_loads > 0) && self.options.policy == Policy::Whole {
+            let reason = self.why_blocked(done, late_tests, failed_loads);
+            return Ok(Ending::NotPublished { reason, diagnostic: None, still });
+        }
+        let (after, held_back) = self.after(done, known, &blocked);
+        let changed: Vec<String> = after
+            .iter()
+            .filter(|(model, new)| known.release.models.get(*model) != Some(new))
+            .map(|(model, _)| model.clone())
+            .collect();
+        let removed: Vec<String> =
+            known.release.models.keys().filter(|model| !after.contains_key(*model)).cloned().collect();
+        if changed.is_empty() && removed.is_empty() {
+            return Ok(match held_back {
+                0 => Ending::Unchanged { release_id: (known.release.id > 0).then_some(known.release.id) },
+                _ => Ending::NotPublished {
+                    reason: "everything that changed depends on a failure".into(),
+                    diagnostic: None,
+                    still,
+                },
+            });
+        }
+        if self.stop.load(Ordering::Relaxed) {
+            return Err(Error::Interrupted);
+        }
+        self.observer.event(Event::Publishing);
+        let session = self.database.session();
+        // What was never there for a consumer cannot be taken from it.
+        let mut consumers = self.workspace.consumer_queries();
+        consumers.retain(|(name, _)| self.can_be_answered(name, &after, known, done));
+        let queries: Vec<(String, String)> =
+            consumers.iter().map(|(name, query)| (name.clone(), query.value.clone())).collect();
+        let publication = Publication {
+            run_id: self.run_id,
+            target: &self.workspace.target.name,
+            kind: "run",
+            restores: None,
+            before: &known.release.models,
+            after,
+            consumers: &queries,
+        };
+        match publish(session, &publication) {
+            Ok(release_id) => {
+                let collected = collect(session, self.workspace.keep_releases())?.builds.len();
+                Ok(Ending::Published { release_id, changed, removed, held_back, collected })
+            }
+            Err(NotPublished::Failed(error)) => Err(error),
+            Err(NotPublished::NameTaken { relation, kind }) => {
+                let taker = self.workspace.manifest.nodes.values().find(|node| node.relation == relation);
+                let message =
+                    format!("there is already a {kind} `{}` that kiln did not make", relation.plain());
+                let diagnostic = Diagnostic::error("name-taken", message);
+                let diagnostic = match taker {
+                    Some(node) => diagnostic.at(&node.at, "this would take its place"),
+                    None => diagnostic,
+                };
+                let diagnostic = diagnostic.help("rename or drop it, or give the model another `alias`");
+                let reason = "a name is taken".to_owned();
+                Ok(Ending::NotPublished { reason, diagnostic: Some(Box::new(diagnostic)), still })
+            }
+            Err(NotPublished::ConsumerBreaks { consumer, error }) => {
+                let message = format!("the query of `{consumer}` would break: {}", error.message);
+                let mut diagnostic = Diagnostic::error("consumer-breaks", message);
+                if let Some((_, query)) = consumers
+                    .iter()
+                    .filter(|(name, _)| *name == consumer)
+                    .find(|(_, query)| session.describe(&query.value).is_err())
+                    .or_else(|| consumers.iter().find(|(name, _)| *name == consumer))
+                {
+                    diagnostic = diagnostic.at(&query.at, "");
+                }
+                let diagnostic = diagnostic.help("keep what it reads, or agree on the change with its owner");
+                let reason = format!("the query of `{consumer}` would break");
+                Ok(Ending::NotPublished { reason, diagnostic: Some(Box::new(diagnostic)), still })
+            }
+        }
+    }
+
+    /// Whether all that a consumer reads is published now, or was before.
+    fn can_be_answered(
+        &self,
+        consumer: &str,
+        after: &BTreeMap<String, Published>,
+        known: &Known,
+        done: &Done,
+    ) -> bool {
+        let manifest = &self.workspace.manifest;
+        let read = manifest.exposures.values().filter(|exposure| exposure.name == consumer);
+        read.flat_map(|exposure| &exposure.depends_on).all(|dependency| {
+            let Some(node) = manifest.nodes.get(&dependency.node) else { return true };
+            match node.config.materialized {
+                Materialization::Append => done.candidates.contains_key(&node.id),
+                _ => after.contains_key(&node.name) || known.release.models.contains_key(&node.name),
+            }
+        })
+    }
+
+    /// Nodes that may not be published: failed ones, what depends on them, and what failed tests belong to.
+    fn blocked(&self, done: &Done, late_tests: &[TestReport]) -> BTreeSet<NodeId> {
+        let mut blocked: BTreeSet<NodeId> = done
+            .reports
+            .iter()
+            .filter(|report| !report.is_good())
+            .map(|report| report.node.clone())
+            .collect();
+        for test in late_tests.iter().filter(|test| test.status.blocks()) {
+            match &test.node {
+                Some(node) => {
+                    blocked.insert(node.clone());
+                    blocked.extend(self.workspace.dag.descendants(node, None));
+                }
+                // A test of several models holds all of them back.
+                None => {
+                    let read = self.workspace.manifest.tests.values().find(|known| known.name == test.name);
+                    for dependency in read.into_iter().flat_map(|test| &test.depends_on) {
+                        blocked.insert(dependency.node.clone());
+                        blocked.extend(self.workspace.dag.descendants(&dependency.node, None));
+                    }
+                }
+            }
+        }
+        blocked
+    }
+
+    fn why_blocked(&self, done: &Done, late_tests: &[TestReport], failed_loads: usize) -> String {
+        let count = |wanted: fn(&Outcome) -> bool| done.reports.iter().filter(|r| wanted(&r.outcome)).count();
+        let errors = count(|outcome| matches!(outcome, Outcome::Error(_))).saturating_sub(failed_loads);
+        let tests = done.reports.iter().flat_map(|report| &report.tests).chain(late_tests);
+        let failed_tests = tests.filter(|test| test.status.blocks()).count();
+        let say = |count: usize, one: &str, many: &str| match count {
+            0 => None,
+            1 => Some(format!("1 {one}")),
+            _ => Some(format!("{count} {many}")),
+        };
+        let parts: Vec<String> = [
+            say(failed_loads, "source did not load", "sources did not load"),
+            say(errors, "model did not build", "models did not build"),
+            say(failed_tests, "test failed", "tests failed"),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        match parts.is_empty() {
+            true => "something failed".into(),
+            false => parts.join(", "),
+        }
+    }
+
+    /// What readers shall see, and how many models stay as they were because of failures.
+    fn after(
+        &self,
+        done: &Done,
+        known: &Known,
+        blocked: &BTreeSet<NodeId>,
+    ) -> (BTreeMap<String, Published>, usize) {
+        let manifest = &self.workspace.manifest;
+        let mut after = known.release.models.clone();
+        if self.options.scope == Scope::Whole {
+            after.retain(|model, _| {
+                manifest.nodes.values().any(|node| {
+                    node.name == *model
+                        && !matches!(
+                            node.config.materialized,
+                            Materialization::Ephemeral | Materialization::Append
+                        )
+                })
+            });
+        }
+        let mut held_back = 0;
+        for report in &done.reports {
+            let node = &manifest.nodes[&report.node];
+            if blocked.contains(&report.node) {
+                held_back += 1;
+                continue;
+            }
+            let Some(candidate) = done.candidates.get(&report.node) else { continue };
+            if let Physical::Build(relation) = &candidate.physical {
+                after.insert(
+                    node.name.clone(),
+                    Published {
+                        layer: node.layer.clone(),
+                        fingerprint: candidate.fingerprint.clone(),
+                        relation: relation.clone(),
+                        published: node.relation.clone(),
+                    },
+                );
+            }
+        }
+        (after, held_back)
+    }
+}
