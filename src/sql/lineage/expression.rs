@@ -135,9 +135,9 @@ fn follow<'a>(
 
 /// Whether an argument of a function only chooses among others.
 fn chooses(members: &Map<String, Value>, argument: usize) -> bool {
-    match members.get("type").and_then(Value::as_str) {
-        Some("WINDOW_LAG" | "WINDOW_LEAD" | "WINDOW_NTH_VALUE") => return argument == 1,
-        _ => {}
+    let kind = members.get("type").and_then(Value::as_str);
+    if let Some("WINDOW_LAG" | "WINDOW_LEAD" | "WINDOW_NTH_VALUE") = kind {
+        return argument == 1;
     }
     match function(members) {
         Some("list_filter" | "array_filter" | "filter") => true,

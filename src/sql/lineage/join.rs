@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::deps::{Deps, Kind};
 use super::expression::as_reference;
 use super::operator::{Walk, Walked, index, list};
-use super::relation::{Column, Relation};
+use super::relation::{Column, Delim, Relation};
 
 /// The conditions of a join.
 #[derive(Debug, Default)]
@@ -105,9 +105,13 @@ impl Walk {
     }
 }
 
-/// Whether a column only meets its own copy, which was a correlated subquery's key: every row meets itself.
+/// Whether a correlated subquery's key only meets itself. A table that is correlated with itself is another matter.
 fn is_key(one: &Column, other: &Column) -> bool {
-    (one.delim || other.delim) && one.deps.value == other.deps.value
+    let by_duckdb = matches!(
+        (one.delim, other.delim),
+        (Delim::Key, Delim::Key) | (Delim::Outer, Delim::Key) | (Delim::Key, Delim::Outer)
+    );
+    by_duckdb && one.deps.value == other.deps.value
 }
 
 /// Both sides' columns, in rows on which both and the conditions decide.

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::deps::{Deps, Kind, Names};
 use super::expression::{as_reference, deps, holds_expression, is_fixed, takes_order};
-use super::relation::{Column, Relation, moved};
+use super::relation::{Column, Delim, Relation, moved};
 use super::{ColumnLineage, Lineage};
 use crate::names;
 
@@ -35,15 +35,8 @@ const READ: [&str; 13] = [
     "bound_pivot",
 ];
 
-/// A CTE by its index, with whether it holds the keys of a correlated subquery.
-type Cte = (Rc<Relation>, Keys);
-
-/// Whether a CTE is DuckDB's own list of the outer rows for which a correlated subquery is computed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Keys {
-    OfSubquery,
-    No,
-}
+/// A CTE, with the part that its columns have in joins of a correlated subquery.
+type Cte = (Rc<Relation>, Delim);
 
 /// A walk over one plan.
 pub(super) struct Walk {
@@ -233,7 +226,7 @@ impl Walk {
             (Some(again), Some(key)) if again.iter().all(|at| key.contains(at)) => {
                 // Groups of groups: the keys that are given up decide only over what is computed.
                 let given_up = key.iter().filter(|at| !again.contains(at)).map(|at| &child.columns[*at]);
-                for column in given_up.filter(|column| !column.delim) {
+                for column in given_up.filter(|column| column.delim != Delim::Key) {
                     merged.add(&column.deps, Kind::Influence);
                 }
                 child.grouping = Deps::default();
@@ -242,7 +235,7 @@ impl Walk {
         }
         let mut columns = self.columns(groups, &child.columns, index(node, "group_index"))?;
         let mut grouping = Deps::default();
-        for column in columns.iter().filter(|column| !column.delim) {
+        for column in columns.iter().filter(|column| column.delim != Delim::Key) {
             grouping.add(&column.deps, Kind::Influence);
         }
         let mut rows = child.rows;
@@ -382,7 +375,7 @@ impl Walk {
                 if kind != "LOGICAL_EXCEPT" {
                     column.deps.add(&other.deps, Kind::Value);
                 }
-                (column.delim, column.fixed) = (false, false);
+                (column.delim, column.fixed) = (Delim::No, false);
             }
             first.filter(&child.rows);
         }
@@ -402,15 +395,18 @@ impl Walk {
         };
         let number = index(node, "table_index").ok_or("a CTE without a number")?;
         let mut relation = self.operator(definition)?;
-        let mut keys = Keys::No;
+        let mut delim = Delim::No;
         let name = node.get("ctename").and_then(Value::as_str).unwrap_or_default();
-        if name == format!("__duckdb_delim_dedup_{number}") && index(definition, "group_index").is_some() {
-            // Grouping only saves DuckDB from computing a subquery twice for equal rows.
+        if name == format!("__duckdb_delim_{number}") {
+            delim = Delim::Outer;
+        } else if name == format!("__duckdb_delim_dedup_{number}")
+            && index(definition, "group_index").is_some()
+        {
             relation.rows = self.only_child(definition)?.rows;
             relation.grouping = Deps::default();
-            keys = Keys::OfSubquery;
+            delim = Delim::Key;
         }
-        let before = self.ctes.insert(number, (Rc::new(relation), keys));
+        let before = self.ctes.insert(number, (Rc::new(relation), delim));
         let body = self.operator(body);
         match before {
             Some(before) => self.ctes.insert(number, before),
@@ -429,7 +425,7 @@ impl Walk {
         }
         let anchor = self.operator(anchor)?.settled();
         let columns = anchor.columns.into_iter().enumerate().map(|(at, column)| Column {
-            delim: false,
+            delim: Delim::No,
             fixed: false,
             ..column.bound(Some(number), at)
         });
@@ -437,7 +433,7 @@ impl Walk {
         let distinct = node.get("union_all").and_then(Value::as_bool) != Some(true);
         for _ in 0..MAX_ROUNDS {
             let before = all.clone();
-            self.ctes.insert(number, (Rc::new(all.clone()), Keys::No));
+            self.ctes.insert(number, (Rc::new(all.clone()), Delim::No));
             let next = self.operator(step);
             self.ctes.remove(&number);
             let next = next?.settled();
@@ -462,14 +458,15 @@ impl Walk {
 
     fn cte_ref(&mut self, node: &Value) -> Walked<Relation> {
         let number = index(node, "cte_index").ok_or("a reference to a CTE without its number")?;
-        let (relation, keys) = self.ctes.get(&number).ok_or("a reference to a CTE out of sight")?;
+        let (relation, delim) = self.ctes.get(&number).ok_or("a reference to a CTE out of sight")?;
         if list(node, "bound_columns").len() != relation.columns.len() {
             return Err("a reference to a CTE with other columns".into());
         }
         let table = index(node, "table_index");
         let columns = relation.columns.iter().cloned().enumerate().map(|(at, column)| {
             let column = column.bound(table, at);
-            Column { delim: column.delim || *keys == Keys::OfSubquery, ..column }
+            let delim = if *delim == Delim::No { column.delim } else { *delim };
+            Column { delim, ..column }
         });
         Ok(Relation {
             columns: columns.collect(),

@@ -4,6 +4,19 @@ use serde_json::Value;
 
 use super::deps::{Deps, Kind};
 
+/// DuckDB keeps the outer rows of a correlated subquery in a CTE, computes the subquery for each different key among them,
+/// and joins the two again. The query did not ask for that grouping, nor for that join.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Delim {
+    /// None, as far as can be told.
+    #[default]
+    No,
+    /// A column of the outer rows.
+    Outer,
+    /// A key for which the subquery is computed.
+    Key,
+}
+
 /// One column of an operator's output.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Column {
@@ -11,8 +24,8 @@ pub(super) struct Column {
     pub deps: Deps,
     /// Table index and position, by which the input of a table function is referred to.
     pub binding: Option<(u64, u64)>,
-    /// A key with which DuckDB joins a correlated subquery back to its outer query. The query did not ask for that join.
-    pub delim: bool,
+    /// Its part in a join of a correlated subquery.
+    pub delim: Delim,
     /// A list whose length the data does not change.
     pub fixed: bool,
 }
