@@ -465,8 +465,8 @@ impl Walk {
         let table = index(node, "table_index");
         let columns = relation.columns.iter().cloned().enumerate().map(|(at, column)| {
             let column = column.bound(table, at);
-            let delim = if *delim == Delim::No { column.delim } else { *delim };
-            Column { delim, ..column }
+            // A key stays one among the outer rows of a subquery within the subquery.
+            Column { delim: column.delim.max(*delim), ..column }
         });
         Ok(Relation {
             columns: columns.collect(),

@@ -6,7 +6,7 @@ use super::deps::{Deps, Kind};
 
 /// DuckDB keeps the outer rows of a correlated subquery in a CTE, computes the subquery for each different key among them,
 /// and joins the two again. The query did not ask for that grouping, nor for that join.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Delim {
     /// None, as far as can be told.
     #[default]
