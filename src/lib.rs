@@ -11,6 +11,7 @@ pub mod diagnostic;
 pub mod engine;
 pub mod error;
 pub mod graph;
+pub mod lineage;
 pub mod manifest;
 pub mod names;
 pub mod project;

@@ -1,0 +1,34 @@
+//! Asks DuckDB for the bound plan of a query and reads the column lineage in it.
+//!
+//! DuckDB 2.0.0 prints no plan for files read in the query itself, for a recursive CTE with USING KEY and for a few more.
+//! Such a query is no error: its lineage is unknown, with the reason.
+
+use super::session::{Session, SqlError};
+use crate::sql::lineage::{Lineage, of_plan, parse_plan};
+
+/// The lineage of a query with these outputs, in order. The session must see the tables of the query; rows are not read.
+///
+/// # Errors
+/// Only what stops a command: an interrupt, or no memory.
+pub fn of_query(session: &Session, sql: &str, outputs: &[String]) -> Result<Lineage, SqlError> {
+    let text = match plan(session, sql) {
+        Ok(text) => text,
+        Err(error) if error.is_interrupt() || error.is_machine() => return Err(error),
+        Err(error) => return Ok(Lineage::unknown(outputs, format!("duckdb gives no plan: {error}"))),
+    };
+    Ok(match parse_plan(&text) {
+        Some(plan) => of_plan(&plan, outputs),
+        None => Lineage::unknown(outputs, "duckdb's plan is nested too deep to follow"),
+    })
+}
+
+/// The bound plan of a query as JSON, without members that are null or empty.
+fn plan(session: &Session, sql: &str) -> Result<String, SqlError> {
+    const ASK: &str =
+        "SELECT json_serialize_plan(?::VARCHAR, optimize := false, skip_null := true, skip_empty := true)";
+    let mut statement = session.connection().prepare_cached(ASK)?;
+    Ok(statement.query_row([sql], |row| row.get(0))?)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,187 @@
+//! The plan's JSON, read without recursion.
+//!
+//! serde_json stops at 128 levels, which a query of forty chained CTEs or a sum of seventy terms passes. This reads any
+//! depth up to a limit, and leaves out members that lineage never looks at, which are two thirds of the text.
+
+use serde_json::{Map, Value};
+
+/// Dropping a value recurses, so that depth has to end somewhere. DuckDB itself ends expressions at 1,000 levels.
+const MAX_DEPTH: usize = 3_000;
+
+/// Members that say nothing about columns.
+const LEFT_OUT: [&str; 10] = [
+    "return_type",
+    "returned_types",
+    "query_location",
+    "query_location_length",
+    "arguments",
+    "types",
+    "extra_info",
+    "chunk_types",
+    "internal_types",
+    "input_table_types",
+];
+
+enum Open {
+    Array(Vec<Value>),
+    /// The members so far, and the name of the one whose value comes next.
+    Object(Map<String, Value>, Option<String>),
+}
+
+/// Reads a plan. `None` for what is not JSON or too deep.
+pub fn parse(text: &str) -> Option<Value> {
+    let bytes = text.as_bytes();
+    let mut open: Vec<Open> = Vec::new();
+    let mut at = 0;
+    loop {
+        at = blank(bytes, at);
+        // A value starts here, or an array or object ends.
+        let value = match bytes.get(at)? {
+            b'[' if open.len() < MAX_DEPTH => {
+                open.push(Open::Array(Vec::new()));
+                at += 1;
+                continue;
+            }
+            b'{' if open.len() < MAX_DEPTH => {
+                at = blank(bytes, at + 1);
+                let mut key = None;
+                if bytes.get(at)? == &b'"' {
+                    let (name, value) = key_at(text, at)?;
+                    (key, at) = (Some(name), value);
+                }
+                open.push(Open::Object(Map::new(), key));
+                continue;
+            }
+            end @ (b']' | b'}') => {
+                at += 1;
+                match (end, open.pop()?) {
+                    (b']', Open::Array(values)) => Value::Array(values),
+                    (b'}', Open::Object(members, None)) => Value::Object(members),
+                    _ => return None,
+                }
+            }
+            _ => {
+                let end = scalar_end(bytes, at)?;
+                let value = scalar(text.get(at..end)?)?;
+                at = end;
+                value
+            }
+        };
+        match open.last_mut() {
+            None => return (blank(bytes, at) == bytes.len()).then_some(value),
+            Some(Open::Array(values)) => {
+                values.push(value);
+                at = blank(bytes, at);
+                match bytes.get(at)? {
+                    b',' => at += 1,
+                    b']' => {}
+                    _ => return None,
+                }
+            }
+            Some(Open::Object(members, key)) => {
+                let name = key.take()?;
+                if !LEFT_OUT.contains(&name.as_str()) {
+                    members.insert(name, value);
+                }
+                at = blank(bytes, at);
+                match bytes.get(at)? {
+                    b',' => {
+                        let (name, value) = key_at(text, blank(bytes, at + 1))?;
+                        (*key, at) = (Some(name), value);
+                    }
+                    b'}' => {}
+                    _ => return None,
+                }
+            }
+        }
+    }
+}
+
+/// A member's name, and where its value starts.
+fn key_at(text: &str, at: usize) -> Option<(String, usize)> {
+    let bytes = text.as_bytes();
+    if bytes.get(at)? != &b'"' {
+        return None;
+    }
+    let end = scalar_end(bytes, at)?;
+    let key = string(text.get(at..end)?)?;
+    let colon = blank(bytes, end);
+    (bytes.get(colon)? == &b':').then_some((key, colon + 1))
+}
+
+/// A string, a number or a word.
+fn scalar(text: &str) -> Option<Value> {
+    if text.starts_with('"') { string(text).map(Value::String) } else { serde_json::from_str(text).ok() }
+}
+
+/// A string with its quotes. Nearly all of a plan's are plain.
+fn string(text: &str) -> Option<String> {
+    let inner = text.strip_prefix('"')?.strip_suffix('"')?;
+    if inner.bytes().any(|byte| byte == b'\\' || byte < b' ') {
+        return serde_json::from_str(text).ok();
+    }
+    Some(inner.to_owned())
+}
+
+/// The first byte at or after a place that is not blank.
+fn blank(bytes: &[u8], mut at: usize) -> usize {
+    while bytes.get(at).is_some_and(u8::is_ascii_whitespace) {
+        at += 1;
+    }
+    at
+}
+
+/// The end of a string, a number or a word.
+fn scalar_end(bytes: &[u8], start: usize) -> Option<usize> {
+    let mut at = start;
+    if bytes.get(at)? == &b'"' {
+        loop {
+            at += 1;
+            match bytes.get(at)? {
+                b'\\' => at += 1,
+                b'"' => return Some(at + 1),
+                _ => {}
+            }
+        }
+    }
+    while bytes.get(at).is_some_and(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(byte)) {
+        at += 1;
+    }
+    (at > start).then_some(at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse;
+
+    #[test]
+    fn reads_what_serde_json_reads() {
+        for text in [
+            "null",
+            " [ ] ",
+            "{}",
+            r#"{"a":[1,-2.5e3,true,{"b\"c":"ü\u0041\\"}],"z":{}}"#,
+            r#"[[],[[]],{"":""}]"#,
+            "18446744073709551615",
+        ] {
+            let expected: serde_json::Value = serde_json::from_str(text).unwrap();
+            assert_eq!(parse(text), Some(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn refuses_what_is_not_json() {
+        for text in
+            ["", "[", "]", "{", "[1", "[1 2]", r#"{"a"}"#, r#"{"a":}"#, r#"{a:1}"#, "nul", r#""a"#, "[1]x"]
+        {
+            assert_eq!(parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn reads_deep_plans_in_a_small_stack() {
+        let deep = |levels: usize| "[".repeat(levels) + &"]".repeat(levels);
+        assert!(parse(&deep(2_900)).is_some());
+        assert_eq!(parse(&deep(100_000)), None);
+    }
+}
