@@ -4,6 +4,7 @@
 //! bottom of this list to its top, but for `manifest`, whose types everything speaks.
 
 pub mod check;
+pub mod compile;
 pub mod contract;
 pub mod diagnostic;
 pub mod engine;

@@ -90,7 +90,9 @@ pub fn look(
     let untyped = known.columns.iter().find(|column| column.data_type.is_none());
     Ok(match untyped {
         _ if known.columns.is_empty() => Looked::Unknown("no column is declared and no file has any".into()),
-        Some(column) => Looked::Unknown(format!("neither a file nor `data_type` says what `{}` is", column.name)),
+        Some(column) => {
+            Looked::Unknown(format!("neither a file nor `data_type` says what `{}` is", column.name))
+        }
         None => Looked::Columns(typed(&known.columns)),
     })
 }
@@ -152,9 +154,7 @@ pub(super) fn drift(
         }
         match known.take(shape, policy) {
             Ok(difference) => differences.push(difference),
-            Err(reason) => {
-                failed.push(fail(reason, "set `on_schema_change: evolve` to take it as it is"))
-            }
+            Err(reason) => failed.push(fail(reason, "set `on_schema_change: evolve` to take it as it is")),
         }
     }
     if failed.is_empty() { Ok(differences) } else { Err(Trouble::Objects(failed)) }
@@ -216,7 +216,11 @@ pub(super) fn typed(columns: &[KnownColumn]) -> Vec<SourceColumn> {
 }
 
 /// What is known before the first object: what earlier loads saw, and what is declared. A declared type wins.
-pub(super) fn known_columns(conn: &Connection, source: &SourceTable, stored: Vec<SourceColumn>) -> Result<Known> {
+pub(super) fn known_columns(
+    conn: &Connection,
+    source: &SourceTable,
+    stored: Vec<SourceColumn>,
+) -> Result<Known> {
     let seen = if stored.is_empty() { Seen::Never } else { Seen::Before };
     let mut columns: Vec<KnownColumn> = stored
         .into_iter()
