@@ -1,5 +1,7 @@
 //! Checks on what was inferred: contracts, tests, and the consumers' own queries.
 
+use std::collections::HashSet;
+
 use crate::check::query;
 use crate::contract::{self, ColumnFinding};
 use crate::diagnostic::{Diagnostic, Location, Severity};
@@ -7,7 +9,7 @@ use crate::engine::explain::{Parent, explain, explain_at, parents};
 use crate::engine::load::OWN_COLUMNS;
 use crate::engine::session::SqlError;
 use crate::error::Result;
-use crate::manifest::{Materialization, Test, TestKind};
+use crate::manifest::{Materialization, Test, TestConfig, TestKind};
 use crate::names::NodeId;
 use crate::run::candidate::{Candidate, Candidates, Physical, Reading, bind};
 use crate::sql::rendered::Rendered;
@@ -59,6 +61,7 @@ impl Compiler<'_> {
     pub(super) fn check_tests(&mut self) -> Result<()> {
         let workspace = self.workspace;
         let candidates = self.tested();
+        let shortcut = Shortcut::new(self)?;
         let mut ready = Vec::new();
         for test in workspace.manifest.tests.values() {
             let reads = test.depends_on.iter().map(|dependency| &dependency.node).chain(&test.node);
@@ -77,7 +80,7 @@ impl Compiler<'_> {
                 }
             };
             self.tests.insert(test.id.clone(), self.published(&rendered));
-            if cause.is_none() {
+            if cause.is_none() && !shortcut.binds(self, test, &rendered) {
                 let bound = bind(&rendered, &candidates, Reading::Now);
                 ready.push(Ready { test, rendered, sql: query::count(&bound.sql, &test.config) });
             }
@@ -216,6 +219,65 @@ impl Compiler<'_> {
             }
         }
         Ok(())
+    }
+}
+
+/// Knows without asking DuckDB that the most common tests bind: that is most of the time of compiling a large project.
+struct Shortcut {
+    /// Words that are no column's name without quotes.
+    keywords: HashSet<String>,
+}
+
+impl Shortcut {
+    fn new(compiler: &Compiler<'_>) -> Result<Self> {
+        let sql = "SELECT keyword_name FROM duckdb_keywords() WHERE keyword_category <> 'unreserved'";
+        let rows = compiler.shadow.session().rows(sql)?;
+        Ok(Self { keywords: rows.into_iter().flatten().flatten().collect() })
+    }
+
+    /// Whether a test is one of Kiln's own that take a column of any type, on a column that is there.
+    fn binds(&self, compiler: &Compiler<'_>, test: &Test, rendered: &Rendered) -> bool {
+        let TestKind::Generic { name, args } = &test.kind else { return false };
+        let (Some(column), Some(tested)) = (&test.column, &test.node) else { return false };
+        let usual = TestConfig::default();
+        let is_plain = test.config.fail_calc == usual.fail_calc && test.config.where_clause.is_none();
+        if !is_plain || !compiler.workspace.is_builtin_test(name) {
+            return false;
+        }
+        let Some(data_type) = self.type_of(compiler, tested, column) else { return false };
+        match name.as_str() {
+            "unique" | "not_null" => args.is_empty(),
+            // Two columns of one type can be compared.
+            "relationships" => {
+                let field = args.get("field").and_then(serde_json::Value::as_str);
+                let mut others = rendered.slots.iter().map(|slot| &slot.node).filter(|id| *id != tested);
+                let other = others.next().unwrap_or(tested);
+                args.len() == 2
+                    && others.next().is_none()
+                    && field.and_then(|field| self.type_of(compiler, other, field)) == Some(data_type)
+            }
+            "accepted_values" => {
+                let texts = args.get("values").and_then(serde_json::Value::as_array);
+                args.len() == 1
+                    && data_type == "VARCHAR"
+                    && texts.is_some_and(|texts| {
+                        texts.iter().all(|text| text.as_str().is_some_and(|text| !text.contains(['{', '\''])))
+                    })
+            }
+            _ => false,
+        }
+    }
+
+    /// The type of a column that can be written without quotes.
+    fn type_of<'c>(&self, compiler: &'c Compiler<'_>, id: &NodeId, column: &str) -> Option<&'c str> {
+        let starts = column.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+        let plain = starts && column.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        if !plain || self.keywords.contains(&column.to_lowercase()) {
+            return None;
+        }
+        let columns = compiler.nodes.get(id)?.columns.as_ref()?;
+        let found = columns.iter().find(|known| known.name.eq_ignore_ascii_case(column))?;
+        Some(&found.data_type)
     }
 }
 
