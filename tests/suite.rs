@@ -5,3 +5,6 @@ mod support;
 
 #[path = "suite/publish.rs"]
 mod publish;
+
+#[path = "suite/compile.rs"]
+mod compile;

@@ -6,6 +6,7 @@
 
 mod artifacts;
 mod checks;
+mod known;
 mod names;
 mod outside;
 #[cfg(test)]
@@ -24,11 +25,13 @@ use crate::names::{Fingerprint, NodeId};
 use crate::run::candidate::{Candidate, Candidates, Physical, Reading, bind};
 use crate::sql::relations;
 use crate::sql::rendered::Rendered;
+use crate::sql::tokens::without_end;
 use crate::workspace::Workspace;
 
 use names::CompileNames;
 
 pub use artifacts::{write_catalog, write_compiled};
+pub use known::known_to;
 
 /// What is known beforehand. The default is nothing: the project alone.
 #[derive(Debug, Clone, Default)]
@@ -93,6 +96,7 @@ pub fn compile(workspace: &Workspace, options: &CompileOptions) -> Result<Compil
         sources: BTreeMap::new(),
         tests: BTreeMap::new(),
         names: relation_names(workspace),
+        warned: HashSet::new(),
         reported: HashSet::new(),
         diagnostics: Diagnostics::new(),
     };
@@ -152,6 +156,8 @@ struct Compiler<'a> {
     tests: BTreeMap<NodeId, String>,
     /// Nodes and sources by the name of their relation, in lower case.
     names: HashMap<String, Vec<NodeId>>,
+    /// Models whose ignorance has been said.
+    warned: HashSet<NodeId>,
     /// Columns whose absence has been said, by node, in lower case.
     reported: HashSet<(NodeId, String)>,
     diagnostics: Diagnostics,
@@ -262,9 +268,10 @@ impl Compiler<'_> {
         if let Some(cause) = cause {
             return Ok(State::Unknown(cause));
         }
+        let sql = if bound.sql.contains(';') { without_end(&bound.sql) } else { &bound.sql };
         let result = match node.config.materialized {
-            Materialization::Append => self.create_raw(node, &bound.sql),
-            _ => self.shadow.create_as(&node.relation, &bound.sql),
+            Materialization::Append => self.create_raw(node, sql),
+            _ => self.shadow.create_as(&node.relation, sql),
         };
         let Err(error) = result else { return Ok(State::Known) };
         self.explain_failure(node, rendered, &bound, error)
@@ -309,6 +316,7 @@ impl Compiler<'_> {
                             "declare it as a source, so that its columns are known and its changes are seen",
                         ),
                 );
+                self.warned.insert(node.id.clone());
                 Ok(unknown_here(node, format!("nothing is known of `{name}`, which it reads")))
             }
             Verdict::Wrong => {
@@ -389,7 +397,7 @@ impl Compiler<'_> {
     fn published(&self, rendered: &Rendered) -> String {
         match rendered.slots.iter().any(|slot| self.inline.contains_key(&slot.node)) {
             true => bind(rendered, &self.inline, Reading::Now).sql,
-            false => rendered.sql.trim_end().trim_end_matches(';').trim_end().to_owned(),
+            false => without_end(&rendered.sql).trim_end().to_owned(),
         }
     }
 
@@ -520,7 +528,7 @@ impl Compiler<'_> {
                     ("not-checked", format!("not checked, because `{}` has errors: {listed}", root.short()))
                 }
                 // A source that nothing reads is nobody's loss.
-                (Some(_), 0) if !is_model => continue,
+                (Some(_), 0) if !is_model || self.warned.contains(&root) => continue,
                 (Some(reason), 0) => {
                     ("unknown-columns", format!("the columns of `{}` are not known: {reason}", root.short()))
                 }

@@ -51,7 +51,12 @@ pub fn explain(
     parents: &[Parent],
 ) -> Diagnostic {
     let place = offset
-        .and_then(|(offset, length)| rendered.locate(inside(&rendered.sql, offset), length))
+        .and_then(|(offset, length)| {
+            let offset = inside(&rendered.sql, offset);
+            // DuckDB tells of an operator where it is, and not how long.
+            let word = || rendered.sql[offset..].find(char::is_whitespace).unwrap_or(1).max(1);
+            rendered.locate(offset, if length == 0 { word() } else { length })
+        })
         .unwrap_or_else(|| Location::new(file, 0..0));
     explain_at(lead, error, &place, parents)
 }

@@ -27,7 +27,9 @@ use crate::sql::rendered::Rendered;
 
 pub use discover::{Discovered, discover};
 pub use drift::SourceColumn;
-pub use ledger::{LEDGER, Pending, PendingObject, Reason, create_ledger, forget, newest, pending};
+pub use ledger::{
+    LEDGER, Pending, PendingObject, Reason, create_ledger, forget, loaded_columns, newest, pending,
+};
 pub use options::check_options;
 pub use shapes::{Looked, look};
 

@@ -1,0 +1,64 @@
+//! What compiling says of a project against what running it makes.
+
+use std::collections::BTreeMap;
+
+use kiln::compile::{CompileOptions, Compiled, compile};
+use kiln::diagnostic::Style;
+use kiln::manifest::Materialization;
+
+use crate::support::Shop;
+
+fn compiled(shop: &Shop, options: &CompileOptions) -> Compiled {
+    let (workspace, _) = shop.open().unwrap_or_else(|error| panic!("{error}"));
+    let compiled = compile(&workspace, options).unwrap_or_else(|error| panic!("{error}"));
+    let said = compiled.diagnostics.render(Style::Plain);
+    assert!(!compiled.diagnostics.has_errors(), "{said}");
+    compiled
+}
+
+/// `relation: name TYPE, …` of each model and seed that readers can see.
+fn inferred(shop: &Shop, compiled: &Compiled) -> BTreeMap<String, String> {
+    let (workspace, _) = shop.open().expect("a sound project");
+    let nodes = workspace.manifest.nodes.values();
+    nodes
+        .filter(|node| node.config.materialized != Materialization::Ephemeral)
+        .map(|node| {
+            let columns = compiled.models[&node.id].columns.as_ref().expect("they are known");
+            let columns: Vec<String> =
+                columns.iter().map(|column| format!("{} {}", column.name, column.data_type)).collect();
+            (node.relation.plain(), columns.join(", "))
+        })
+        .collect()
+}
+
+fn published(shop: &Shop) -> BTreeMap<String, String> {
+    let rows = shop.query(
+        "select table_schema || '.' || table_name, string_agg(column_name || ' ' || data_type, ', ' order by ordinal_position) \
+         from information_schema.columns where table_schema not like '\\_kiln%' escape '\\' \
+         and table_name not like '%\\_\\_rejected' escape '\\' group by all",
+    );
+    let split =
+        |line: &str| line.split_once('|').map(|(name, columns)| (name.to_owned(), columns.to_owned()));
+    rows.lines().filter_map(split).collect()
+}
+
+fn inferred_is_published(path: &str) {
+    let shop = Shop::copy_of(path);
+    let before = inferred(&shop, &compiled(&shop, &CompileOptions::default()));
+    let report = shop.run().unwrap_or_else(|error| panic!("{error}"));
+    assert!(report.is_good(), "{report:#?}");
+    assert_eq!(before, published(&shop));
+    // What the database knows by now changes nothing.
+    let (workspace, _) = shop.open().expect("a sound project");
+    let opening = workspace.opening("test", std::time::Duration::ZERO);
+    let database = kiln::engine::database::Database::open(&opening).expect("a database");
+    let known = kiln::compile::known_to(&workspace, database.session()).expect("a sound ledger");
+    assert!(!known.loaded.is_empty());
+    assert_eq!(before, inferred(&shop, &compiled(&shop, &known)));
+}
+
+#[test]
+fn inferred_types_are_those_of_a_run() {
+    inferred_is_published("tests/fixtures/design_shop");
+    inferred_is_published("example_project");
+}
