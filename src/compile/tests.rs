@@ -325,9 +325,6 @@ error[sql-binding]: `d`: no function takes these types: `+(BIGINT, VARCHAR[])`
 1 | select order_id + order_date::varchar[] as x from {{ ref('orders') }}
   |                 ^
   |
-  = help: there is `"+"(x TINYINT, /) -> TINYINT`
-  = help: there is `"+"("left" TINYINT, "right" TINYINT, /) -> TINYINT`
-  = help: there is `"+"(x SMALLINT, /) -> SMALLINT`
   = help: cast an argument, as in `x::varchar`
 "#);
     insta::assert_snapshot!(project.columns("c"), @"? `a` has errors");

@@ -142,8 +142,9 @@ fn told(error: &SqlError, parents: &[Parent]) -> Told {
     }
     if let Some(rest) = text.strip_prefix("No function matches the given name and argument types ") {
         let call = rest.split('\'').nth(1).unwrap_or(rest);
-        let mut help: Vec<String> =
-            signatures(text).map(|found| format!("there is `{found}`")).take(3).collect();
+        let offered: Vec<String> = signatures(text).map(|found| format!("there is `{found}`")).collect();
+        // An operator has dozens, which help nobody.
+        let mut help = if offered.len() <= 3 { offered } else { Vec::new() };
         help.push("cast an argument, as in `x::varchar`".into());
         return told(format!("no function takes these types: `{call}`"), "", help);
     }
