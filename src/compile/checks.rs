@@ -15,7 +15,8 @@ use crate::run::candidate::{Candidate, Candidates, Physical, Reading, bind};
 use crate::sql::rendered::Rendered;
 
 use super::names::CompileNames;
-use super::{Compiler, State, Verdict, judge};
+use super::verdict::{Verdict, judge};
+use super::{Compiler, State};
 
 /// Tests that are bound in one statement.
 const BATCH: usize = 64;

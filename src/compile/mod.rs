@@ -11,10 +11,12 @@ mod names;
 mod outside;
 #[cfg(test)]
 mod tests;
+mod unknown;
+mod verdict;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
-use crate::diagnostic::{Diagnostic, Diagnostics, Location, Severity};
+use crate::diagnostic::{Diagnostic, Diagnostics, Location};
 use crate::engine::explain::{explain, parents};
 use crate::engine::load::{OWN_COLUMNS, SourceColumn};
 use crate::engine::session::{ColumnType, SqlError};
@@ -29,6 +31,7 @@ use crate::sql::tokens::without_end;
 use crate::workspace::Workspace;
 
 use names::CompileNames;
+use verdict::{Verdict, judge};
 
 pub use artifacts::{write_catalog, write_compiled};
 pub use known::known_to;
@@ -495,59 +498,6 @@ impl Compiler<'_> {
         }
         Ok(())
     }
-
-    /// One note for each cause: what is not checked because of it.
-    fn tell_unknown(&mut self) {
-        let mut by_root: BTreeMap<NodeId, (Option<String>, BTreeSet<NodeId>)> = BTreeMap::new();
-        for (id, state) in &self.states {
-            let State::Unknown(Cause { root, reason }) = state else { continue };
-            let entry = by_root.entry(root.clone()).or_insert_with(|| (reason.clone(), BTreeSet::new()));
-            if id != root {
-                entry.1.insert(id.clone());
-            }
-        }
-        for (root, (reason, mut dependents)) in by_root {
-            let manifest = &self.workspace.manifest;
-            let is_model = manifest.nodes.contains_key(&root);
-            let at = match (manifest.nodes.get(&root), manifest.sources.get(&root)) {
-                (Some(node), _) => Location::new(&node.file, 0..0),
-                (_, Some(source)) => source.at.clone(),
-                _ => continue,
-            };
-            dependents.retain(|id| manifest.nodes.contains_key(id));
-            let names: Vec<String> =
-                dependents.iter().take(8).map(|id| format!("`{}`", id.short())).collect();
-            let more = dependents.len().saturating_sub(8);
-            let listed = match more {
-                0 => names.join(", "),
-                more => format!("{} and {more} more", names.join(", ")),
-            };
-            let (code, message) = match (&reason, dependents.len()) {
-                (None, 0) => continue,
-                (None, _) => {
-                    ("not-checked", format!("not checked, because `{}` has errors: {listed}", root.short()))
-                }
-                // A source that nothing reads is nobody's loss.
-                (Some(_), 0) if !is_model || self.warned.contains(&root) => continue,
-                (Some(reason), 0) => {
-                    ("unknown-columns", format!("the columns of `{}` are not known: {reason}", root.short()))
-                }
-                (Some(reason), _) => (
-                    "unknown-columns",
-                    format!(
-                        "the columns of `{}` are not known: {reason}; so not checked: {listed}",
-                        root.short()
-                    ),
-                ),
-            };
-            let mut note = Diagnostic::warning(code, message).at(&at, "");
-            note.severity = Severity::Note;
-            if !is_model {
-                note = note.help("declare its `columns`, each with a `data_type`");
-            }
-            self.diagnostics.push(note);
-        }
-    }
 }
 
 /// Whether a model waits for what it names by hand.
@@ -561,52 +511,6 @@ enum Patience {
 struct HardCoded {
     node: NodeId,
     diagnostic: Diagnostic,
-}
-
-/// What an error of the binder means for a model.
-enum Verdict {
-    /// The SQL is wrong.
-    Wrong,
-    /// It reads a relation that the shadow does not have.
-    NoTable(String),
-    /// It reads what cannot be reached while compiling.
-    OutOfReach(String),
-    /// A value was met that the SQL cannot take.
-    Value,
-}
-
-fn judge(error: &SqlError) -> Verdict {
-    let (class, text) = (error.class.to_lowercase(), error.message.as_str());
-    let quoted = || text.split('"').nth(1).unwrap_or_default().to_owned();
-    match class.as_str() {
-        "catalog" => {
-            if text.contains("is not in the catalog, but it exists in the") || text.contains("extension") {
-                return Verdict::OutOfReach(format!("it needs an extension: {}", first(text)));
-            }
-            if text.starts_with("Table with name \"") {
-                return Verdict::NoTable(quoted());
-            }
-            match text.strip_prefix("Table with name ") {
-                Some(rest) => {
-                    Verdict::NoTable(rest.split(" does not exist").next().unwrap_or(rest).to_owned())
-                }
-                None => Verdict::Wrong,
-            }
-        }
-        "binder" if text.starts_with("Catalog \"") => Verdict::NoTable(quoted()),
-        "binder" | "parser" | "syntax" => Verdict::Wrong,
-        "permission" | "io" | "http" => {
-            Verdict::OutOfReach("it reads files or the network itself, which is closed here".into())
-        }
-        "missing extension" | "autoload" => {
-            Verdict::OutOfReach(format!("it needs an extension: {}", first(text)))
-        }
-        _ => Verdict::Value,
-    }
-}
-
-fn first(text: &str) -> &str {
-    text.split("; ").next().unwrap_or(text)
 }
 
 fn broken(node: &Node) -> State {
