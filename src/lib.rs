@@ -6,6 +6,7 @@
 pub mod check;
 pub mod cli;
 pub mod commands;
+pub mod compile;
 pub mod contract;
 pub mod diagnostic;
 pub mod engine;

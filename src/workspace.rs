@@ -248,6 +248,12 @@ impl Workspace {
         }
     }
 
+    /// Whether a generic test is one that Kiln brings along, and not the project's own of that name.
+    pub fn is_builtin_test(&self, name: &str) -> bool {
+        let found = self.renderer.test_signature(&self.manifest.project, name);
+        found.is_some_and(|signature| signature.at.path().starts_with("kiln/"))
+    }
+
     /// A contract's rule as rendered SQL: the tested relation and others become slots.
     fn render_rule(
         &self,

@@ -9,3 +9,6 @@ mod commands;
 mod flights;
 #[path = "suite/publish.rs"]
 mod publish;
+
+#[path = "suite/compile.rs"]
+mod compile;

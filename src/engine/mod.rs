@@ -1,8 +1,11 @@
 //! The engine: the only user of DuckDB. It opens the file, loads raw tables, keeps the state, and publishes.
 
 pub mod database;
+pub mod explain;
 pub mod lineage;
 pub mod load;
 pub mod publish;
+pub mod seed;
 pub mod session;
+pub mod shadow;
 pub mod state;

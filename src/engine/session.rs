@@ -108,15 +108,24 @@ impl SqlError {
                 candidates: Vec::new(),
             };
         };
+        Self::of_fields(&json, "exception_type", "exception_message", text)
+    }
+
+    /// An error that `json_serialize_sql` returned as its result.
+    pub(super) fn from_result(json: &Value) -> Self {
+        Self::of_fields(json, "error_type", "error_message", "the SQL cannot be parsed")
+    }
+
+    fn of_fields(json: &Value, class: &str, message: &str, text: &str) -> Self {
         let field = |key: &str| json.get(key).and_then(Value::as_str).map(str::to_owned);
         let position = field("location").and_then(|text| serde_json::from_str::<(usize, usize)>(&text).ok());
-        let message = field("exception_message").unwrap_or_else(|| text.to_owned());
+        let message = field(message).unwrap_or_else(|| text.to_owned());
         // The names that it offers are in `candidates`, and the line that it quotes is the rendered one, not the user's.
         let offers = |line: &&str| !line.starts_with("Candidate ") && !line.starts_with("Did you mean");
         let message: Vec<&str> =
             message.lines().take_while(|line| !line.starts_with("LINE ")).filter(offers).collect();
         Self {
-            class: field("exception_type").unwrap_or_else(|| "Database".into()),
+            class: field(class).unwrap_or_else(|| "Database".into()),
             message: message.join("; ").trim_end_matches("; ").to_owned(),
             position,
             name: field("name"),

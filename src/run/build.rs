@@ -3,12 +3,13 @@
 use std::time::Instant;
 
 use crate::diagnostic::Diagnostic;
+use crate::engine::explain::{self, Parent, parents};
+use crate::engine::seed;
 use crate::engine::session::{Session, SqlError};
 use crate::engine::state::{Build, DATA_SCHEMA, record_builds};
 use crate::error::Error;
 use crate::manifest::{Materialization, Node};
 use crate::names::Relation;
-use crate::sql::quote::{identifier, literal};
 use crate::sql::rendered::Rendered;
 use crate::workspace::Workspace;
 
@@ -137,29 +138,10 @@ pub fn explain(
     rendered: &Rendered,
     node: &Node,
 ) -> Diagnostic {
-    let place = error
-        .position
-        .and_then(|(offset, length)| Some((bound.to_rendered(offset.checked_sub(prefix)?)?, length)))
-        .and_then(|(offset, length)| rendered.locate(offset, length))
-        .unwrap_or_else(|| node.at.clone());
-    let code = match error.class.to_lowercase().as_str() {
-        "parser" => "sql-syntax",
-        "binder" | "catalog" => "sql-binding",
-        "conversion" | "out of range" | "invalid input" | "constraint" => "sql-data",
-        "out of memory" => "out-of-memory",
-        _ => "sql-error",
-    };
-    let mut diagnostic =
-        Diagnostic::error(code, format!("`{}` did not build: {}", node.name, error.message)).at(&place, "");
-    if let (Some(name), false) = (&error.name, error.candidates.is_empty()) {
-        let columns: Vec<&str> =
-            error.candidates.iter().map(|c| c.rsplit('.').next().unwrap_or(c).trim_matches('"')).collect();
-        diagnostic = diagnostic.suggest(name, columns);
-    }
-    match error.hint() {
-        Some(hint) => diagnostic.help(hint),
-        None => diagnostic,
-    }
+    let offset =
+        error.position.and_then(|(at, length)| Some((bound.to_rendered(at.checked_sub(prefix)?)?, length)));
+    let parents: Vec<Parent> = parents(rendered, |_| None);
+    explain::explain(&format!("`{}` did not build", node.name), error, offset, rendered, &node.file, &parents)
 }
 
 fn make_seed(
@@ -168,44 +150,15 @@ fn make_seed(
     node: &Node,
     relation: &Relation,
 ) -> Result<Made, Failure> {
-    let path = workspace.root().join(&node.file.path);
-    let types: Vec<String> = node
-        .config
-        .column_types
-        .iter()
-        .map(|(column, data_type)| format!("{}: {}", identifier(column), literal(data_type)))
-        .collect();
-    let types = if types.is_empty() { String::new() } else { format!(", types = {{{}}}", types.join(", ")) };
-    // An empty field is NULL and nothing else is, as in dbt: the word NA may be a country.
-    let sql = format!(
-        "CREATE OR REPLACE TABLE {relation} AS SELECT * FROM read_csv({}, header = true, delim = {}, nullstr = '', \
-         sample_size = -1{types})",
-        literal(&path.to_string_lossy()),
-        literal(&node.config.delimiter),
-    );
-    let rows = session.execute_counted(&sql).map_err(|error| {
-        if error.is_interrupt() {
-            return Failure::Sql(error);
-        }
-        let message = error.message.replace(&*path.to_string_lossy(), &node.file.path.to_string_lossy());
-        Failure::Node(Box::new(
-            Diagnostic::error("seed-load", format!("the seed `{}` did not load: {message}", node.name))
-                .at(&node.at, "")
-                .help("look at the line that it names, or declare the column's type with `column_types`"),
-        ))
+    let query = seed::query(workspace.root(), node);
+    let sql = format!("CREATE OR REPLACE TABLE {relation} AS {query}");
+    let rows = session.execute_counted(&sql).map_err(|error| match error.is_interrupt() {
+        true => Failure::Sql(error),
+        false => Failure::Node(Box::new(seed::unreadable(workspace.root(), node, &error))),
     })?;
     let columns = session.describe(&format!("SELECT * FROM {relation}"))?;
-    for (column, _) in &node.config.column_types {
-        if !columns.iter().any(|found| found.name.eq_ignore_ascii_case(column)) {
-            return Err(Failure::Node(Box::new(
-                Diagnostic::error(
-                    "seed-column",
-                    format!("the seed `{}` has no column `{column}`", node.name),
-                )
-                .at(&node.at, "")
-                .suggest(column, columns.iter().map(|found| found.name.as_str())),
-            )));
-        }
+    match seed::unknown_type_column(node, &columns) {
+        Some(problem) => Err(Failure::Node(Box::new(problem))),
+        None => Ok(Made { rows: Some(rows) }),
     }
-    Ok(Made { rows: Some(rows) })
 }

@@ -2,6 +2,7 @@
 
 pub mod lineage;
 pub mod quote;
+pub mod relations;
 pub mod rendered;
 pub mod seat;
 pub mod tokens;

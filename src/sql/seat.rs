@@ -82,6 +82,34 @@ pub fn seat(sql: &str, range: &Range<usize>) -> Seat {
     Seat::Bare
 }
 
+/// What the query calls the relation at `range`: its alias, or the last part of its own name. `None` where the name
+/// qualifies a column.
+pub fn alias(sql: &str, range: &Range<usize>) -> Option<String> {
+    let after = skip_blank(&sql[range.end..]);
+    if after.starts_with('.') {
+        return None;
+    }
+    let word = |text: &str| -> String {
+        match text.strip_prefix('"') {
+            Some(quoted) => quoted.split('"').next().unwrap_or_default().to_owned(),
+            None => text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect(),
+        }
+    };
+    let next = word(after);
+    let named = match next.eq_ignore_ascii_case("as") {
+        true => word(skip_blank(&after[2..])),
+        false if !after.starts_with('"') && AFTER_TABLE.contains(&next.to_lowercase().as_str()) => {
+            String::new()
+        }
+        false => next,
+    };
+    if !named.is_empty() {
+        return Some(named);
+    }
+    let own = sql[range.clone()].trim_end_matches('"');
+    Some(own.rsplit(['"', '.']).next().unwrap_or(own).to_owned())
+}
+
 /// The text without the white space and comments that it begins with.
 fn skip_blank(mut text: &str) -> &str {
     loop {
@@ -103,6 +131,17 @@ mod tests {
     fn of(sql: &str) -> Seat {
         let start = sql.find("\"s\".\"t\"").expect("the name is there");
         seat(sql, &(start..start + 7))
+    }
+
+    #[test]
+    fn aliases_are_found() {
+        let of = |sql: &str| alias(sql, &(sql.find("\"s\"").map_or(0..0, |at| at..at + 7)));
+        assert_eq!(of("select 1 from \"s\".\"t\""), Some("t".into()));
+        assert_eq!(of("select 1 from \"s\".\"t\" as x where y"), Some("x".into()));
+        assert_eq!(of("select 1 from \"s\".\"t\" x"), Some("x".into()));
+        assert_eq!(of("select 1 from \"s\".\"t\" \"x y\""), Some("x y".into()));
+        assert_eq!(of("select 1 from \"s\".\"t\"\nwhere y"), Some("t".into()));
+        assert_eq!(of("select \"s\".\"t\".a"), None);
     }
 
     #[test]

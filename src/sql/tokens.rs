@@ -163,6 +163,34 @@ pub fn volatile(sql: &str) -> Option<String> {
     None
 }
 
+/// The text up to the semicolon that ends its statement, if nothing but comments follows; else up to its end.
+pub fn without_end(sql: &str) -> &str {
+    let located = Tokenizer::new(&DuckDbDialect {}, sql).with_unescape(false).tokenize_with_location();
+    let Ok(tokens) = located else { return sql.trim_end().trim_end_matches(';') };
+    let mut end = None;
+    for token in tokens.iter().rev() {
+        match token.token {
+            Token::Whitespace(_) | Token::EOF => {}
+            Token::SemiColon => end = Some(token.span.start),
+            _ => break,
+        }
+    }
+    match end {
+        Some(end) => &sql[..offset(sql, end.line, end.column)],
+        None => sql.trim_end(),
+    }
+}
+
+/// The byte at a line and column as the tokenizer counts them.
+fn offset(sql: &str, line: u64, column: u64) -> usize {
+    let start = match line {
+        0 | 1 => 0,
+        _ => sql.match_indices('\n').nth(line as usize - 2).map_or(sql.len(), |(at, _)| at + 1),
+    };
+    let column = (column as usize).saturating_sub(1);
+    sql[start..].char_indices().nth(column).map_or(sql.len(), |(at, _)| start + at)
+}
+
 /// Where common table expressions can be put in front of a query: after its own `WITH`, or at its start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CteSeat {
@@ -188,16 +216,7 @@ pub fn cte_seat(sql: &str) -> CteSeat {
             )
         )
     });
-    let offset = |line: u64, column: u64| {
-        let start = match line {
-            0 | 1 => 0,
-            _ => sql.match_indices('\n').nth(line as usize - 2).map_or(sql.len(), |(at, _)| at + 1),
-        };
-        sql[start..]
-            .char_indices()
-            .nth((column as usize).saturating_sub(1))
-            .map_or(sql.len(), |(at, _)| start + at)
-    };
+    let offset = |line: u64, column: u64| offset(sql, line, column);
     let is = |token: &Token, wanted: &str| match token {
         Token::Word(word) => word.quote_style.is_none() && word.value.eq_ignore_ascii_case(wanted),
         _ => false,
@@ -236,6 +255,14 @@ mod tests {
         assert_eq!(volatile("select * from 'x.csv'").as_deref(), Some("the file 'x.csv'"));
         assert_eq!(volatile("select * from read_csv('x')").as_deref(), Some("read_csv()"));
         assert_eq!(volatile("select 'now()', t.current_date, random_seed(1) from t"), None);
+    }
+
+    #[test]
+    fn the_end_of_a_statement_is_found() {
+        assert_eq!(without_end("select ';' as a; -- the; end\n;"), "select ';' as a");
+        assert_eq!(without_end("select 1 -- one;\n"), "select 1 -- one;");
+        assert_eq!(without_end("select 'é'\n, 'é' ;"), "select 'é'\n, 'é' ");
+        assert_eq!(without_end("select 1; select 2;"), "select 1; select 2");
     }
 
     #[test]

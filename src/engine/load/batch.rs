@@ -7,13 +7,12 @@ use duckdb::Connection;
 
 use crate::diagnostic::Diagnostic;
 use crate::error::{Error, Result};
-use crate::manifest::{FileFormat, OnBadRows, SourceTable};
+use crate::manifest::OnBadRows;
 use crate::sql::quote::{identifier, literal};
 
-use super::csv::CsvShape;
-use super::drift::{Difference, Known, KnownColumn, Seen, Shape};
-use super::json::JsonShape;
+use super::drift::{Difference, Known, Seen, Shape};
 use super::scan::{Context, Grouping, Trouble, Unit};
+use super::shapes::{Shapes, complete, drift, known_columns, typed};
 use super::{
     Failed, LoadPlan, LoadReport, LoadedObject, Note, PendingObject, Progress, Reason, SourceColumn, Stamp,
     csv, database, json, ledger, options, parquet, table,
@@ -34,23 +33,6 @@ pub(super) struct Loader<'a> {
     /// Microseconds since 1970 of the next object.
     next_time: i64,
     report: LoadReport,
-}
-
-/// The shapes of a batch's objects, as their format sees them.
-enum Shapes {
-    Csv(Vec<CsvShape>),
-    Json(Vec<JsonShape>),
-    Parquet(Vec<Shape>),
-}
-
-impl Shapes {
-    fn each(&self) -> Vec<&Shape> {
-        match self {
-            Self::Csv(shapes) => shapes.iter().map(|shape| &shape.shape).collect(),
-            Self::Json(shapes) => shapes.iter().map(|shape| &shape.shape).collect(),
-            Self::Parquet(shapes) => shapes.iter().collect(),
-        }
-    }
 }
 
 impl<'a> Loader<'a> {
@@ -199,10 +181,10 @@ impl<'a> Loader<'a> {
     fn transaction(&mut self, objects: &[&PendingObject]) -> Result<(Known, Vec<LoadedObject>), Trouble> {
         let conn = self.context.conn;
         self.context.known = self.known.columns.iter().map(|column| column.name.clone()).collect();
-        let shapes = self.shapes(objects)?;
+        let shapes = Shapes::of(&self.context, objects)?;
         let mut known = self.known.clone();
-        let differences = self.drift(&mut known, objects, &shapes.each())?;
-        self.complete(&mut known, objects, &shapes)?;
+        let differences = drift(&self.context, &mut known, objects, &shapes.each())?;
+        complete(&self.context, &mut known, objects, &shapes)?;
         let columns = typed(&known.columns);
 
         let mut loaded: Vec<LoadedObject> = objects
@@ -242,80 +224,6 @@ impl<'a> Loader<'a> {
         let stored = if known.seen == Seen::Never { &[] } else { columns.as_slice() };
         ledger::insert(conn, self.plan, objects, &loaded, stored, time).map_err(Trouble::statement)?;
         Ok((known, loaded))
-    }
-
-    fn shapes(&self, objects: &[&PendingObject]) -> Result<Shapes, Trouble> {
-        Ok(match self.context.files.format {
-            FileFormat::Csv => Shapes::Csv(all_or_failed(csv::shapes(&self.context, objects))?),
-            FileFormat::Json | FileFormat::NdJson => Shapes::Json(json::shapes(&self.context, objects)?),
-            FileFormat::Parquet => Shapes::Parquet(all_or_failed(parquet::shapes(&self.context, objects))?),
-        })
-    }
-
-    /// Folds the shapes of the objects into what is known.
-    fn drift(
-        &self,
-        known: &mut Known,
-        objects: &[&PendingObject],
-        shapes: &[&Shape],
-    ) -> Result<Vec<Difference>, Trouble> {
-        let policy = self.context.files.on_schema_change;
-        let mut differences = Vec::new();
-        let mut failed = Vec::new();
-        for (object, shape) in objects.iter().zip(shapes) {
-            let fail = |reason: String, help: &str| Failed {
-                object: object.object.name.clone(),
-                reason,
-                help: Some(help.to_owned()),
-            };
-            if let Shape::Columns(columns) = shape
-                && let Some(column) = columns.iter().find(|column| table::is_own(&column.name))
-            {
-                let reason = format!("it has a column `{}`, a name that kiln gives itself", column.name);
-                failed.push(fail(reason, "rename the column in the file"));
-                continue;
-            }
-            match known.take(shape, policy) {
-                Ok(difference) => differences.push(difference),
-                Err(reason) => {
-                    failed.push(fail(reason, "set `on_schema_change: evolve` to take it as it is"))
-                }
-            }
-        }
-        if failed.is_empty() { Ok(differences) } else { Err(Trouble::Objects(failed)) }
-    }
-
-    /// Gives each known column a type.
-    fn complete(
-        &self,
-        known: &mut Known,
-        objects: &[&PendingObject],
-        shapes: &Shapes,
-    ) -> Result<(), Trouble> {
-        // Without an object that has columns, what was declared without a type may still get one from the data.
-        if known.seen == Seen::Never {
-            return Ok(());
-        }
-        let wanted: Vec<String> = known
-            .columns
-            .iter()
-            .filter(|column| column.data_type.is_none())
-            .map(|column| column.name.clone())
-            .collect();
-        if wanted.is_empty() {
-            return Ok(());
-        }
-        let types = match shapes {
-            Shapes::Csv(shapes) => csv::types(&self.context, objects, shapes, &wanted)?,
-            Shapes::Json(shapes) => json::types(&self.context, shapes, &wanted)?,
-            Shapes::Parquet(shapes) => parquet::types(shapes, &wanted),
-        };
-        let mut types = types.into_iter();
-        for column in known.columns.iter_mut().filter(|column| column.data_type.is_none()) {
-            // A column without any value: text holds whatever comes.
-            column.data_type = Some(types.next().flatten().unwrap_or_else(|| "VARCHAR".to_owned()));
-        }
-        Ok(())
     }
 
     /// The columns that the model gives, bound over no rows. The model must not depend on what is in the files.
@@ -570,19 +478,6 @@ fn batches<'a, 'b>(pending: &'b [&'a PendingObject]) -> Vec<&'b [&'a PendingObje
     all
 }
 
-/// All values, or all failures.
-fn all_or_failed<T>(results: Vec<Result<T, Failed>>) -> Result<Vec<T>, Trouble> {
-    let mut failed = Vec::new();
-    let mut values = Vec::new();
-    for result in results {
-        match result {
-            Ok(value) => values.push(value),
-            Err(failure) => failed.push(failure),
-        }
-    }
-    if failed.is_empty() { Ok(values) } else { Err(Trouble::Objects(failed)) }
-}
-
 /// Objects must be what they were when they were hashed.
 fn unchanged(objects: &[&PendingObject]) -> Result<(), Trouble> {
     let now =
@@ -597,38 +492,6 @@ fn unchanged(objects: &[&PendingObject]) -> Result<(), Trouble> {
         })
         .collect();
     if failed.is_empty() { Ok(()) } else { Err(Trouble::Objects(failed)) }
-}
-
-/// Columns whose type is known.
-fn typed(columns: &[KnownColumn]) -> Vec<SourceColumn> {
-    let with_type = |column: &KnownColumn| SourceColumn {
-        name: column.name.clone(),
-        data_type: column.data_type.clone().unwrap_or_else(|| "VARCHAR".to_owned()),
-    };
-    columns.iter().map(with_type).collect()
-}
-
-/// What is known before the first object: what earlier loads saw, and what is declared. A declared type wins.
-fn known_columns(conn: &Connection, source: &SourceTable, stored: Vec<SourceColumn>) -> Result<Known> {
-    let seen = if stored.is_empty() { Seen::Never } else { Seen::Before };
-    let mut columns: Vec<KnownColumn> = stored
-        .into_iter()
-        .map(|column| KnownColumn { name: column.name, data_type: Some(column.data_type) })
-        .collect();
-    for declared in &source.columns {
-        let data_type = match &declared.data_type {
-            None => None,
-            Some(written) => Some(
-                table::canonical_type(conn, &written.value)
-                    .map_err(|text| Diagnostic::error("unknown-type", text).at(&written.at, ""))?,
-            ),
-        };
-        match columns.iter_mut().find(|known| super::drift::same(&known.name, &declared.name)) {
-            Some(known) => known.data_type = data_type.or_else(|| known.data_type.take()),
-            None => columns.push(KnownColumn { name: declared.name.clone(), data_type }),
-        }
-    }
-    Ok(Known { columns, seen })
 }
 
 /// What there is to say about an object before its rows are read.

@@ -278,6 +278,11 @@ pub(super) fn last_load(conn: &Connection, model: &NodeId) -> Result<LastLoad> {
     Ok(LastLoad { batch_id, loaded_at_us, rows, columns })
 }
 
+/// The source's columns as the loads of a model have seen them; none if there was no load.
+pub fn loaded_columns(conn: &Connection, model: &NodeId) -> Result<Vec<super::SourceColumn>> {
+    Ok(last_load(conn, model)?.columns)
+}
+
 /// Writes the ledger rows of a transaction.
 pub(super) fn insert(
     conn: &Connection,

@@ -14,6 +14,7 @@ mod ledger;
 mod options;
 mod parquet;
 mod scan;
+mod shapes;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -26,8 +27,11 @@ use crate::sql::rendered::Rendered;
 
 pub use discover::{Discovered, discover};
 pub use drift::SourceColumn;
-pub use ledger::{LEDGER, Pending, PendingObject, Reason, create_ledger, forget, newest, pending};
+pub use ledger::{
+    LEDGER, Pending, PendingObject, Reason, create_ledger, forget, loaded_columns, newest, pending,
+};
 pub use options::check_options;
+pub use shapes::{Looked, look};
 
 /// Columns that Kiln adds to every raw table, in this order, after the model's own.
 pub const OWN_COLUMNS: [(&str, &str); 3] =

@@ -1,0 +1,127 @@
+//! Outside: what is known of sources and seeds. This is the only part that reads files, and it reads none but those that
+//! the project declares.
+
+use crate::diagnostic::Diagnostics;
+use crate::engine::load::{self, Looked};
+use crate::engine::seed;
+use crate::engine::session::ColumnType;
+use crate::error::{Error, Result};
+use crate::manifest::{NodeKind, SourceTable};
+use crate::names::{Fingerprint, Relation};
+use crate::run::candidate::{Candidate, Physical};
+
+use super::{Cause, Compiler, State};
+
+/// The schema of sources with files: in a run they are no relations, so their published names stay free.
+pub(super) const SCHEMA: &str = "_kiln_source";
+
+impl Compiler<'_> {
+    /// Makes the empty tables of sources and seeds.
+    pub(super) fn read_outside(&mut self) -> Result<()> {
+        let workspace = self.workspace;
+        for source in workspace.manifest.sources.values() {
+            let known = match self.look(source) {
+                Ok(known) => known,
+                Err(Error::Project(problems)) => {
+                    self.diagnostics.extend(problems);
+                    Err(None)
+                }
+                Err(error) => return Err(error),
+            };
+            let state = match known {
+                Ok(columns) => {
+                    self.create_source(source, &columns)?;
+                    self.sources.insert(source.id.clone(), columns);
+                    State::Known
+                }
+                Err(reason) => State::Unknown(Cause { root: source.id.clone(), reason }),
+            };
+            self.states.insert(source.id.clone(), state);
+        }
+        for node in workspace.manifest.nodes.values().filter(|node| node.kind == NodeKind::Seed) {
+            let query = seed::query(workspace.root(), node);
+            let problem = match self.shadow.create_as(&node.relation, &query) {
+                Err(error) => Some(seed::unreadable(workspace.root(), node, &error)),
+                Ok(()) => {
+                    let columns = self.shadow.columns(&node.relation).unwrap_or_default();
+                    seed::unknown_type_column(node, &columns)
+                }
+            };
+            let state = match problem {
+                Some(problem) => {
+                    self.diagnostics.push(problem);
+                    State::Unknown(Cause { root: node.id.clone(), reason: None })
+                }
+                None => State::Known,
+            };
+            self.states.insert(node.id.clone(), state);
+            let compiled = super::CompiledNode {
+                rendered: Default::default(),
+                sql: String::new(),
+                columns: None,
+                unknown: None,
+            };
+            self.nodes.insert(node.id.clone(), compiled);
+        }
+        Ok(())
+    }
+
+    /// The columns of a source, or why they are not known.
+    fn look(&self, source: &SourceTable) -> Result<Result<Vec<ColumnType>, Option<String>>> {
+        let plain = |name: String, data_type: String| ColumnType { name, data_type };
+        if source.files.is_some() {
+            let connection = self.shadow.session().connection();
+            // What a pattern does not match is said when the source is loaded.
+            let found = load::discover(self.workspace.root(), source)?;
+            let stored = self.options.loaded.get(&source.id).cloned().unwrap_or_default();
+            return Ok(match load::look(connection, source, &found.objects, stored)? {
+                Looked::Columns(columns) => {
+                    Ok(columns.into_iter().map(|column| plain(column.name, column.data_type)).collect())
+                }
+                Looked::Unknown(reason) => Err(Some(reason)),
+            });
+        }
+        if let Some(columns) = self.options.existing.get(&source.id) {
+            return Ok(Ok(columns.clone()));
+        }
+        if source.columns.is_empty() {
+            return Ok(Err(Some("it is outside of the project, and no column is declared".into())));
+        }
+        let mut columns = Vec::new();
+        let mut problems = Diagnostics::new();
+        for column in &source.columns {
+            let Some(written) = &column.data_type else {
+                return Ok(Err(Some(format!("no `data_type` is declared for `{}`", column.name))));
+            };
+            match self.shadow.session().canonical_type(&written.value) {
+                Some(data_type) => columns.push(plain(column.name.clone(), data_type)),
+                None => problems.push(
+                    crate::diagnostic::Diagnostic::error(
+                        "unknown-type",
+                        format!("`{}` is not a type of DuckDB", written.value),
+                    )
+                    .at(&written.at, ""),
+                ),
+            }
+        }
+        match problems.is_empty() {
+            true => Ok(Ok(columns)),
+            false => Err(problems.into()),
+        }
+    }
+
+    /// The empty table of a source. One with files stands aside, and its tests read the raw table, as in a run.
+    fn create_source(&mut self, source: &SourceTable, columns: &[ColumnType]) -> Result<()> {
+        if source.files.is_none() {
+            return Ok(self.shadow.create(&source.relation, columns)?);
+        }
+        let aside = Relation::new(SCHEMA, source.id.short());
+        let own = ColumnType { name: "_source_object".into(), data_type: "VARCHAR".into() };
+        let columns: Vec<ColumnType> = columns.iter().cloned().chain([own]).collect();
+        self.shadow.create(&aside, &columns)?;
+        let candidate =
+            Candidate { fingerprint: Fingerprint::of([]), physical: Physical::Source(aside), rows: None };
+        self.candidates.insert(source.id.clone(), candidate);
+        Ok(())
+    }
+}

@@ -1,0 +1,63 @@
+//! Unknown: what could not be checked, said once for each cause.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::diagnostic::{Diagnostic, Location, Severity};
+use crate::names::NodeId;
+
+use super::{Cause, Compiler, State};
+
+impl Compiler<'_> {
+    /// One note for each cause: what is not checked because of it.
+    pub(super) fn tell_unknown(&mut self) {
+        let mut by_root: BTreeMap<NodeId, (Option<String>, BTreeSet<NodeId>)> = BTreeMap::new();
+        for (id, state) in &self.states {
+            let State::Unknown(Cause { root, reason }) = state else { continue };
+            let entry = by_root.entry(root.clone()).or_insert_with(|| (reason.clone(), BTreeSet::new()));
+            if id != root {
+                entry.1.insert(id.clone());
+            }
+        }
+        for (root, (reason, mut dependents)) in by_root {
+            let manifest = &self.workspace.manifest;
+            let is_model = manifest.nodes.contains_key(&root);
+            let at = match (manifest.nodes.get(&root), manifest.sources.get(&root)) {
+                (Some(node), _) => Location::new(&node.file, 0..0),
+                (_, Some(source)) => source.at.clone(),
+                _ => continue,
+            };
+            dependents.retain(|id| manifest.nodes.contains_key(id));
+            let names: Vec<String> =
+                dependents.iter().take(8).map(|id| format!("`{}`", id.short())).collect();
+            let more = dependents.len().saturating_sub(8);
+            let listed = match more {
+                0 => names.join(", "),
+                more => format!("{} and {more} more", names.join(", ")),
+            };
+            let (code, message) = match (&reason, dependents.len()) {
+                (None, 0) => continue,
+                (None, _) => {
+                    ("not-checked", format!("not checked, because `{}` has errors: {listed}", root.short()))
+                }
+                // A source that nothing reads is nobody's loss.
+                (Some(_), 0) if !is_model || self.warned.contains(&root) => continue,
+                (Some(reason), 0) => {
+                    ("unknown-columns", format!("the columns of `{}` are not known: {reason}", root.short()))
+                }
+                (Some(reason), _) => (
+                    "unknown-columns",
+                    format!(
+                        "the columns of `{}` are not known: {reason}; so not checked: {listed}",
+                        root.short()
+                    ),
+                ),
+            };
+            let mut note = Diagnostic::warning(code, message).at(&at, "");
+            note.severity = Severity::Note;
+            if !is_model {
+                note = note.help("declare its `columns`, each with a `data_type`");
+            }
+            self.diagnostics.push(note);
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! What compiling says of a project against what running it makes.
+
+use std::collections::BTreeMap;
+
+use kiln::compile::{CompileOptions, Compiled, compile};
+use kiln::diagnostic::Style;
+use kiln::manifest::Materialization;
+
+use crate::support::Shop;
+
+fn compiled(shop: &Shop, options: &CompileOptions) -> Compiled {
+    let (workspace, _) = shop.open().unwrap_or_else(|error| panic!("{error}"));
+    let compiled = compile(&workspace, options).unwrap_or_else(|error| panic!("{error}"));
+    let said = compiled.diagnostics.render(Style::Plain);
+    assert!(!compiled.diagnostics.has_errors(), "{said}");
+    compiled
+}
+
+/// `name TYPE, …` of each model and seed that becomes a relation.
+fn inferred(shop: &Shop, compiled: &Compiled) -> BTreeMap<String, String> {
+    let (workspace, _) = shop.open().expect("a sound project");
+    let nodes = workspace.manifest.nodes.values();
+    nodes
+        .filter(|node| node.config.materialized != Materialization::Ephemeral)
+        .map(|node| {
+            let columns = compiled.models[&node.id].columns.as_ref().expect("they are known");
+            let columns: Vec<String> =
+                columns.iter().map(|column| format!("{} {}", column.name, column.data_type)).collect();
+            (node.name.clone(), columns.join(", "))
+        })
+        .collect()
+}
+
+/// The same of what a run has made, whether it was published or not.
+fn made(shop: &Shop) -> BTreeMap<String, String> {
+    let rows = shop.query(
+        "select coalesce(b.model, c.table_name), \
+         string_agg(c.column_name || ' ' || c.data_type, ', ' order by c.ordinal_position) \
+         from information_schema.columns c left join _kiln.build b on b.relation = c.table_name \
+         where c.table_schema = '_kiln_data' or (c.table_schema = 'raw' and not ends_with(c.table_name, '__rejected')) \
+         group by all",
+    );
+    let split =
+        |line: &str| line.split_once('|').map(|(name, columns)| (name.to_owned(), columns.to_owned()));
+    rows.lines().filter_map(split).collect()
+}
+
+fn inferred_is_made(path: &str, at_least: usize) {
+    let shop = Shop::copy_of(path);
+    let before = inferred(&shop, &compiled(&shop, &CompileOptions::default()));
+    shop.run().unwrap_or_else(|error| panic!("{error}"));
+    let made = made(&shop);
+    assert!(made.len() >= at_least, "{made:#?}");
+    for (name, columns) in &made {
+        assert_eq!(before.get(name), Some(columns), "{name}");
+    }
+    // What the database knows by now changes nothing.
+    let (workspace, _) = shop.open().expect("a sound project");
+    let opening = workspace.opening("test", std::time::Duration::ZERO);
+    let database = kiln::engine::database::Database::open(&opening).expect("a database");
+    let known = kiln::compile::known_to(&workspace, database.session()).expect("a sound ledger");
+    assert!(!known.loaded.is_empty());
+    assert_eq!(before, inferred(&shop, &compiled(&shop, &known)));
+}
+
+#[test]
+fn inferred_types_are_those_of_a_run() {
+    inferred_is_made("tests/fixtures/design_shop", 3);
+    inferred_is_made("example_project", 10);
+}
