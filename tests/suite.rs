@@ -9,6 +9,8 @@ mod commands;
 mod flights;
 #[path = "suite/publish.rs"]
 mod publish;
+#[path = "suite/readme.rs"]
+mod readme;
 
 #[path = "suite/compile.rs"]
 mod compile;
