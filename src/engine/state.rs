@@ -179,6 +179,15 @@ pub fn start_run(session: &Session, run_id: &str, target: &str, command: &str) -
     ))
 }
 
+/// Whether a run died, or was stopped by the machine, before it had done everything that it does.
+pub fn was_cut_short(session: &Session, run_id: &str) -> Result<bool, SqlError> {
+    let found = session.count(&format!(
+        "SELECT count(*) FROM _kiln.run WHERE run_id = {} AND status IN ('died', 'error')",
+        literal(run_id)
+    ))?;
+    Ok(found > 0)
+}
+
 /// How a run ended.
 #[derive(Debug, Clone, Default)]
 pub struct RunEnd {

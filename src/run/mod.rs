@@ -453,6 +453,11 @@ impl Context<'_> {
         let removed: Vec<String> =
             known.release.models.keys().filter(|model| !after.contains_key(*model)).cloned().collect();
         if changed.is_empty() && removed.is_empty() {
+            let session = self.database.session();
+            // The run that published it may have died before it could collect what the release made useless.
+            if state::was_cut_short(session, &known.release.run_id)? {
+                collect(session, self.workspace.keep_releases())?;
+            }
             return Ok(match held_back {
                 0 => Ending::Unchanged { release_id: (known.release.id > 0).then_some(known.release.id) },
                 _ => Ending::NotPublished {
