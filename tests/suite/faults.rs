@@ -1,0 +1,1 @@
+//! What happens when the machine or another program gets in the way of a run.
