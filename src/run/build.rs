@@ -152,6 +152,7 @@ pub fn explain(
         "binder" | "catalog" => "sql-binding",
         "conversion" | "out of range" | "invalid input" | "constraint" => "sql-data",
         "out of memory" => "out-of-memory",
+        "io" => "io",
         _ => "sql-error",
     };
     let mut diagnostic =
