@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::support::{Shop, binary};
+use crate::support::{Shop, binary, tell};
 
 /// Kills of one test, where the environment does not say.
 const KILLS: u64 = 18;
@@ -286,11 +286,6 @@ fn kill_many(stage: usize) {
         assert!(["published", "unchanged"].contains(&seen.run.as_str()), "{last_words}: {}", seen.run);
     }
     tell(&format!("stage {stage}: {done} kills, by what they left: {phases:?}"));
-}
-
-#[expect(clippy::print_stderr, reason = "seen with --nocapture, and when a test fails")]
-fn tell(text: &str) {
-    eprintln!("{text}");
 }
 
 /// SplitMix64: a seed gives the same points everywhere.

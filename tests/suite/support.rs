@@ -174,3 +174,9 @@ pub fn binary(folder: &Path, arguments: &[&str]) -> std::process::Command {
     command.env("LC_ALL", "C.UTF-8").args(arguments).current_dir(folder);
     command
 }
+
+/// Notes something that is seen with `--nocapture`, and when the test fails.
+#[expect(clippy::print_stderr, reason = "a test has no other way to say it")]
+pub fn tell(text: &str) {
+    eprintln!("{text}");
+}
