@@ -225,7 +225,9 @@ fn database(doing: &str, error: &duckdb::Error) -> Error {
     if text.starts_with("INTERRUPT") || text.contains("Interrupted!") {
         return Error::Interrupted;
     }
-    let failed = Error::machine(format!("cannot {doing}: {}", first_lines(&text)));
+    let told = first_lines(&text);
+    let told = told.strip_prefix("TransactionContext Error: ").unwrap_or(told);
+    let failed = Error::machine(format!("cannot {doing}: {told}"));
     match SqlError::of(error).hint() {
         Some(hint) => failed.hint(hint),
         None => failed,
