@@ -211,7 +211,7 @@ pub struct RunEnd {
 pub fn finish_run(session: &Session, run_id: &str, end: &RunEnd) -> Result<(), SqlError> {
     session.execute(&format!(
         "UPDATE _kiln.run SET status = {}, ended_at = {}, built = {}, reused = {}, failed = {}, skipped = {}, \
-         release_id = {}, message = {} WHERE run_id = {}",
+         release_id = coalesce({}, release_id), message = {} WHERE run_id = {}",
         literal(&end.status),
         literal(&now()),
         end.built,

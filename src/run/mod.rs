@@ -98,7 +98,13 @@ pub fn run(
     state::start_run(session, &run_id, &workspace.target.name, "run")?;
     match context.run(started) {
         Ok(report) => {
-            state::finish_run(session, &run_id, &run_end(&report))?;
+            let finished = state::finish_run(session, &run_id, &run_end(&report)).map_err(Error::from);
+            match report.ending {
+                Ending::Published { release_id, .. } => {
+                    finished.map_err(|error| after_publishing(release_id, error))?
+                }
+                _ => finished?,
+            }
             Ok(report)
         }
         Err(error) => {
@@ -488,7 +494,10 @@ impl Context<'_> {
         };
         match publish(session, &publication) {
             Ok(release_id) => {
-                let collected = collect(session, self.workspace.keep_releases())?.builds.len();
+                let collected = collect(session, self.workspace.keep_releases())
+                    .map_err(|error| after_publishing(release_id, error))?
+                    .builds
+                    .len();
                 Ok(Ending::Published { release_id, changed, removed, held_back, collected })
             }
             Err(NotPublished::Failed(error)) => Err(error),
@@ -634,6 +643,17 @@ impl Context<'_> {
             }
         }
         (after, held_back)
+    }
+}
+
+/// An error that came too late to keep readers from the release: a full disk, most of the time.
+fn after_publishing(release_id: i64, error: Error) -> Error {
+    match error {
+        Error::Machine { message, hint } => Error::Machine {
+            message: format!("release {release_id} is published; afterwards {message}"),
+            hint,
+        },
+        other => other,
     }
 }
 
