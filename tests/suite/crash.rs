@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use crate::support::{Shop, binary, tell};
 
 /// Kills of one test, where the environment does not say.
-const KILLS: u64 = 18;
+const KILLS: u64 = 14;
 
 /// The database file and what DuckDB puts beside it begin so.
 const DATABASE: &str = "shop.duckdb";
