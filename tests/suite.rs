@@ -5,6 +5,10 @@ mod support;
 
 #[path = "suite/commands.rs"]
 mod commands;
+#[path = "suite/crash.rs"]
+mod crash;
+#[path = "suite/faults.rs"]
+mod faults;
 #[path = "suite/flights.rs"]
 mod flights;
 #[path = "suite/publish.rs"]

@@ -13,6 +13,9 @@ use duckdb::{AccessMode, Config, Connection};
 use super::session::{Session, SqlError};
 use crate::error::{Error, Result};
 
+/// What to do about a folder that cannot be written.
+const ELSEWHERE: &str = "make its folder writable, or give the target another `path`";
+
 /// How to open a database.
 #[derive(Debug, Clone)]
 pub struct Opening {
@@ -43,7 +46,7 @@ impl Database {
     pub fn open(options: &Opening) -> Result<Self> {
         if let Some(folder) = options.path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             std::fs::create_dir_all(folder)
-                .map_err(|error| Error::io("create the folder", folder, &error))?;
+                .map_err(|error| Error::io("create the folder", folder, &error).hint(ELSEWHERE))?;
         }
         let deadline = Instant::now() + options.patience;
         let lock = lock(options, deadline)?;
@@ -153,7 +156,7 @@ fn lock(options: &Opening, deadline: Instant) -> Result<File> {
         .create(true)
         .truncate(false)
         .open(&path)
-        .map_err(|error| Error::io("write the lock file", &path, &error))?;
+        .map_err(|error| Error::io("write the lock file", &path, &error).hint(ELSEWHERE))?;
     loop {
         match file.try_lock() {
             Ok(()) => break,

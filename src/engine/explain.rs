@@ -68,6 +68,7 @@ pub fn explain_at(lead: &str, error: &SqlError, place: &Location, parents: &[Par
         "binder" | "catalog" => "sql-binding",
         "conversion" | "out of range" | "invalid input" | "constraint" => "sql-data",
         "out of memory" => "out-of-memory",
+        "io" => "io",
         _ => "sql-error",
     };
     let told = told(error, parents);

@@ -26,6 +26,14 @@ pub struct SqlError {
 }
 
 impl SqlError {
+    /// Reads an error of the crate's.
+    pub fn of(error: &duckdb::Error) -> Self {
+        match error {
+            duckdb::Error::DuckDBFailure(_, Some(text)) => Self::parse(text),
+            other => Self::parse(&other.to_string()),
+        }
+    }
+
     /// Whether the user stopped it.
     pub fn is_interrupt(&self) -> bool {
         self.class.eq_ignore_ascii_case("interrupt")
@@ -42,8 +50,7 @@ impl SqlError {
         let message = self.message.to_lowercase();
         if class == "out of memory" {
             return Some(
-                "give DuckDB more with `memory_limit` under the target's `settings`, or fewer `--threads`"
-                    .into(),
+                "give DuckDB more with the target's `memory_limit`, or use fewer `--threads`".into(),
             );
         }
         if message.contains("extension") && message.contains("icu") {
@@ -62,17 +69,17 @@ impl SqlError {
 
 impl std::fmt::Display for SqlError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} error: {}", self.class.to_lowercase(), self.message)
+        // The class says nothing more where the disk or a commit failed: the sentence names the file or the commit.
+        match ["io", "transactioncontext"].contains(&self.class.to_lowercase().as_str()) {
+            true => write!(f, "{}", self.message),
+            false => write!(f, "{} error: {}", self.class.to_lowercase(), self.message),
+        }
     }
 }
 
 impl From<duckdb::Error> for SqlError {
     fn from(error: duckdb::Error) -> Self {
-        let text = match error {
-            duckdb::Error::DuckDBFailure(_, Some(text)) => text,
-            other => other.to_string(),
-        };
-        Self::parse(&text)
+        Self::of(&error)
     }
 }
 
@@ -124,8 +131,15 @@ impl SqlError {
         let offers = |line: &&str| !line.starts_with("Candidate ") && !line.starts_with("Did you mean");
         let message: Vec<&str> =
             message.lines().take_while(|line| !line.starts_with("LINE ")).filter(offers).collect();
+        let class = field(class).unwrap_or_else(|| "Database".into());
+        // What follows is DuckDB's advice for its own shell; `hint` has Kiln's.
+        let message = if class.eq_ignore_ascii_case("out of memory") {
+            &message[..1.min(message.len())]
+        } else {
+            &message
+        };
         Self {
-            class: field(class).unwrap_or_else(|| "Database".into()),
+            class,
             message: message.join("; ").trim_end_matches("; ").to_owned(),
             position,
             name: field("name"),

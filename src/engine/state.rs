@@ -179,6 +179,15 @@ pub fn start_run(session: &Session, run_id: &str, target: &str, command: &str) -
     ))
 }
 
+/// Whether a run died, or was stopped by the machine, before it had done everything that it does.
+pub fn was_cut_short(session: &Session, run_id: &str) -> Result<bool, SqlError> {
+    let found = session.count(&format!(
+        "SELECT count(*) FROM _kiln.run WHERE run_id = {} AND status IN ('died', 'error')",
+        literal(run_id)
+    ))?;
+    Ok(found > 0)
+}
+
 /// How a run ended.
 #[derive(Debug, Clone, Default)]
 pub struct RunEnd {
@@ -202,7 +211,7 @@ pub struct RunEnd {
 pub fn finish_run(session: &Session, run_id: &str, end: &RunEnd) -> Result<(), SqlError> {
     session.execute(&format!(
         "UPDATE _kiln.run SET status = {}, ended_at = {}, built = {}, reused = {}, failed = {}, skipped = {}, \
-         release_id = {}, message = {} WHERE run_id = {}",
+         release_id = coalesce({}, release_id), message = {} WHERE run_id = {}",
         literal(&end.status),
         literal(&now()),
         end.built,

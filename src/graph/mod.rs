@@ -76,6 +76,16 @@ impl Dag {
         self.neighbours(id, Direction::Outgoing)
     }
 
+    /// Whether one node is read by another, at whatever distance.
+    pub fn is_upstream(&self, above: &NodeId, below: &NodeId) -> bool {
+        match (self.index.get(above), self.index.get(below)) {
+            (Some(above), Some(below)) => {
+                petgraph::algo::has_path_connecting(&self.graph, *above, *below, None)
+            }
+            _ => false,
+        }
+    }
+
     /// Everything above a node, up to a number of steps; without the node.
     pub fn ancestors(&self, id: &NodeId, steps: Option<usize>) -> BTreeSet<NodeId> {
         self.reach([id], Direction::Incoming, steps)

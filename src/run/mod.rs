@@ -103,7 +103,13 @@ pub fn run(
     state::start_run(session, &run_id, &workspace.target.name, "run")?;
     match context.run(started) {
         Ok(report) => {
-            state::finish_run(session, &run_id, &run_end(&report))?;
+            let finished = state::finish_run(session, &run_id, &run_end(&report)).map_err(Error::from);
+            match report.ending {
+                Ending::Published { release_id, .. } => {
+                    finished.map_err(|error| publication::after_publishing(release_id, error))?
+                }
+                _ => finished?,
+            }
             Ok(report)
         }
         Err(error) => {
@@ -371,7 +377,6 @@ impl Context<'_> {
     fn gates<'t>(&self, tests: &[&'t Test]) -> (HashMap<NodeId, Vec<&'t Test>>, Vec<&'t Test>) {
         let mut gates: HashMap<NodeId, Vec<&Test>> = HashMap::new();
         let mut late = Vec::new();
-        let mut ancestors: HashMap<&NodeId, BTreeSet<NodeId>> = HashMap::new();
         for test in tests {
             let gated = test.node.as_ref().and_then(|node| match self.workspace.manifest.sources.get(node) {
                 // A source is tested where it lands.
@@ -382,11 +387,10 @@ impl Context<'_> {
                 late.push(*test);
                 continue;
             };
-            let above = ancestors.entry(node).or_insert_with(|| self.workspace.dag.ancestors(node, None));
             let ready = test.depends_on.iter().all(|dependency| {
                 dependency.node == *node
-                    || above.contains(&dependency.node)
                     || test.node.as_ref() == Some(&dependency.node)
+                    || self.workspace.dag.is_upstream(&dependency.node, node)
             });
             match ready {
                 true => gates.entry(node.clone()).or_default().push(test),

@@ -1,11 +1,11 @@
 //! What a run publishes, and why it does not.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::atomic::Ordering;
 
 use crate::diagnostic::Diagnostic;
 use crate::engine::publish::{NotPublished, Publication, collect, publish};
-use crate::engine::state::Published;
+use crate::engine::state::{self, Published};
 use crate::error::{Error, Result};
 use crate::manifest::Materialization;
 use crate::names::NodeId;
@@ -49,6 +49,11 @@ impl Context<'_> {
         let removed: Vec<String> =
             known.release.models.keys().filter(|model| !after.contains_key(*model)).cloned().collect();
         if changed.is_empty() && removed.is_empty() {
+            let session = self.database.session();
+            // The run that published it may have died before it could collect what the release made useless.
+            if state::was_cut_short(session, &known.release.run_id)? {
+                collect(session, self.workspace.keep_releases())?;
+            }
             return Ok(match held_back {
                 0 => Ending::Unchanged { release_id: (known.release.id > 0).then_some(known.release.id) },
                 _ => Ending::NotPublished {
@@ -79,7 +84,10 @@ impl Context<'_> {
         };
         match publish(session, &publication) {
             Ok(release_id) => {
-                let collected = collect(session, self.workspace.keep_releases())?.builds.len();
+                let collected = collect(session, self.workspace.keep_releases())
+                    .map_err(|error| after_publishing(release_id, error))?
+                    .builds
+                    .len();
                 Ok(Ending::Published { release_id, changed, removed, held_back, collected })
             }
             Err(NotPublished::Failed(error)) => Err(error),
@@ -194,15 +202,15 @@ impl Context<'_> {
         let manifest = &self.workspace.manifest;
         let mut after = known.release.models.clone();
         if self.options.scope == Scope::Whole {
-            after.retain(|model, _| {
-                manifest.nodes.values().any(|node| {
-                    node.name == *model
-                        && !matches!(
-                            node.config.materialized,
-                            Materialization::Ephemeral | Materialization::Append
-                        )
+            let published: HashSet<&str> = manifest
+                .nodes
+                .values()
+                .filter(|node| {
+                    !matches!(node.config.materialized, Materialization::Ephemeral | Materialization::Append)
                 })
-            });
+                .map(|node| node.name.as_str())
+                .collect();
+            after.retain(|model, _| published.contains(model.as_str()));
         }
         let mut held_back = 0;
         for report in &done.reports {
@@ -225,5 +233,16 @@ impl Context<'_> {
             }
         }
         (after, held_back)
+    }
+}
+
+/// An error that came too late to keep readers from the release: a full disk, most of the time.
+pub(super) fn after_publishing(release_id: i64, error: Error) -> Error {
+    match error {
+        Error::Machine { message, hint } => Error::Machine {
+            message: format!("release {release_id} is published; afterwards {message}"),
+            hint,
+        },
+        other => other,
     }
 }

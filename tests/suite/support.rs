@@ -162,3 +162,21 @@ pub fn query(path: &Path, sql: &str) -> String {
     }
     lines.join("\n")
 }
+
+/// The binary in a folder, deaf to what the machine that runs the tests has in its environment.
+pub fn binary(folder: &Path, arguments: &[&str]) -> std::process::Command {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_kiln"));
+    for name in
+        ["CI", "GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "NO_COLOR", "CLICOLOR_FORCE", "TERM", "LC_CTYPE"]
+    {
+        command.env_remove(name);
+    }
+    command.env("LC_ALL", "C.UTF-8").args(arguments).current_dir(folder);
+    command
+}
+
+/// Notes something that is seen with `--nocapture`, and when the test fails.
+#[expect(clippy::print_stderr, reason = "a test has no other way to say it")]
+pub fn tell(text: &str) {
+    eprintln!("{text}");
+}

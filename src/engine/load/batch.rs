@@ -238,7 +238,7 @@ impl<'a> Loader<'a> {
             table::describe(self.context.conn, &self.model_sql())
         };
         let outputs = bind().map_err(|error| {
-            let text = error.to_string();
+            let text = super::text_of(&error);
             let text = super::first_lines(&text).to_owned();
             Diagnostic::error(
                 "raw-model",

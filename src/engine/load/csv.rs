@@ -125,7 +125,7 @@ fn first_lines(context: &Context<'_>, object: &PendingObject) -> Result<String, 
         return if cut_inside_header { Err(not_utf8()) } else { Ok(text.to_owned()) };
     }
     let lines = context.lines(path, context.options.skip + 64);
-    let lines = lines.map_err(|error| (reason_of(&error.to_string(), &object.object), None))?;
+    let lines = lines.map_err(|error| (reason_of(&super::text_of(&error), &object.object), None))?;
     Ok(lines.join("\n"))
 }
 

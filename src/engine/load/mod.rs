@@ -21,6 +21,7 @@ mod tests;
 
 use std::path::PathBuf;
 
+use crate::engine::session::SqlError;
 use crate::error::{Error, Result};
 use crate::manifest::{Node, SourceTable};
 use crate::sql::rendered::Rendered;
@@ -224,11 +225,29 @@ pub fn load(
 
 /// A DuckDB error as one of the machine, or the interrupt that it is.
 fn database(doing: &str, error: &duckdb::Error) -> Error {
-    let text = error.to_string();
-    match text.starts_with("INTERRUPT") || text.contains("Interrupted!") {
-        true => Error::Interrupted,
-        false => Error::machine(format!("cannot {doing}: {}", first_lines(&text))),
+    let text = text_of(error);
+    if text.starts_with("INTERRUPT") || text.contains("Interrupted!") {
+        return Error::Interrupted;
     }
+    let told = first_lines(&text);
+    let told = told.strip_prefix("TransactionContext Error: ").unwrap_or(told);
+    let failed = Error::machine(format!("cannot {doing}: {told}"));
+    match SqlError::of(error).hint() {
+        Some(hint) => failed.hint(hint),
+        None => failed,
+    }
+}
+
+/// What DuckDB says, as it says it to people: a session asks for errors as JSON.
+fn text_of(error: &duckdb::Error) -> String {
+    let text = error.to_string();
+    let json = text.find("{\"exception_type\"").and_then(|at| serde_json::from_str(&text[at..]).ok());
+    let json: serde_json::Value = match json {
+        Some(json) => json,
+        None => return text,
+    };
+    let field = |key: &str| json.get(key).and_then(serde_json::Value::as_str).unwrap_or_default().to_owned();
+    format!("{} Error: {}", field("exception_type"), field("exception_message"))
 }
 
 /// A DuckDB message without the statement that it quotes.

@@ -17,7 +17,7 @@ pub(super) fn shapes(context: &Context<'_>, objects: &[&PendingObject]) -> Vec<R
         }
         describe(context, object).map(Shape::Columns).map_err(|error| Failed {
             object: object.object.name.clone(),
-            reason: reason_of(&error.to_string(), &object.object),
+            reason: reason_of(&super::text_of(&error), &object.object),
             help: None,
         })
     };

@@ -76,7 +76,7 @@ pub(super) enum Trouble {
 impl Trouble {
     /// Sorts an error of DuckDB by whom it concerns.
     pub fn statement(error: duckdb::Error) -> Self {
-        let text = error.to_string();
+        let text = super::text_of(&error);
         let whole =
             ["INTERRUPT", "Out of Memory", "FATAL", "ould not write", "No space left", "TransactionContext"];
         match whole.iter().any(|word| text.contains(word)) {
