@@ -2,7 +2,7 @@
 //! do, readers keep what they had, and the next run goes on.
 
 use std::io::{BufRead, BufReader, Read};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
 use std::time::Duration;
 
@@ -342,5 +342,5 @@ fn a_folder_that_cannot_be_written() {
     let folder = PathBuf::from("locked/below/shop.duckdb");
     shop.write("kiln.yml", &kiln_yml(&folder.to_string_lossy(), ""));
     insta::assert_snapshot!("folder_that_cannot_be_made", said(&kiln(&shop, &["run"])));
-    assert!(!Path::new(&shop.root().join(folder)).exists());
+    assert!(!shop.root().join(folder).exists());
 }
