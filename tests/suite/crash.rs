@@ -450,9 +450,7 @@ impl Questions<'_> {
     fn published(&self, seen: &mut Seen) {
         seen.release =
             self.one("select coalesce(max(release_id), 0) from _kiln.release").parse().expect("a number");
-        let release = format!(
-            "select * from _kiln.release_model where release_id = (select max(release_id) from _kiln.release)"
-        );
+        let release = "select * from _kiln.release_model where release_id = (select max(release_id) from _kiln.release)";
         self.nothing(
             "views and the release differ",
             &format!(

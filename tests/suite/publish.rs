@@ -396,3 +396,13 @@ fn a_model_that_asks_the_database_is_rendered_when_its_parents_are_built() {
     assert!(shop.run().expect("a run").is_good());
     assert_eq!(shop.query("select top from main.asked"), "7");
 }
+
+#[test]
+fn a_raw_model_that_does_not_fit_its_source_is_told_in_words() {
+    let shop = Shop::copy_of("tests/fixtures/design_shop");
+    shop.replace("models/raw/raw_orders.sql", "select *", "select nope");
+    let report = shop.run().expect("a run");
+    let Err(problem) = &report.loads[0].result else { panic!("{:?}", report.loads[0]) };
+    assert!(problem.message.contains("Referenced column \"nope\" not found"), "{}", problem.message);
+    assert!(!problem.message.contains("exception_type"), "{}", problem.message);
+}
