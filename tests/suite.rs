@@ -7,6 +7,8 @@ mod support;
 mod commands;
 #[path = "suite/flights.rs"]
 mod flights;
+#[path = "suite/lineage.rs"]
+mod lineage;
 #[path = "suite/publish.rs"]
 mod publish;
 
