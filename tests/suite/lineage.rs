@@ -28,7 +28,10 @@ fn a_wrong_column_is_found_without_data() {
 #[test]
 fn what_cannot_be_known_is_said() {
     let project = project();
-    project.write("models/curated/wide.sql", "pivot {{ ref('orders') }} on order_id using sum(amount)\n");
+    project.write(
+        "models/curated/wide.sql",
+        "select * from {{ ref('orders') }} join read_csv('landing/1.csv') using (order_id)\n",
+    );
     insta::assert_snapshot!("compile_unknown_columns", project.say(&["compile"]));
     insta::assert_snapshot!("schema_unknown", project.say(&["show", "wide", "--schema"]));
     insta::assert_snapshot!("lineage_unknown", project.say(&["lineage", "orders.amount", "--downstream"]));
