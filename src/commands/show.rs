@@ -63,8 +63,14 @@ fn schema(terminal: &Terminal, workspace: &Workspace, node: &Node, output: ShowO
         if compiled.diagnostics.has_errors() {
             return Err(Error::Project(compiled.diagnostics));
         }
-        let reason = model.and_then(|model| model.unknown.as_deref()).unwrap_or("only a run can tell");
-        return Err(Error::usage(format!("the columns of `{}` are not known: {reason}", node.name))
+        let lead = format!("the columns of `{}` are not known", node.name);
+        let message = match model.and_then(|model| model.unknown.as_deref()) {
+            // The cause may be this model itself, and is then said in these words.
+            Some(reason) if reason.starts_with(&lead) => reason.to_owned(),
+            Some(reason) => format!("{lead}: {reason}"),
+            None => lead,
+        };
+        return Err(Error::usage(message)
             .hint("`kiln run` builds it, and `kiln show` without `--schema` shows what was built"));
     };
     match output {

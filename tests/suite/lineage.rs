@@ -34,6 +34,8 @@ fn what_cannot_be_known_is_said() {
     );
     insta::assert_snapshot!("compile_unknown_columns", project.say(&["compile"]));
     insta::assert_snapshot!("schema_unknown", project.say(&["show", "wide", "--schema"]));
+    project.write("models/curated/spread.sql", "pivot {{ ref('orders') }} on order_id using sum(amount)\n");
+    insta::assert_snapshot!("schema_of_a_pivot", project.say(&["show", "spread", "--schema"]));
     insta::assert_snapshot!("lineage_unknown", project.say(&["lineage", "orders.amount", "--downstream"]));
 }
 
