@@ -96,7 +96,7 @@ pub enum Colour {
 pub enum Command {
     /// Write a new project that runs at once
     Init(InitArgs),
-    /// Render every model and test to target/compiled, without a database
+    /// Render and bind every model and test, and infer types and lineage, without a database
     Compile(CompileArgs),
     /// Load, build, test and publish
     #[command(visible_alias = "build")]
@@ -107,6 +107,8 @@ pub enum Command {
     Ls(LsArgs),
     /// Show columns and first rows of what is published
     Show(ShowArgs),
+    /// Follow columns to what they come from and to what is made of them
+    Lineage(LineageArgs),
     /// List releases and runs
     History(HistoryArgs),
     /// Point readers back at an earlier release
@@ -136,7 +138,7 @@ pub struct InitArgs {
     pub dir: PathBuf,
 }
 
-/// `kiln compile`.
+/// `kiln compile`. The whole project is checked; the selection says whose SQL is written.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Example:\n  kiln compile -s revenue_by_day && cat target/compiled/*/models/serving/revenue_by_day.sql"
@@ -233,7 +235,7 @@ pub enum LsOutput {
 /// `kiln show`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  kiln show revenue_by_day\n  kiln show revenue_by_day --output csv --limit 100 > revenue.csv"
+    after_help = "Examples:\n  kiln show revenue_by_day\n  kiln show revenue_by_day --schema\n  kiln show revenue_by_day --output csv --limit 100 > revenue.csv"
 )]
 pub struct ShowArgs {
     /// A model, a seed, or `schema.name`
@@ -241,6 +243,9 @@ pub struct ShowArgs {
     /// Rows to show
     #[arg(long, value_name = "N", default_value_t = 10)]
     pub limit: u64,
+    /// Show the columns and types that the project's files give, without a database
+    #[arg(long, conflicts_with = "limit")]
+    pub schema: bool,
     /// How
     #[arg(long, value_name = "table|json|csv", default_value = "table", hide_possible_values = true)]
     pub output: ShowOutput,
@@ -255,6 +260,42 @@ pub enum ShowOutput {
     Json,
     /// A header and rows.
     Csv,
+}
+
+/// `kiln lineage`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  kiln lineage revenue_by_day.revenue               where it comes from and who reads it
+  kiln lineage raw_orders.amount --downstream       what a change of it can reach
+  kiln lineage revenue_by_day --format mermaid      a picture of all its columns")]
+pub struct LineageArgs {
+    /// `model` or `model.column`; a seed, `source.table` or a consumer too
+    #[arg(value_name = "MODEL[.COLUMN]")]
+    pub start: String,
+    /// Only what it comes from
+    #[arg(long, conflicts_with = "downstream")]
+    pub upstream: bool,
+    /// Only what is made of it
+    #[arg(long)]
+    pub downstream: bool,
+    /// Most steps from one model to the next [default: all of them]
+    #[arg(long, value_name = "N")]
+    pub depth: Option<usize>,
+    /// How
+    #[arg(long, value_name = "text|json|mermaid", default_value = "text", hide_possible_values = true)]
+    pub format: LineageFormat,
+}
+
+/// `--format` of `kiln lineage`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LineageFormat {
+    /// For people.
+    Text,
+    /// Edges and unknown columns.
+    Json,
+    /// A flowchart.
+    Mermaid,
 }
 
 /// `kiln history`.

@@ -10,6 +10,7 @@ mod gc;
 mod history;
 mod init;
 pub mod json_log;
+mod lineage;
 mod ls;
 pub mod progress;
 mod rollback;
@@ -77,6 +78,7 @@ fn dispatch(cli: &Cli, terminal: &Terminal) -> Result<Exit> {
         Command::Test(args) => test::test(terminal, global, args),
         Command::Ls(args) => ls::ls(terminal, global, args),
         Command::Show(args) => show::show(terminal, global, args),
+        Command::Lineage(args) => lineage::lineage(terminal, global, args),
         Command::History(args) => history::history(terminal, global, args),
         Command::Rollback(args) => rollback::rollback(terminal, global, args),
         Command::Gc(args) => gc::gc(terminal, global, args),
@@ -128,6 +130,9 @@ fn show_diagnostics(terminal: &Terminal, global: &Global, diagnostics: &Diagnost
     if count(Severity::Warning) > 0 {
         let text = words::counted(count(Severity::Warning), "warning", "warnings");
         counts.push(terminal.paint(Paint::Yellow, &text));
+    }
+    if count(Severity::Note) > 0 {
+        counts.push(words::counted(count(Severity::Note), "note", "notes"));
     }
     let line = format!("{}\n", counts.join(", "));
     match diagnostics.has_errors() {

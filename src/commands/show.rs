@@ -1,8 +1,9 @@
-//! `kiln show`: columns and first rows of what readers see.
+//! `kiln show`: columns and first rows of what readers see, or the columns that compiling infers.
 
 use serde_json::{Map, Value, json};
 
 use crate::cli::{Global, ShowArgs, ShowOutput};
+use crate::compile::{CompileOptions, compile};
 use crate::diagnostic::nearest;
 use crate::engine::session::{ColumnType, TextRows};
 use crate::error::{Error, Result};
@@ -17,6 +18,9 @@ use super::{Exit, Opened, open, open_to_read, table};
 pub fn show(terminal: &Terminal, global: &Global, args: &ShowArgs) -> Result<Exit> {
     let Opened { workspace, .. } = open(terminal, global, "show", FullRefresh::No)?;
     let node = find(&workspace, &args.model)?;
+    if args.schema {
+        return schema(terminal, &workspace, node, args.output);
+    }
     if node.config.materialized == Materialization::Ephemeral {
         return Err(Error::usage(format!("`{}` is ephemeral: it is pasted into what reads it", node.name))
             .hint("show one of its children, or look at its SQL with `kiln compile`"));
@@ -46,6 +50,46 @@ pub fn show(terminal: &Terminal, global: &Global, args: &ShowArgs) -> Result<Exi
             let shown = rows.len() as u64;
             let more = if shown == args.limit { "; see more with `--limit`" } else { "" };
             terminal.talk(&format!(" {} shown{more}\n", counted(shown, "row", "rows")));
+        }
+    }
+    Ok(Exit::Fine)
+}
+
+/// Shows names and types as they come out of compiling.
+fn schema(terminal: &Terminal, workspace: &Workspace, node: &Node, output: ShowOutput) -> Result<Exit> {
+    let compiled = compile(workspace, &CompileOptions::default())?;
+    let model = compiled.models.get(&node.id);
+    let Some(columns) = model.and_then(|model| model.columns.as_ref()) else {
+        if compiled.diagnostics.has_errors() {
+            return Err(Error::Project(compiled.diagnostics));
+        }
+        let lead = format!("the columns of `{}` are not known", node.name);
+        let message = match model.and_then(|model| model.unknown.as_deref()) {
+            // The cause may be this model itself, and is then said in these words.
+            Some(reason) if reason.starts_with(&lead) => reason.to_owned(),
+            Some(reason) => format!("{lead}: {reason}"),
+            None => lead,
+        };
+        return Err(Error::usage(message)
+            .hint("`kiln run` builds it, and `kiln show` without `--schema` shows what was built"));
+    };
+    match output {
+        ShowOutput::Csv => {
+            let line = |column: &ColumnType| {
+                format!("{},{}\n", field(Some(&column.name)), field(Some(&column.data_type)))
+            };
+            let lines: String = columns.iter().map(line).collect();
+            terminal.data(&format!("column,type\n{lines}"))?;
+        }
+        ShowOutput::Json => {
+            let whole = json!({"relation": node.relation.plain(), "columns": columns});
+            terminal.data(&format!("{whole:#}\n"))?;
+        }
+        ShowOutput::Table => {
+            terminal.talk(&format!(" {}\n", node.relation.plain()));
+            let head = vec!["column".to_owned(), "type".to_owned()];
+            let rows = columns.iter().map(|column| vec![column.name.clone(), column.data_type.clone()]);
+            terminal.data(&table::render(terminal, head, rows))?;
         }
     }
     Ok(Exit::Fine)

@@ -7,6 +7,7 @@
 mod artifacts;
 mod checks;
 mod known;
+mod lineage;
 mod names;
 mod outside;
 #[cfg(test)]
@@ -35,6 +36,7 @@ use verdict::{Verdict, judge};
 
 pub use artifacts::{write_catalog, write_compiled};
 pub use known::known_to;
+pub use lineage::lineage;
 
 /// What is known beforehand. The default is nothing: the project alone.
 #[derive(Debug, Clone, Default)]
@@ -57,6 +59,8 @@ pub struct Compiled {
     pub diagnostics: Diagnostics,
     /// The database of empty tables, under the published names, for further questions.
     pub shadow: Shadow,
+    /// What stands under another name in the shadow: sources with files.
+    aside: Candidates,
 }
 
 /// A compiled model or seed.
@@ -117,6 +121,7 @@ pub fn compile(workspace: &Workspace, options: &CompileOptions) -> Result<Compil
         tests: compiler.tests,
         diagnostics: compiler.diagnostics,
         shadow: compiler.shadow,
+        aside: compiler.candidates,
     })
 }
 

@@ -44,6 +44,12 @@ impl SqlError {
         ["out of memory", "io", "fatal", "internal"].contains(&self.class.to_lowercase().as_str())
     }
 
+    /// The message without the names that DuckDB offers instead.
+    pub fn sentence(&self) -> &str {
+        let offers = ["; Candidate ", "; Did you mean"].iter().filter_map(|offer| self.message.find(offer));
+        &self.message[..offers.min().unwrap_or(self.message.len())]
+    }
+
     /// A few words on what to do, where that is known.
     pub fn hint(&self) -> Option<String> {
         let class = self.class.to_lowercase();
@@ -127,10 +133,7 @@ impl SqlError {
         let field = |key: &str| json.get(key).and_then(Value::as_str).map(str::to_owned);
         let position = field("location").and_then(|text| serde_json::from_str::<(usize, usize)>(&text).ok());
         let message = field(message).unwrap_or_else(|| text.to_owned());
-        // The names that it offers are in `candidates`, and the line that it quotes is the rendered one, not the user's.
-        let offers = |line: &&str| !line.starts_with("Candidate ") && !line.starts_with("Did you mean");
-        let message: Vec<&str> =
-            message.lines().take_while(|line| !line.starts_with("LINE ")).filter(offers).collect();
+        let message: Vec<&str> = message.lines().take_while(|line| !line.starts_with("LINE ")).collect();
         let class = field(class).unwrap_or_else(|| "Database".into());
         // What follows is DuckDB's advice for its own shell; `hint` has Kiln's.
         let message = if class.eq_ignore_ascii_case("out of memory") {

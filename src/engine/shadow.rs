@@ -158,7 +158,12 @@ impl Shadow {
         }
         // A PIVOT without `IN (…)` becomes several statements inside DuckDB.
         let begins = sql.to_lowercase();
-        let pivots = begins.contains("pivot") && self.session.describe(&format!("(\n{sql}\n)")).is_ok();
+        let pivots = begins.contains("pivot")
+            && match self.session.describe(&format!("(\n{sql}\n)")) {
+                Ok(_) => true,
+                // Without data, a PIVOT that uses every column is left with none.
+                Err(error) => error.message.contains("SELECT list is empty"),
+            };
         Ok(if pivots { Statement::DynamicPivot } else { Statement::Other })
     }
 

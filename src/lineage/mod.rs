@@ -27,11 +27,10 @@ impl NodeColumn {
     }
 }
 
-/// `curated_orders.amount`; an exposure's name stands behind `exposure:`, as in a selection.
+/// `curated_orders.amount`, `api.orders.amount`; a consumer's is called by what it reads: `board.revenue.amount`.
 impl fmt::Display for NodeColumn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let prefix = if self.node.resource_type() == "exposure" { "exposure:" } else { "" };
-        write!(f, "{prefix}{}.{}", self.node.short(), self.column)
+        write!(f, "{}.{}", self.node.short(), self.column)
     }
 }
 
@@ -252,6 +251,16 @@ impl ColumnGraph {
 }
 
 impl Reach {
+    /// Adds what was found in the other direction.
+    pub fn extend(&mut self, other: Self) {
+        for (column, kind) in other.columns {
+            let strongest = self.columns.entry(column).or_insert(kind);
+            *strongest = (*strongest).min(kind);
+        }
+        self.edges.extend(other.edges);
+        self.unknown.extend(other.unknown);
+    }
+
     /// The same form as [`ColumnGraph::to_json`].
     pub fn to_json(&self) -> Value {
         to_json(self.edges.iter(), self.unknown.iter())

@@ -73,7 +73,7 @@ fn downstream_names_the_strongest_way_and_what_may_be_reached() {
     let start = graph.find(&id("source", "api.orders"), "AMOUNT").unwrap();
     let reach = graph.reach([start.clone()], Direction::Downstream, None);
     insta::assert_snapshot!(lines(&reach), @"
-    exposure:board.revenue.revenue value
+    board.revenue.revenue value
     clean.amount value
     odd.x unknown
     revenue.best influence

@@ -28,6 +28,8 @@ pub struct Made {
 pub enum BuildError {
     /// The model, its data or the machine: it concerns this node alone.
     Node(Box<Diagnostic>),
+    /// The commit of several together: which of them is too much shows when each is made alone.
+    Commit,
     /// The database, and so everything.
     Database(Error),
 }
@@ -71,15 +73,35 @@ pub fn make(
             made.push(build);
         }
         record_builds(session, &rows, run_id)?;
+        // From here on only the commit can fail, and that is nobody's alone.
+        blame.set(jobs.len());
         Ok(made)
     });
     outcome.map_err(|failure| {
         let error = match failure {
             Failure::Node(diagnostic) => BuildError::Node(diagnostic),
+            Failure::Sql(error) if error.is_interrupt() || error.class.eq_ignore_ascii_case("fatal") => {
+                BuildError::Database(error.into())
+            }
+            Failure::Sql(error) if blame.get() == jobs.len() => match jobs {
+                [job] => BuildError::Node(Box::new(not_kept(&error, job.node))),
+                _ => BuildError::Commit,
+            },
             Failure::Sql(error) => BuildError::Database(error.into()),
         };
-        (blame.get(), error)
+        (blame.get().min(jobs.len().saturating_sub(1)), error)
     })
+}
+
+/// A build that was made and could not be committed: no room, most of the time.
+fn not_kept(error: &SqlError, node: &Node) -> Diagnostic {
+    let code = if error.message.contains("No space left") { "io" } else { "sql-error" };
+    let diagnostic =
+        Diagnostic::error(code, format!("`{}` did not build: {}", node.name, error.message)).at(&node.at, "");
+    match error.hint() {
+        Some(hint) => diagnostic.help(hint),
+        None => diagnostic,
+    }
 }
 
 enum Failure {

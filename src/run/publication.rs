@@ -105,7 +105,7 @@ impl Context<'_> {
                 Ok(Ending::NotPublished { reason, diagnostic: Some(Box::new(diagnostic)), still })
             }
             Err(NotPublished::ConsumerBreaks { consumer, error }) => {
-                let message = format!("the query of `{consumer}` would break: {}", error.message);
+                let message = format!("the query of `{consumer}` would break: {}", error.sentence());
                 let mut diagnostic = Diagnostic::error("consumer-breaks", message);
                 if let Some((_, query)) = consumers
                     .iter()

@@ -382,6 +382,7 @@ impl Board<'_> {
                     }
                 }
                 Err((_, BuildError::Database(error))) => return Err(error),
+                Err((_, BuildError::Commit)) => queue.extend(group.chunks(1)),
                 Err((at, BuildError::Node(diagnostic))) => {
                     let job = &group[at];
                     broken.insert(job.node.id.clone());

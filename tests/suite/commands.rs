@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 /// A small project in a temporary folder: one raw model, two curated ones, two tests that pass.
-struct Project {
+pub struct Project {
     folder: tempfile::TempDir,
 }
 
@@ -32,7 +32,7 @@ const FILES: [(&str, &str); 7] = [
 ];
 
 impl Project {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let project = Self { folder: tempfile::tempdir().expect("a temporary folder") };
         for (path, text) in FILES {
             project.write(path, text);
@@ -40,11 +40,11 @@ impl Project {
         project
     }
 
-    fn path(&self) -> &Path {
+    pub fn path(&self) -> &Path {
         self.folder.path()
     }
 
-    fn write(&self, path: &str, text: &str) {
+    pub fn write(&self, path: &str, text: &str) {
         let path = self.path().join(path);
         std::fs::create_dir_all(path.parent().expect("a folder above it")).expect("a folder");
         std::fs::write(path, text).expect("a written file");
@@ -62,7 +62,7 @@ impl Project {
     }
 
     /// Exit code, stdout and stderr, without what differs from run to run.
-    fn say(&self, arguments: &[&str]) -> String {
+    pub fn say(&self, arguments: &[&str]) -> String {
         said(&self.command(arguments).output().expect("kiln starts"), self.path())
     }
 }
