@@ -96,7 +96,7 @@ fn find_node<'a>(workspace: &Workspace, written: &'a str) -> Result<(NodeId, Opt
     let error = Error::usage(format!("there is no model, seed, source or consumer `{written}`"));
     // The last part may be a column.
     let parts = std::iter::once(written).chain(written.rsplit_once('.').map(|(name, _)| name));
-    let near = parts.filter_map(|part| Some((part, nearest(part, ids().map(NodeId::short))?))).last();
+    let near = parts.rev().find_map(|part| Some((part, nearest(part, ids().map(NodeId::short))?)));
     Err(match near {
         Some((part, near)) => error.hint(format!("did you mean `{near}{}`?", &written[part.len()..])),
         None => error.hint("`kiln ls` lists them"),

@@ -485,9 +485,5 @@ pub fn record_tests(
 /// Definitions of the tests that have passed and need not be run again on the same builds.
 pub fn passed_tests(session: &Session) -> Result<HashSet<Fingerprint>, SqlError> {
     let rows = session.rows("SELECT DISTINCT definition FROM _kiln.test_result WHERE status = 'pass'")?;
-    Ok(rows
-        .into_iter()
-        .filter_map(|mut row| row.remove(0))
-        .map(|definition| Fingerprint::from_stored(definition))
-        .collect())
+    Ok(rows.into_iter().filter_map(|mut row| row.remove(0)).map(Fingerprint::from_stored).collect())
 }

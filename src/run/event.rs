@@ -162,6 +162,9 @@ pub enum Outcome {
     Cancelled,
 }
 
+/// Column names, and rows of text.
+pub type Sample = (Vec<String>, crate::engine::session::TextRows);
+
 /// How a test ended.
 #[derive(Debug, Clone)]
 pub struct TestReport {
@@ -180,7 +183,7 @@ pub struct TestReport {
     /// Rows of what was tested.
     pub rows: Option<u64>,
     /// Up to five failing rows: column names and text.
-    pub sample: Option<(Vec<String>, Vec<Vec<Option<String>>>)>,
+    pub sample: Option<Sample>,
     /// The query that shows all failing rows of the candidate.
     pub query: String,
     /// Where it was declared.
