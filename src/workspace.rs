@@ -16,8 +16,8 @@ use crate::engine::database::Opening;
 use crate::error::{Error, Result};
 use crate::graph::{self, Dag};
 use crate::manifest::{
-    Manifest, Node, Object, Param, ParsedTemplate, ReadTemplates, RefCall, SourceCall, SourceTable, Test,
-    TestKind, TestUse, resolve,
+    Manifest, Node, Object, Param, ParsedTemplate, ReadTemplates, SourceTable, Test, TestKind, TestUse,
+    resolve,
 };
 use crate::names::{Fingerprint, NodeId, Relation};
 use crate::project::{Expand, Project, ProjectFile, ProjectFiles, Target};
@@ -468,18 +468,7 @@ impl ReadTemplates for Templates<'_> {
     ) -> Result<ParsedTemplate, Diagnostics> {
         let template =
             Template { id: id.clone(), package: package.into(), name: name.into(), file: Arc::clone(file) };
-        let parsed = self.0.parse(&template)?;
-        let refs = parsed.refs.into_iter();
-        let sources = parsed.sources.into_iter();
-        Ok(ParsedTemplate {
-            refs: refs.map(|call| RefCall { package: call.package, name: call.name, at: call.at }).collect(),
-            sources: sources
-                .map(|call| SourceCall { source: call.source, table: call.table, at: call.at })
-                .collect(),
-            config: parsed.config,
-            config_at: parsed.config_at,
-            asks_database: parsed.asks_database,
-        })
+        self.0.parse(&template)
     }
 
     fn test_params(&self, package: &str, name: &str) -> Option<Vec<Param>> {

@@ -39,6 +39,9 @@ use crate::sql::rendered::Rendered;
 
 pub use renderer::Renderer;
 
+/// What the first reading of a template finds.
+pub use crate::manifest::{ParsedTemplate as Parsed, RefCall, SourceCall};
+
 /// Looks up an environment variable.
 pub type Env = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
@@ -118,43 +121,6 @@ pub struct Dispatch {
     pub macro_namespace: String,
     /// Packages, in order.
     pub search_order: Vec<String>,
-}
-
-/// What the first reading of a template finds.
-#[derive(Debug, Clone, Default)]
-pub struct Parsed {
-    /// Calls of `ref`, each once per place.
-    pub refs: Vec<RefCall>,
-    /// Calls of `source`, each once per place.
-    pub sources: Vec<SourceCall>,
-    /// All `config()` calls, merged.
-    pub config: Object,
-    /// Where each key of it was set last.
-    pub config_at: BTreeMap<String, Location>,
-    /// The template, or a macro that it calls, asks the database while it renders.
-    pub asks_database: bool,
-}
-
-/// A call of `ref`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RefCall {
-    /// The package, where two names were given.
-    pub package: Option<String>,
-    /// The name.
-    pub name: String,
-    /// Where.
-    pub at: Location,
-}
-
-/// A call of `source`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SourceCall {
-    /// The source.
-    pub source: String,
-    /// The table in it.
-    pub table: String,
-    /// Where.
-    pub at: Location,
 }
 
 /// A generic test to render.
