@@ -115,11 +115,7 @@ const TABLES: &[Layout] = &[
 /// # Errors
 /// The file was written by a newer Kiln.
 pub fn migrate(session: &Session) -> Result<()> {
-    let exists = session.count(
-        "SELECT count(*) FROM information_schema.tables WHERE table_catalog = current_database() AND table_schema = \
-         '_kiln' AND table_name = 'version'",
-    )?;
-    if exists > 0 {
+    if is_present(session)? {
         let version = session.count("SELECT max(version) FROM _kiln.version")?;
         if version > VERSION {
             return Err(Error::machine(format!(
@@ -329,9 +325,8 @@ pub struct Existing {
 pub fn builds(session: &Session) -> Result<HashMap<Fingerprint, Existing>, SqlError> {
     let rows = session.rows(&format!(
         "SELECT fingerprint, relation, rows::VARCHAR, definition FROM _kiln.build WHERE dropped_at IS NULL AND relation IN \
-         (SELECT table_name FROM duckdb_tables() WHERE schema_name = '{DATA_SCHEMA}' AND database_name = current_database() \
-         UNION ALL SELECT view_name FROM duckdb_views() WHERE schema_name = '{DATA_SCHEMA}' AND database_name = \
-         current_database()) ORDER BY built_at"
+         ({}) ORDER BY built_at",
+        in_data_schema()
     ))?;
     Ok(rows
         .into_iter()
@@ -344,13 +339,18 @@ pub fn builds(session: &Session) -> Result<HashMap<Fingerprint, Existing>, SqlEr
         .collect())
 }
 
-/// Names of every table and view in the data schema.
-pub fn present(session: &Session) -> Result<HashSet<String>, SqlError> {
-    let rows = session.rows(&format!(
+/// The query for the names of what is in the data schema.
+fn in_data_schema() -> String {
+    format!(
         "SELECT table_name FROM duckdb_tables() WHERE schema_name = '{DATA_SCHEMA}' AND database_name = current_database() \
          UNION ALL SELECT view_name FROM duckdb_views() WHERE schema_name = '{DATA_SCHEMA}' AND database_name = \
          current_database()"
-    ))?;
+    )
+}
+
+/// Names of every table and view in the data schema.
+pub fn present(session: &Session) -> Result<HashSet<String>, SqlError> {
+    let rows = session.rows(&in_data_schema())?;
     Ok(rows.into_iter().filter_map(|mut row| row.remove(0)).collect())
 }
 

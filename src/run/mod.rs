@@ -257,15 +257,9 @@ impl Context<'_> {
                 }
                 continue;
             }
-            let Some(published) = known.release.models.get(&node.name) else { continue };
-            candidates.insert(
-                id.clone(),
-                Candidate {
-                    fingerprint: published.fingerprint.clone(),
-                    physical: Physical::Build(published.relation.clone()),
-                    rows: known.builds.get(&published.fingerprint).and_then(|build| build.rows),
-                },
-            );
+            if let Some(candidate) = known.published(&node.name) {
+                candidates.insert(id.clone(), candidate);
+            }
         }
         for id in nodes {
             let node = &manifest.nodes[id];

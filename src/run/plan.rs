@@ -11,7 +11,7 @@ use crate::sql::rendered::Rendered;
 use crate::sql::tokens::{normalised, volatile};
 use crate::workspace::Workspace;
 
-use super::candidate::{Candidates, Physical};
+use super::candidate::{Candidate, Candidates, Physical};
 use super::event::Action;
 use super::names::Names;
 
@@ -25,6 +25,18 @@ pub struct Known {
     pub salt: String,
     /// Whether everything is built anew (`--full-refresh`).
     pub refresh: Refresh,
+}
+
+impl Known {
+    /// What readers see of a model, as a candidate; `None` if nothing was published.
+    pub fn published(&self, model: &str) -> Option<Candidate> {
+        let published = self.release.models.get(model)?;
+        Some(Candidate {
+            fingerprint: published.fingerprint.clone(),
+            physical: Physical::Build(published.relation.clone()),
+            rows: self.builds.get(&published.fingerprint).and_then(|build| build.rows),
+        })
+    }
 }
 
 /// Whether builds that exist are used.

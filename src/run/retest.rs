@@ -13,7 +13,6 @@ use crate::names::NodeId;
 use crate::workspace::Workspace;
 
 use super::audit::{self, Audited, audit};
-use super::candidate::{Candidate, Physical};
 use super::event::{Event, Observer, Started, TestReport, TestStatus};
 use super::interruptible;
 use super::land::raw_candidates;
@@ -61,13 +60,9 @@ pub fn test(
     };
     let mut candidates = raw_candidates(workspace, session)?;
     for node in workspace.manifest.nodes.values() {
-        let Some(published) = known.release.models.get(&node.name) else { continue };
-        let candidate = Candidate {
-            fingerprint: published.fingerprint.clone(),
-            physical: Physical::Build(published.relation.clone()),
-            rows: known.builds.get(&published.fingerprint).and_then(|build| build.rows),
-        };
-        candidates.insert(node.id.clone(), candidate);
+        if let Some(candidate) = known.published(&node.name) {
+            candidates.insert(node.id.clone(), candidate);
+        }
     }
     let tests: Vec<&Test> = selected.iter().filter_map(|id| workspace.manifest.tests.get(id)).collect();
     let (ready, skipped): (Vec<&Test>, Vec<&Test>) = tests.into_iter().partition(|test| {
