@@ -6,146 +6,17 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+mod layout;
+
+pub use layout::migrate;
+
 use super::session::{Session, SqlError};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::names::{Fingerprint, Relation};
 use crate::sql::quote::literal;
 
 /// Schema of the physical builds.
 pub const DATA_SCHEMA: &str = "_kiln_data";
-
-/// Version of the state's layout.
-const VERSION: i64 = 1;
-
-/// The layout: table, what it is, columns with their types and meanings.
-type Layout = (&'static str, &'static str, &'static [(&'static str, &'static str, &'static str)]);
-
-const TABLES: &[Layout] = &[
-    (
-        "run",
-        "one row for each run",
-        &[
-            ("run_id", "VARCHAR PRIMARY KEY", "time-ordered id of the run"),
-            ("target", "VARCHAR NOT NULL", "target in kiln.yml"),
-            ("command", "VARCHAR NOT NULL", "run, test, rollback"),
-            (
-                "status",
-                "VARCHAR NOT NULL",
-                "running, published, unchanged, built, failed, error, interrupted, died",
-            ),
-            ("started_at", "TIMESTAMP NOT NULL", "UTC"),
-            ("ended_at", "TIMESTAMP", "UTC; NULL while it runs, or if it died"),
-            ("kiln_version", "VARCHAR NOT NULL", "version of kiln"),
-            ("built", "INTEGER", "models and seeds built"),
-            ("reused", "INTEGER", "models and seeds whose build existed already"),
-            ("failed", "INTEGER", "models and seeds that did not build or did not pass"),
-            ("skipped", "INTEGER", "models and seeds skipped because of those"),
-            ("release_id", "BIGINT", "the release that it published, if it did"),
-            ("message", "VARCHAR", "why nothing was published, if nothing was"),
-        ],
-    ),
-    (
-        "build",
-        "one row for each physical build that exists or existed",
-        &[
-            ("fingerprint", "VARCHAR NOT NULL", "hash of all that the build is made from"),
-            ("model", "VARCHAR NOT NULL", "model or seed"),
-            ("layer", "VARCHAR", "its layer"),
-            ("relation", "VARCHAR NOT NULL", "its table or view in _kiln_data"),
-            ("materialized", "VARCHAR NOT NULL", "table, view or seed"),
-            ("rows", "BIGINT", "rows; NULL for a view"),
-            ("columns", "STRUCT(\"name\" VARCHAR, \"type\" VARCHAR)[]", "its columns"),
-            ("reads", "VARCHAR[]", "builds in _kiln_data that a view reads"),
-            ("run_id", "VARCHAR NOT NULL", "the run that built it"),
-            ("built_at", "TIMESTAMP NOT NULL", "UTC"),
-            ("seconds", "DOUBLE", "wall time of building it"),
-            ("definition", "VARCHAR", "hash of what the model itself says, without its parents"),
-            ("dropped_at", "TIMESTAMP", "UTC; when it was collected, if it was"),
-        ],
-    ),
-    (
-        "test_result",
-        "one row for each test that was run",
-        &[
-            ("run_id", "VARCHAR NOT NULL", "the run"),
-            ("target", "VARCHAR NOT NULL", "target in kiln.yml"),
-            ("model", "VARCHAR", "model or seed that was tested"),
-            ("test", "VARCHAR NOT NULL", "name of the test"),
-            ("column", "VARCHAR", "column that was tested"),
-            ("status", "VARCHAR NOT NULL", "pass, warn, fail or error"),
-            ("severity", "VARCHAR NOT NULL", "error or warn"),
-            ("failures", "BIGINT", "value of fail_calc; NULL if the test could not be run"),
-            ("rows", "BIGINT", "rows of the model that was tested"),
-            ("fingerprint", "VARCHAR", "build that was tested"),
-            ("definition", "VARCHAR NOT NULL", "hash of the test and of every build that it reads"),
-            ("seconds", "DOUBLE", "wall time, shared by the tests of one query"),
-            ("tested_at", "TIMESTAMP NOT NULL", "UTC"),
-            ("message", "VARCHAR", "what went wrong"),
-        ],
-    ),
-    (
-        "release",
-        "one row for each publish or rollback; the newest of a target is what its readers see",
-        &[
-            ("release_id", "BIGINT PRIMARY KEY", "1, 2, 3…"),
-            ("target", "VARCHAR NOT NULL", "target in kiln.yml"),
-            ("run_id", "VARCHAR NOT NULL", "the run that published it"),
-            ("kind", "VARCHAR NOT NULL", "run or rollback"),
-            ("restores", "BIGINT", "for a rollback, the release that it restored"),
-            ("published_at", "TIMESTAMP NOT NULL", "UTC"),
-        ],
-    ),
-    (
-        "release_model",
-        "what each release shows",
-        &[
-            ("release_id", "BIGINT NOT NULL", "the release"),
-            ("model", "VARCHAR NOT NULL", "model or seed"),
-            ("layer", "VARCHAR", "its layer"),
-            ("fingerprint", "VARCHAR NOT NULL", "the build"),
-            ("relation", "VARCHAR NOT NULL", "the build's table or view in _kiln_data"),
-            ("published_schema", "VARCHAR NOT NULL", "schema that readers use"),
-            ("published_name", "VARCHAR NOT NULL", "name that readers use"),
-        ],
-    ),
-];
-
-/// Makes the schemas and tables that are not there, and brings older ones forward.
-///
-/// # Errors
-/// The file was written by a newer Kiln.
-pub fn migrate(session: &Session) -> Result<()> {
-    if is_present(session)? {
-        let version = session.count("SELECT max(version) FROM _kiln.version")?;
-        if version > VERSION {
-            return Err(Error::machine(format!(
-                "the database's state has layout {version}, and this kiln knows layouts up to {VERSION}"
-            ))
-            .hint("use the newer kiln that wrote it"));
-        }
-        return Ok(());
-    }
-    session.transaction(|session| {
-        let mut sql =
-            format!("CREATE SCHEMA IF NOT EXISTS _kiln; CREATE SCHEMA IF NOT EXISTS {DATA_SCHEMA};");
-        sql.push_str("CREATE TABLE _kiln.version (version INTEGER NOT NULL, since TIMESTAMP NOT NULL);");
-        for (table, comment, columns) in TABLES {
-            let list: Vec<String> =
-                columns.iter().map(|(name, definition, _)| format!("\"{name}\" {definition}")).collect();
-            sql.push_str(&format!("CREATE TABLE _kiln.\"{table}\" ({});", list.join(", ")));
-            sql.push_str(&format!("COMMENT ON TABLE _kiln.\"{table}\" IS {};", literal(comment)));
-            for (name, _, comment) in *columns {
-                sql.push_str(&format!(
-                    "COMMENT ON COLUMN _kiln.\"{table}\".\"{name}\" IS {};",
-                    literal(comment)
-                ));
-            }
-        }
-        sql.push_str(&format!("INSERT INTO _kiln.version VALUES ({VERSION}, {});", literal(&now())));
-        session.execute(&sql)
-    })?;
-    Ok(())
-}
 
 /// This moment in UTC, as DuckDB's TIMESTAMP literals are written.
 pub fn now() -> String {
