@@ -188,8 +188,9 @@ mod tests {
             .execute(
                 "CREATE SCHEMA _kiln; CREATE TABLE _kiln.version (version INTEGER, since TIMESTAMP); \
                  INSERT INTO _kiln.version VALUES (1, now()::TIMESTAMP); \
-                 CREATE TABLE _kiln.run (run_id VARCHAR PRIMARY KEY, target VARCHAR NOT NULL); \
-                 INSERT INTO _kiln.run VALUES ('r1', 'dev')",
+                 CREATE TABLE _kiln.run (run_id VARCHAR PRIMARY KEY, target VARCHAR NOT NULL, command VARCHAR NOT NULL, \
+                 status VARCHAR NOT NULL, started_at TIMESTAMP NOT NULL, kiln_version VARCHAR NOT NULL); \
+                 INSERT INTO _kiln.run VALUES ('r1', 'dev', 'run', 'published', TIMESTAMP '2026-01-01', '0.1.0')",
             )
             .expect("an old file");
         migrate(&session).expect("migrates");
