@@ -5,6 +5,7 @@
 //! What cannot be known is `unknown`, with its cause: never an error, and never silence.
 
 mod artifacts;
+pub mod cache;
 mod checks;
 mod known;
 mod lineage;
