@@ -303,6 +303,16 @@ impl Workspace {
         self.renderer.messages()
     }
 
+    /// Does something, and gives what templates said meanwhile on this thread, which is then not said by anybody else.
+    pub fn hearing<T>(&self, work: impl FnOnce() -> T) -> (T, Vec<LogMessage>) {
+        self.renderer.hearing(work)
+    }
+
+    /// Says what was heard.
+    pub fn say(&self, messages: Vec<LogMessage>) {
+        self.renderer.say(messages);
+    }
+
     /// Values that must not be shown in any output.
     pub fn secrets(&self) -> Vec<String> {
         self.renderer.secrets()

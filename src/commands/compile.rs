@@ -7,9 +7,10 @@ use serde_json::json;
 
 use crate::cli::{CompileArgs, Global};
 use crate::compile::cache::Cache;
+use crate::compile::cache::memory::Memory;
 use crate::compile::cache::watched::{Outside, WatchedEnv};
 use crate::compile::cache::whole::{Counts, Done, Told, Whole, asked, unchanged};
-use crate::compile::{CompileOptions, Compiled, compile as compile_project, lineage};
+use crate::compile::{CompileOptions, Compiled, Tables, compile as compile_project, lineage};
 use crate::compile::{write_catalog, write_compiled};
 use crate::error::{Error, Result};
 use crate::manifest::NodeKind;
@@ -39,11 +40,16 @@ pub fn compile(terminal: &Terminal, global: &Global, args: &CompileArgs) -> Resu
     let (Opened { workspace, .. }, warnings) = open_with(terminal, global, &options)?;
     let selected = workspace.select(&args.selection.select, &args.selection.exclude)?;
     let outside = Outside::look(workspace.root(), &workspace.manifest);
-    let mut compiled = compile_project(&workspace, &CompileOptions::default())?;
-    let mut told = Told { opening: warnings, messages: workspace.messages(), ..Told::default() };
-    show_said(terminal, &told.messages);
     let folder = workspace.target_folder();
     let cache = Cache::new(&folder, &binary);
+    let compile_options = CompileOptions {
+        memory: Some(Arc::new(Memory::read(&cache))),
+        tables: Tables::Needed,
+        ..CompileOptions::default()
+    };
+    let mut compiled = compile_project(&workspace, &compile_options)?;
+    let mut told = Told { opening: warnings, messages: workspace.messages(), ..Told::default() };
+    show_said(terminal, &told.messages);
     let turn = cache.turn()?;
     write_catalog(&workspace, &compiled, &folder)?;
     let graph = lineage(&workspace, &compiled)?.to_json();
@@ -64,7 +70,7 @@ pub fn compile(terminal: &Terminal, global: &Global, args: &CompileArgs) -> Resu
         told: &told,
     };
     let whole = if turn.is_alone() { Whole::of(done) } else { None };
-    cache.store(whole.as_ref(), "")?;
+    cache.store(whole.as_ref(), &compiled.notes.text(&compiled.base))?;
     drop(turn);
     if told.found.has_errors() {
         return Err(Error::Project(told.found));

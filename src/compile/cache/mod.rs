@@ -5,6 +5,7 @@
 //! nothing of it is believed, and the next compile writes a new one. It is written beside its place and renamed, so that
 //! whoever reads it sees the old one or the new one.
 
+pub mod memory;
 pub mod saved;
 pub mod watched;
 pub mod whole;
