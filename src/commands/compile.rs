@@ -91,7 +91,8 @@ fn binary() -> String {
 
 fn counts(workspace: &Workspace, compiled: &Compiled) -> Counts {
     let is_model = |id| workspace.manifest.nodes.get(id).is_some_and(|node| node.kind == NodeKind::Model);
-    let mut counts = Counts { tests: compiled.tests.len() as u64, ..Counts::default() };
+    let mut counts =
+        Counts { tests: compiled.tests.len() as u64, remembered: compiled.remembered, ..Counts::default() };
     for (id, model) in &compiled.models {
         counts.models += u64::from(is_model(id));
         match &model.columns {
@@ -116,6 +117,7 @@ fn report(terminal: &Terminal, told: &Told, elapsed: Duration) {
             "tests": counts.tests,
             "columns": counts.columns,
             "models_with_unknown_columns": counts.unknown,
+            "models_remembered": counts.remembered,
             "elapsed_s": elapsed.as_secs_f64(),
         }),
     );

@@ -42,6 +42,8 @@ pub(super) struct Settled {
     pub messages: Vec<LogMessage>,
     /// Its ignorance has been said.
     pub warned: bool,
+    /// An earlier compile had bound it.
+    pub remembered: bool,
     /// What it followed from, where the next compile can rely on it.
     pub key: Option<Fingerprint>,
 }
@@ -125,6 +127,7 @@ impl Binding<'_> {
         let bound = bind(&rendered, &ground.aside, Reading::Now);
         let key = if cause.is_none() { self.key(&rendered, &bound) } else { None };
         let kept = key.as_ref().and_then(|key| ground.options.memory.as_ref()?.model(key));
+        let remembered = kept.is_some();
         let bind = match kept {
             Some((columns, lineage)) => Bind::Known { columns, lineage },
             None => self.bind_rendered(&rendered, &bound, cause)?,
@@ -156,6 +159,7 @@ impl Binding<'_> {
             diagnostics: Diagnostics::new(),
             messages: Vec::new(),
             warned: false,
+            remembered,
             key,
         })))
     }
@@ -420,6 +424,7 @@ fn settled(state: State) -> Step {
         diagnostics: Diagnostics::new(),
         messages: Vec::new(),
         warned: false,
+        remembered: false,
         key: None,
     }))
 }

@@ -76,6 +76,8 @@ pub struct Compiled {
     pub diagnostics: Diagnostics,
     /// The database of empty tables, under the published names, for further questions.
     pub shadow: Shadow,
+    /// How many models an earlier compile had bound.
+    pub remembered: u64,
     /// What was bound, for the next compile.
     pub notes: Notes,
     /// What the notes as a whole follow from.
@@ -130,6 +132,7 @@ pub fn compile(workspace: &Workspace, options: &CompileOptions) -> Result<Compil
         sources: BTreeMap::new(),
         tests: BTreeMap::new(),
         lineages: HashMap::new(),
+        remembered: 0,
         notes: Notes::default(),
         types: RefCell::default(),
         warned: HashSet::new(),
@@ -152,6 +155,7 @@ pub fn compile(workspace: &Workspace, options: &CompileOptions) -> Result<Compil
         tests: compiler.tests,
         diagnostics: compiler.diagnostics,
         shadow: compiler.shadows.swap_remove(0),
+        remembered: compiler.remembered,
         notes: compiler.notes,
         base,
         lineages: compiler.lineages,
@@ -184,6 +188,7 @@ struct Compiler<'a> {
     sources: BTreeMap<NodeId, Vec<ColumnType>>,
     tests: BTreeMap<NodeId, String>,
     lineages: HashMap<NodeId, Lineage>,
+    remembered: u64,
     notes: Notes,
     /// DuckDB's spelling of written types.
     types: RefCell<HashMap<String, Option<String>>>,
@@ -208,6 +213,7 @@ impl Compiler<'_> {
             let Some(settled) = done.remove(id) else { continue };
             self.diagnostics.extend(settled.diagnostics);
             workspace.say(settled.messages);
+            self.remembered += u64::from(settled.remembered);
             if settled.warned {
                 self.warned.insert(id.clone());
             }

@@ -19,7 +19,7 @@ use crate::names::NodeId;
 const STACK: usize = 64 << 20;
 
 /// Fewer models than this are not worth another worker.
-const WORTH_A_WORKER: usize = 16;
+const WORTH_A_WORKER: usize = if cfg!(test) { 1 } else { 16 };
 
 /// Binds all models that are not settled yet, and gives what became of each.
 pub(super) fn bind_models(ground: &Ground<'_>, shadows: &mut [Shadow]) -> Result<HashMap<NodeId, Settled>> {

@@ -7,6 +7,8 @@
 
 pub mod memory;
 pub mod saved;
+#[cfg(test)]
+mod tests;
 pub mod watched;
 pub mod whole;
 

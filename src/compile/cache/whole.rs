@@ -32,6 +32,8 @@ pub struct Counts {
     pub columns: u64,
     /// Models whose columns are not all known.
     pub unknown: u64,
+    /// Models that an earlier compile had bound.
+    pub remembered: u64,
 }
 
 /// What a compile says.
@@ -146,7 +148,7 @@ impl Whole {
             opening: restore(self.opening, texts),
             messages: self.messages.into_iter().map(|message| message.restore(texts)).collect(),
             found: restore(self.found, texts),
-            counts: self.counts,
+            counts: Counts { remembered: self.counts.models, ..self.counts },
             folder: self.folder,
         }
     }
