@@ -178,6 +178,15 @@ fn opening(global: &Global, command: &'static str, refresh: FullRefresh) -> Resu
     })
 }
 
+/// Tells this binary from others of the same version: what one found, another might not.
+fn binary() -> String {
+    let stamp = std::env::current_exe().and_then(std::fs::metadata).map(|metadata| {
+        let modified = metadata.modified().ok();
+        format!("{} {modified:?}", metadata.len())
+    });
+    stamp.unwrap_or_default()
+}
+
 /// Opens the project, and gives what was said of its files too.
 fn open_with(
     terminal: &Terminal,

@@ -197,7 +197,9 @@ fn outcome(root: &Path, threads: usize, cache: Option<&Cache>) -> (String, u64) 
     let graph = lineage(&workspace, &compiled).unwrap_or_else(|error| panic!("{error}"));
     writeln!(text, "{:#}", graph.to_json()).expect("a text takes it");
     if let Some(cache) = cache {
-        cache.store(None, &compiled.notes.text(&compiled.base)).expect("a written cache");
+        cache
+            .store::<super::whole::Whole>(None, &compiled.notes.text(&compiled.base))
+            .expect("a written cache");
     }
     (text, compiled.remembered)
 }
