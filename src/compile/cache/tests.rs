@@ -285,7 +285,7 @@ fn a_cache_that_is_cut_off_or_damaged_is_none() {
         assert!(cache.rest().is_none_or(|found| found == rest), "damaged at {at}");
     }
     put(b"\xff\xfe\0 something else");
-    assert!(cache.rest().is_none() && cache.whole().is_none());
+    assert!(cache.rest().is_none() && cache.whole::<super::whole::Whole>().is_none());
     assert_eq!(bound(&root, &cache), MODELS as u64);
     assert_eq!(bound(&root, &cache), 0);
 }
