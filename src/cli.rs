@@ -109,6 +109,8 @@ pub enum Command {
     Show(ShowArgs),
     /// Follow columns to what they come from and to what is made of them
     Lineage(LineageArgs),
+    /// Write a site that shows models, columns, tests, contracts and lineage
+    Docs(DocsArgs),
     /// List releases and runs
     History(HistoryArgs),
     /// Point readers back at an earlier release
@@ -296,6 +298,29 @@ pub enum LineageFormat {
     Json,
     /// A flowchart.
     Mermaid,
+}
+
+/// `kiln docs`.
+#[derive(Debug, Args)]
+pub struct DocsArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: DocsCommand,
+}
+
+/// What to do with the site.
+#[derive(Debug, Subcommand)]
+pub enum DocsCommand {
+    /// Write the site into a folder, or into one file
+    Generate(DocsGenerateArgs),
+}
+
+/// `kiln docs generate`.
+#[derive(Debug, Args)]
+pub struct DocsGenerateArgs {
+    /// The folder to write [default: `site` in the target folder]
+    #[arg(long, value_name = "PATH")]
+    pub out: Option<PathBuf>,
 }
 
 /// `kiln history`.

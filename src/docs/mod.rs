@@ -1,0 +1,19 @@
+//! The docs: a static site of one project and one target. Pages that work without scripts, data for those that have
+//! them, and exports for programs. It opens from a folder and sends no request.
+//!
+//! The same project and the same state give the same bytes: nothing here asks for the time.
+
+pub mod assets;
+pub mod columns;
+pub mod data;
+pub mod drawing;
+pub mod facts;
+pub mod layout;
+pub mod markdown;
+pub mod pages;
+pub mod script;
+pub mod search;
+pub mod site;
+pub mod slug;
+pub mod state;
+pub mod status;
