@@ -28,6 +28,7 @@ pub const ASSETS: &[Asset] = &[
     Asset { name: "theme.js", text: include_str!("assets/theme.js"), slot: Slot::Head },
     Asset { name: "app.js", text: include_str!("assets/app.js"), slot: Slot::Body },
     Asset { name: "search.js", text: include_str!("assets/search.js"), slot: Slot::Body },
+    Asset { name: "filters.js", text: include_str!("assets/filters.js"), slot: Slot::Body },
     Asset { name: "graph-model.js", text: include_str!("assets/graph-model.js"), slot: Slot::Body },
     Asset { name: "graph-layout.js", text: include_str!("assets/graph-layout.js"), slot: Slot::Body },
     Asset { name: "graph-draw.js", text: include_str!("assets/graph-draw.js"), slot: Slot::Body },

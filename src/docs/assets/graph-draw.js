@@ -90,6 +90,10 @@
     };
   }
 
+  /** A column without a type may take the whole row.
+   * @param {KilnBox} box @param {string} type */
+  const nameWidth = (box, type) => (type ? box.w * 0.56 - PAD : box.w - PAD * 2 - 14);
+
   /** @param {KilnScene} scene @param {KilnPen} pen @param {boolean} alone as a file, not in the page */
   function drawSvg(scene, pen, alone) {
     const root = /** @type {SVGSVGElement} */ (svg("svg", { xmlns: "http://www.w3.org/2000/svg", "font-family": FONT, "font-size": 13 }));
@@ -160,7 +164,7 @@
       if (!alone) line.dataset.column = String(row.column);
       if (how.back) line.append(svg("rect", { x: 1, y, width: box.w - 2, height: ROW, fill: how.back }));
       line.append(svg("text", { x: PAD, y: y + 14, fill: how.ink, "font-size": 11 }, how.mark));
-      line.append(svg("text", { x: PAD + 14, y: y + 14, fill: how.ink, "font-size": 12 }, fit(row.name, box.w * 0.56 - PAD, "12px")));
+      line.append(svg("text", { x: PAD + 14, y: y + 14, fill: how.ink, "font-size": 12 }, fit(row.name, nameWidth(box, how.type), "12px")));
       const type = fit(how.type.toLowerCase(), box.w * 0.38 - PAD, "11px");
       line.append(svg("text", { x: box.w - PAD, y: y + 14, fill: pen.soft, "font-size": 11, "text-anchor": "end" }, type));
       if (!alone) line.append(svg("rect", { x: 0, y, width: box.w, height: ROW, fill: "transparent" }));
@@ -175,7 +179,7 @@
       [box.hiddenDown, box.w + 6, "start", "more downstream"],
     ])) {
       if (!count) continue;
-      const more = svg("text", { x, y: 26, fill: pen.soft, "font-size": 11, "text-anchor": anchor, class: "hidden-count" }, `+${count}`);
+      const more = svg("text", { x, y: 15, fill: pen.soft, "font-size": 11, "text-anchor": anchor, class: "hidden-count" }, `+${count}`);
       more.append(svg("title", {}, `${count} ${word}`));
       group.append(more);
     }
@@ -302,16 +306,16 @@
         context.fillRect(box.x + 1, y, box.w - 2, ROW);
       }
       write(context, how.mark, box.x + PAD, y + 14, how.ink, "11px", 14);
-      write(context, row.name, box.x + PAD + 14, y + 14, how.ink, "12px", box.w * 0.56 - PAD);
+      write(context, row.name, box.x + PAD + 14, y + 14, how.ink, "12px", nameWidth(box, how.type));
       context.textAlign = "right";
       write(context, how.type.toLowerCase(), box.x + box.w - PAD, y + 14, pen.soft, "11px", box.w * 0.38 - PAD);
       context.textAlign = "left";
     });
     if (box.more) write(context, `${box.more} more`, box.x + PAD + 14, box.y + HEAD + box.rows.length * ROW + 14, pen.soft, "11px", 120);
-    if (box.hiddenDown) write(context, `+${box.hiddenDown}`, box.x + box.w + 6, box.y + 26, pen.soft, "11px", 60);
+    if (box.hiddenDown) write(context, `+${box.hiddenDown}`, box.x + box.w + 6, box.y + 15, pen.soft, "11px", 60);
     if (box.hiddenUp) {
       context.textAlign = "right";
-      write(context, `+${box.hiddenUp}`, box.x - 6, box.y + 26, pen.soft, "11px", 60);
+      write(context, `+${box.hiddenUp}`, box.x - 6, box.y + 15, pen.soft, "11px", 60);
     }
   }
 

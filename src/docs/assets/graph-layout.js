@@ -3,7 +3,7 @@
 (() => {
   "use strict";
   const kiln = window.kiln;
-  const GAP_X = 84;
+  const GAP_X = 64;
   const GAP_Y = 18;
   const LANE = 10;
 

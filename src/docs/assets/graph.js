@@ -10,7 +10,6 @@
   const HEAD = 44;
   const ROW = 20;
   const DIFF_SIGNS = /** @type {{ [label: string]: string }} */ ({ added: "+", removed: "−", modified: "~", affected: "↓" });
-  const FILTERS = ["layer", "owner", "tag", "status"];
 
   /** @param {number} count @param {string} one */
   const many = (count, one) => `${count.toLocaleString("en")} ${one}${count === 1 ? "" : "s"}`;
@@ -80,20 +79,7 @@
     };
     const overlay = (/** @type {URLSearchParams} */ now) => data.diff !== undefined && now.get("diff") === "1";
 
-    /** @param {URLSearchParams} now @returns {(node: number) => boolean} */
-    function filterOf(now) {
-      const [layer, owner, tag, status] = FILTERS.map((name) => now.get(name));
-      const place = data.layers.findIndex((one) => one.key === layer);
-      return (at) => {
-        const node = data.nodes[at];
-        return (
-          (!layer || node.layer === place) &&
-          (!owner || node.owner === owner) &&
-          (!tag || (node.tags ?? []).includes(tag)) &&
-          (!status || node.status === status)
-        );
-      };
-    }
+    const filterOf = (/** @type {URLSearchParams} */ now) => kiln.filters.passes(data, now);
 
     /** @param {number} at @param {boolean} diff */
     function labelOf(at, diff) {
@@ -350,7 +336,9 @@
       } else if (isGrouped(now)) next = groupScene(now);
       else {
         const passing = everything.filter(passes);
-        next = passing.length === everything.length ? wholeScene(everything, diff) : await partScene(now, new Set(passing), -1);
+        // Up to some hundred boxes, long edges get lanes of their own; above, nobody could follow them anyway.
+        const whole = passing.length === everything.length && passing.length > SVG_MOST;
+        next = whole ? wholeScene(everything, diff) : await partScene(now, new Set(passing), -1);
       }
       if (mine !== asked) return;
       const hidden = subject.filter((at) => !passes(at)).length;
@@ -360,12 +348,12 @@
       shown = `${now.get("focus")}|${now.get("group")}|${now.get("view")}|${now.get("by")}`;
       scene = next;
       cursor = -1;
+      if (!fixed) panel.hidden = focus < 0;
       paint();
       if (before && keep) {
         view.x += view.k * (before.x - keep.x);
         view.y += view.k * (before.y - keep.y);
-      } else if (!same || !scene.boxes.length || !world) fit(true);
-      else fit(true);
+      } else fit(true);
       if (focus >= 0 && (picked < 0 || !scene.boxes.some((box) => box.node === picked) || !same)) picked = focus;
       if (!same && focus < 0) picked = -1;
       apply();
@@ -692,38 +680,8 @@
 
     // The bar above: what is seen, and what may be changed about it.
 
-    /** @param {string} name @param {string} label @param {[string, string][]} options @param {string} value
-     * @param {(value: string) => void} then */
-    function select(name, label, options, value, then) {
-      const box = /** @type {HTMLSelectElement} */ (el("select", { name, onchange: () => then(box.value) }));
-      for (const [key, text] of options) box.append(el("option", { value: key, selected: key === value, text }));
-      box.value = value;
-      return el("label", { class: `pick${value ? " on" : ""}` }, el("span", { text: label }), box);
-    }
-
     /** @param {string} label @param {boolean} on @param {() => void} then @param {string} [name] */
     const toggle = (label, on, then, name) => el("button", { type: "button", class: "toggle", name, "aria-pressed": String(on), text: label, onclick: then });
-
-    /** @type {{ [name: string]: [string, string][] }} */
-    const choices = (() => {
-      /** @param {(node: KilnNode) => string[]} of */
-      const count = (of) => {
-        /** @type {Map<string, number>} */
-        const counts = new Map();
-        for (const node of data.nodes) for (const key of of(node)) counts.set(key, (counts.get(key) ?? 0) + 1);
-        return counts;
-      };
-      const sorted = (/** @type {Map<string, number>} */ counts) =>
-        [...counts].sort((a, b) => (a[0] < b[0] ? -1 : 1)).map(([key, n]) => /** @type {[string, string]} */ ([key, `${key} (${n})`]));
-      const layers = count((node) => [data.layers[node.layer].key]);
-      const statuses = count((node) => [node.status]);
-      return {
-        layer: data.layers.filter((one) => layers.has(one.key)).map((one) => [one.key, `${one.label} (${layers.get(one.key)})`]),
-        owner: sorted(count((node) => (node.owner ? [node.owner] : []))),
-        tag: sorted(count((node) => node.tags ?? [])),
-        status: data.statuses.filter((one) => statuses.has(one.key)).map((one) => [one.key, `${one.sign} ${one.label} (${statuses.get(one.key)})`]),
-      };
-    })();
 
     /** @param {string} side @param {string} word @param {number} depth @param {number} total */
     function stepper(side, word, depth, total) {
@@ -759,20 +717,13 @@
         if (isGrouped(now)) {
           /** @type {[string, string][]} */
           const ways = Object.keys(data.groups).map((by) => [by, by]);
-          parts.push(select("by", "groups by", ways, now.get("by") ?? "folder", (by) => change({ by })));
+          parts.push(kiln.filters.select("by", "groups by", ways, now.get("by") ?? "folder", (by) => change({ by })));
           parts.push(el("button", { type: "button", class: "link", name: "whole", text: `show all ${data.nodes.length.toLocaleString("en")} nodes`, onclick: () => change({ view: "all", by: null }) }));
         } else if (!inside && data.nodes.length > 12) {
           parts.push(el("button", { type: "button", class: "link", name: "groups", text: "fold into groups", onclick: () => change({ by: "folder" }) }));
         }
       }
-      const filters = el("div", { class: "filters", role: "group", "aria-label": "filters" });
-      for (const name of FILTERS) {
-        const options = choices[name];
-        const value = now.get(name) ?? "";
-        if (options.length < 2 && !value) continue;
-        filters.append(select(name, name, [["", "any"], ...options], value, (to) => change({ [name]: to })));
-      }
-      parts.push(filters);
+      parts.push(kiln.filters.bar(data, now, change));
       if (data.diff) {
         const on = overlay(now);
         const counts = Object.entries(data.diff.counts).filter(([, n]) => n > 0).map(([label, n]) => `${n} ${label}`);
@@ -786,15 +737,13 @@
         items.append(el("button", { type: "button", name: `export-${name.toLowerCase()}`, text: name, onclick: () => { run(); menu.removeAttribute("open"); } }));
       }
       menu.append(items);
-      parts.push(menu);
+      parts.push(el("div", { class: "menus" }, legend(), menu));
       bar.replaceChildren(...parts);
       if (active) /** @type {HTMLElement | null} */ (bar.querySelector(`[name="${active}"]`))?.focus();
 
-      note.replaceChildren();
-      const set = FILTERS.filter((name) => now.get(name));
-      if (set.length) {
-        note.append(`${many(of - hidden, "node")} shown, `, el("b", { text: `${hidden.toLocaleString("en")} hidden` }), " by filters · ");
-        note.append(el("button", { type: "button", class: "link", name: "clear", text: "clear", onclick: () => change(Object.fromEntries(FILTERS.map((name) => [name, null]))) }));
+      note.replaceChildren(...kiln.filters.note(now, of - hidden, hidden, change));
+      if (note.childNodes.length) {
+        // What is hidden is said first.
       } else if (!data.nodes.length) note.append("this project has no models yet");
       else if (now.get("focus") && focus < 0) note.append(`nothing here is called ${now.get("focus")}`);
       else if (isGrouped(now)) note.append(`${many(data.nodes.length, "node")} in ${many(scene.boxes.length, "group")}; choose a group to see inside`);
@@ -813,10 +762,13 @@
     async function describe(now, focus) {
       const mine = ++described;
       const at = picked;
-      if (at < 0) {
-        panel.replaceChildren(legend());
+      const [narrow, was] = [at < 0, panel.hidden];
+      panel.hidden = narrow;
+      if (narrow) {
+        panel.replaceChildren();
         return;
       }
+      if (was) keepSize();
       const node = data.nodes[at];
       const status = model.statusOf(node.status);
       const parts = [
@@ -855,7 +807,6 @@
         parts.push(list);
       } else parts.push(el("p", { class: "soft", text: known ? "its columns are not known: the model could not be bound, or nothing declares them" : "its columns cannot be loaded" }));
       if (chosen >= 0) parts.push(...(await reachLists(now, focus, chosen)));
-      parts.push(legend());
       if (mine !== described) return;
       const active = document.activeElement instanceof HTMLElement && panel.contains(document.activeElement) ? document.activeElement.getAttribute("name") : null;
       panel.replaceChildren(...parts);
@@ -904,7 +855,8 @@
         if (present.has(status.key)) list.append(el("li", {}, el("i", { class: `sign status-${status.key}`, text: status.sign }), status.label));
       }
       list.append(line("plain", "reads"), line("value", "a value goes in"), line("influence", "filters or joins by it"), line("unknown", "unknown"));
-      return el("details", { class: "legend-box", open: picked < 0 }, el("summary", { text: "legend and keys" }), list, el("p", { class: "soft", text: "Arrow keys walk, Enter opens, F focuses, Escape goes back. + − 0 zoom; / searches." }));
+      const keys = el("p", { class: "soft", text: "Arrow keys walk, Enter opens a page, F focuses, Escape goes back, + − 0 zoom, / searches. Twice a click focuses." });
+      return el("details", { class: "menu" }, el("summary", { text: "legend" }), el("div", { class: "menu-items legend-box" }, list, keys));
     }
 
     // The map in the corner.
@@ -1027,9 +979,14 @@
       if (keep >= 0 && context) cursor = keep;
       apply();
     });
-    let size = `${stage.clientWidth}x${stage.clientHeight}`;
+    let size = stage.clientWidth * 10000 + stage.clientHeight;
+    /** The panel opens beside: what was seen stays where it is. */
+    function keepSize() {
+      size = stage.clientWidth * 10000 + stage.clientHeight;
+      apply();
+    }
     new ResizeObserver(() => {
-      const now = `${stage.clientWidth}x${stage.clientHeight}`;
+      const now = stage.clientWidth * 10000 + stage.clientHeight;
       if (now === size) return;
       size = now;
       if (scene.boxes.length) fit(true);

@@ -5,7 +5,7 @@
   const MOST = 12;
 
   /** @typedef {{ kind: string, name: string, of: string, url: string, anchor: string, status: string, note: string,
-   *   folded: string, words: string, weight: number }} Entry */
+   *   folded: string, parent: string, text: string, words: string, weight: number }} Entry */
 
   /** @type {Entry[]} */
   let entries = [];
@@ -17,19 +17,24 @@
     await kiln.need("data/search.js", () => window.__KILN_SEARCH !== undefined);
     const data = window.__KILN_SEARCH;
     if (!data || entries.length) return;
+    const parents = data.nodes.map((node) => kiln.fold(node[1]));
     for (const [kind, name, url, layer, status, text] of data.nodes) {
       const note = layer && layer !== "none" && !layer.startsWith(kind) ? `${kind} · ${layer}` : kind;
-      entries.push({ kind, name, of: "", url, anchor: "", status, note, folded: kiln.fold(name), words: kiln.fold(text), weight: 3 });
+      entries.push({ kind, name, of: "", url, anchor: "", status, note, folded: kiln.fold(name), parent: "", text, words: kiln.fold(text), weight: 3 });
     }
     for (const [node, name, type, text, position] of data.columns) {
       const [, of, url] = data.nodes[node];
-      entries.push({ kind: "column", name, of, url, anchor: `c${position}`, status: "", note: type.toLowerCase(), folded: kiln.fold(name), words: kiln.fold(text), weight: 2 });
+      entries.push({ kind: "column", name, of, url, anchor: `c${position}`, status: "", note: type.toLowerCase(), folded: kiln.fold(name), parent: parents[node], text, words: text && kiln.fold(text), weight: 2 });
     }
     for (const [node, name, place] of data.tests) {
       const [, of, url] = data.nodes[node];
-      entries.push({ kind: "test", name, of, url, anchor: `t${place}`, status: "", note: "test", folded: kiln.fold(name), words: "", weight: 1 });
+      entries.push({ kind: "test", name, of, url, anchor: `t${place}`, status: "", note: "test", folded: kiln.fold(name), parent: parents[node], text: "", words: "", weight: 1 });
     }
   }
+
+  /** `orders.amount` names a column of a model.
+   * @param {string} query */
+  const wordsOf = (query) => kiln.fold(query).split(/[\s.]+/).filter(Boolean);
 
   /** How well one word fits: its whole name, its start, the start of a part of it, anywhere in it, the description.
    * @param {Entry} entry @param {string} word */
@@ -44,34 +49,38 @@
     return starts ? (ends ? 30 : 22) : 8;
   }
 
-  /** Every word must fit the name, the model that a column is of, or the description.
-   * @param {string} query */
-  function find(query) {
-    // `orders.amount` names a column of a model.
-    const words = kiln.fold(query).split(/[\s.]+/).filter(Boolean);
+  /** The best of what fits: every word must fit the name, the model that a column is of, or the description.
+   * @param {string} query @param {number} most */
+  function find(query, most) {
+    const words = wordsOf(query);
     const whole = kiln.fold(query).trim();
     /** @type {{ entry: Entry, score: number }[]} */
-    const found = [];
-    if (!words.length) return found;
-    for (const entry of entries) {
+    const best = [];
+    let count = 0;
+    for (const entry of words.length ? entries : []) {
       let score = 0;
       let own = 0;
       for (const word of words) {
         const fit = fits(entry, word);
         if (fit > own) own = fit;
         if (fit) score += fit;
-        else if (words.length > 1 && entry.of && kiln.fold(entry.of).includes(word)) score += 25;
+        else if (words.length > 1 && entry.parent.includes(word)) score += 25;
         else {
           score = 0;
           break;
         }
       }
       if (!score || !own) continue;
+      count++;
       if (entry.folded === whole) score += 200;
       score = (score / words.length) * 10 + entry.weight - Math.min(9, entry.folded.length / 20);
-      if (found.length < 200 || score > found[found.length - 1].score) found.push({ entry, score });
+      const last = best[most - 1];
+      if (last && last.score >= score) continue;
+      let at = Math.min(best.length, most - 1);
+      for (; at > 0 && best[at - 1].score < score; at--) best[at] = best[at - 1];
+      best[at] = { entry, score };
     }
-    return found.sort((a, b) => b.score - a.score || a.entry.name.length - b.entry.name.length || (a.entry.name < b.entry.name ? -1 : 1));
+    return { best: best.map((one) => one.entry), count, words };
   }
 
   /** One letter wrong, missing, more, or two swapped.
@@ -117,16 +126,57 @@
     return span;
   }
 
-  document.addEventListener("DOMContentLoaded", () => {
+  /** The part of a description around the first word that was asked for.
+   * @param {Entry} entry @param {string[]} words */
+  function around(entry, words) {
+    if (!entry.text) return undefined;
+    const missing = words.filter((word) => !entry.folded.includes(word) && entry.words.includes(word));
+    const at = missing.length ? entry.words.indexOf(missing[0]) : 0;
+    const from = at > 50 ? entry.text.lastIndexOf(" ", at - 30) + 1 : 0;
+    const text = (from ? "… " : "") + entry.text.slice(from, from + 110).trim() + (entry.text.length > from + 110 ? " …" : "");
+    const line = marked(text, missing);
+    line.className = "found-text";
+    return line;
+  }
+
+  /** @param {Entry} entry @param {string[]} words @param {{ [name: string]: string }} props */
+  function link(entry, words, props) {
+    const sign = signs.get(entry.status);
+    const what = kiln.el("span", { class: "found-what" }, marked(entry.name, words));
+    if (entry.of) what.append(kiln.el("span", { class: "found-of", text: ` in ${entry.of}` }));
+    const text = around(entry, words);
+    if (text) what.append(text);
+    const note = kiln.el("span", { class: "found-note" });
+    if (sign) note.append(kiln.el("span", { class: `sign status-${entry.status}`, "aria-label": entry.status, role: "img", text: sign }), " ");
+    if (entry.kind !== "test") note.append(entry.note);
+    return kiln.el("a", { class: "found-one", href: kiln.href(entry.url, entry.anchor), ...props }, kiln.el("span", { class: "kind", text: entry.kind }), what, note);
+  }
+
+  /** @param {string} query @param {(other: string) => void} retry */
+  function nothing(query, retry) {
+    const none = kiln.el("p", { class: "found-none" }, `no results for “${query.trim()}”`);
+    const near = meant(query);
+    if (near) none.append(", did you mean ", kiln.el("button", { type: "button", class: "link", text: near, onclick: () => retry(near) }), "?");
+    return none;
+  }
+
+  /** The field in the header and the list below it. */
+  function field() {
     const form = document.getElementById("search");
     const input = /** @type {HTMLInputElement | null} */ (document.getElementById("q"));
-    const list = document.getElementById("found");
-    if (!form || !input || !list) return;
+    const box = document.getElementById("found");
+    if (!form || !input || !box) return;
+    const list = kiln.el("div", { id: "found-list", role: "listbox", "aria-label": "found" });
+    const below = kiln.el("div");
+    box.removeAttribute("role");
+    box.removeAttribute("aria-label");
+    box.replaceChildren(list, below);
+    input.setAttribute("aria-controls", "found-list");
     let at = -1;
     let asked = 0;
 
     const close = () => {
-      list.hidden = true;
+      box.hidden = true;
       input.setAttribute("aria-expanded", "false");
       input.removeAttribute("aria-activedescendant");
       at = -1;
@@ -134,7 +184,7 @@
 
     /** @param {number} to */
     const choose = (to) => {
-      const options = list.querySelectorAll("[role=option]");
+      const options = [...list.children];
       if (!options.length) return;
       at = (to + options.length) % options.length;
       options.forEach((option, place) => option.setAttribute("aria-selected", String(place === at)));
@@ -149,58 +199,45 @@
       try {
         await load();
       } catch {
-        list.replaceChildren(kiln.el("p", { class: "found-none", text: "the index of this site cannot be loaded" }));
-        list.hidden = false;
+        list.replaceChildren();
+        list.hidden = true;
+        below.replaceChildren(kiln.el("p", { class: "found-none", text: "the index of this site cannot be loaded" }));
+        box.hidden = false;
         return;
       }
       if (mine !== asked) return;
-      const found = find(query);
-      const words = kiln.fold(query).split(/[\s.]+/).filter(Boolean);
-      const options = found.slice(0, MOST).map(({ entry }, place) => {
-        const sign = signs.get(entry.status);
-        return kiln.el(
-          "a",
-          { class: "found-one", role: "option", id: `found-${place}`, href: kiln.href(entry.url, entry.anchor), tabindex: "-1", "aria-selected": "false" },
-          kiln.el("span", { class: `kind kind-${entry.kind}`, text: entry.kind }),
-          kiln.el("span", { class: "found-what" }, marked(entry.name, words), entry.of ? kiln.el("span", { class: "found-of", text: ` in ${entry.of}` }) : undefined),
-          kiln.el("span", { class: "found-note" }, sign ? kiln.el("span", { class: `sign status-${entry.status}`, text: `${sign} ` }) : undefined, entry.kind === "test" ? "" : entry.note),
-        );
-      });
-      if (options.length) {
-        const rest = found.length - options.length;
-        list.replaceChildren(...options);
-        if (rest > 0) list.append(kiln.el("p", { class: "found-more", text: `${found.length < 200 ? rest : "many"} more: type another word`, role: "presentation" }));
-        kiln.say(`${found.length} found`);
-      } else {
-        const near = meant(query);
-        const none = kiln.el("p", { class: "found-none" }, `no results for “${query.trim()}”`);
-        if (near) {
-          const retry = () => {
-            input.value = near;
-            input.focus();
-            void show();
-          };
-          none.append(", did you mean ", kiln.el("button", { type: "button", class: "link", text: near, onclick: retry }), "?");
-        }
-        list.replaceChildren(none);
+      const { best, count, words } = find(query, MOST);
+      list.replaceChildren(...best.map((entry, place) => link(entry, words, { role: "option", id: `found-${place}`, tabindex: "-1", "aria-selected": "false" })));
+      list.hidden = !best.length;
+      if (!best.length) {
+        const retry = (/** @type {string} */ other) => {
+          input.value = other;
+          input.focus();
+          void show();
+        };
+        below.replaceChildren(nothing(query, retry));
         kiln.say("no results");
+      } else {
+        const all = `${kiln.href("search.html")}${kiln.single ? "" : "#"}?${new URLSearchParams({ q: query.trim() })}`;
+        below.replaceChildren(...(count > best.length ? [kiln.el("p", { class: "found-more" }, kiln.el("a", { href: all, text: `all ${count.toLocaleString("en")} results` }))] : []));
+        kiln.say(`${count} found`);
       }
-      list.hidden = false;
+      box.hidden = false;
       input.setAttribute("aria-expanded", "true");
       at = -1;
-      if (options.length) choose(0);
+      choose(0);
     };
 
     form.hidden = false;
-    form.addEventListener("submit", (event) => {
+    form.addEventListener("submit", async (event) => {
       event.preventDefault();
-      const options = list.querySelectorAll("a");
-      const link = options[Math.max(0, at)];
-      if (link && !list.hidden) {
-        close();
-        input.blur();
-        link.click();
-      }
+      // Enter may come before the index is there.
+      if (box.hidden) await show();
+      const option = /** @type {HTMLElement | undefined} */ (list.children[Math.max(0, at)]);
+      if (!option || box.hidden) return;
+      close();
+      input.blur();
+      option.click();
     });
     input.addEventListener("input", () => void show());
     input.addEventListener("focus", () => {
@@ -213,13 +250,13 @@
         event.preventDefault();
         choose(at + (event.key === "ArrowDown" ? 1 : -1));
       } else if (event.key === "Escape") {
-        event.stopPropagation();
-        if (list.hidden && !input.value) input.blur();
+        event.preventDefault();
+        if (box.hidden && !input.value) input.blur();
         input.value = "";
         close();
       }
     });
-    list.addEventListener("click", (event) => {
+    box.addEventListener("click", (event) => {
       if (event.target instanceof Element && event.target.closest("a")) close();
     });
     document.addEventListener("click", (event) => {
@@ -233,5 +270,39 @@
       input.focus();
       input.select();
     });
+  }
+
+  /** The page with all that was found. */
+  function page() {
+    const host = document.getElementById("search-page");
+    if (!host) return;
+    const input = /** @type {HTMLInputElement} */ (kiln.el("input", { type: "search", "aria-label": "search for", placeholder: "a model, a column, a word of a description", autocomplete: "off", spellcheck: "false" }));
+    const line = kiln.el("p", { class: "graph-note", role: "status" });
+    const list = kiln.el("ul", { class: "found-all" });
+    host.append(kiln.el("div", { class: "search" }, input), line, list);
+    const show = async () => {
+      if (host.getClientRects().length === 0) return;
+      const query = kiln.state().get("q") ?? "";
+      if (input.value.trim() !== query) input.value = query;
+      if (!query) {
+        line.textContent = "";
+        list.replaceChildren();
+        return;
+      }
+      await load();
+      const { best, count, words } = find(query, 200);
+      const retry = (/** @type {string} */ other) => kiln.go(new URLSearchParams({ q: other }));
+      line.replaceChildren(count ? `${count.toLocaleString("en")} found${count > best.length ? `, the best ${best.length} are shown` : ""}` : nothing(query, retry));
+      list.replaceChildren(...best.map((entry) => kiln.el("li", {}, link(entry, words, {}))));
+    };
+    input.addEventListener("input", () => kiln.go(new URLSearchParams(input.value.trim() ? { q: input.value.trim() } : {}), true));
+    kiln.on("page", () => void show());
+    addEventListener("popstate", () => void show());
+    void show();
+  }
+
+  document.addEventListener("DOMContentLoaded", () => {
+    field();
+    page();
   });
 })();

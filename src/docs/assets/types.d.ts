@@ -172,6 +172,12 @@ interface KilnSite {
     part(model: KilnModel, nodes: number[], height: (node: number) => number): KilnPlaced;
     path(points: number[]): string;
   };
+  filters: {
+    passes(data: KilnData, now: URLSearchParams): (node: number) => boolean;
+    bar(data: KilnData, now: URLSearchParams, change: (changes: { [name: string]: string | null }) => void): HTMLElement;
+    note(now: URLSearchParams, shown: number, hidden: number, change: (changes: { [name: string]: string | null }) => void): (Node | string)[];
+    select(name: string, label: string, options: [string, string][], value: string, then: (value: string) => void): HTMLElement;
+  };
   pen(): KilnPen;
   draw: {
     svg(scene: KilnScene, pen: KilnPen, alone: boolean): SVGSVGElement;
