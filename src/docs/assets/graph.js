@@ -5,7 +5,7 @@
   const kiln = window.kiln;
   const { el } = kiln;
   const SVG_MOST = 400;
-  const FLAT_MOST = 120;
+  const FLAT_MOST = 80;
   const ROWS_MOST = 16;
   const HEAD = 44;
   const ROW = 20;
@@ -21,7 +21,7 @@
     const state = () => (fixed ? new URLSearchParams({ focus: fixed }) : kiln.state());
     let pen = kiln.pen();
     /** @type {KilnScene} */
-    let scene = { w: 0, h: 0, boxes: [], lines: [], bands: [], edges: [] };
+    let scene = { w: 0, h: 0, boxes: [], lines: [], bands: [], edges: [], hot: -1 };
     /** @type {KilnView} */
     let view = { k: 1, x: 0, y: 0 };
     /** The box that the keyboard is on. */
@@ -92,6 +92,16 @@
       return parts.join(", ");
     }
 
+    /** A folder without what its band says already.
+     * @param {KilnGroup} group */
+    function titleOf(group) {
+      const layer = data.layers[group.layer];
+      const parts = group.name.split("/");
+      if (parts[0] === "models") parts.shift();
+      if (parts[0] === layer.key) parts.shift();
+      return parts.join("/") || (group.name ? group.name : `other ${layer.label}`);
+    }
+
     // What is drawn.
 
     /** @param {number} at @param {boolean} diff @returns {KilnBox} */
@@ -148,7 +158,7 @@
       by.groups.forEach((group, at) => {
         if (!counts[at]) return;
         const layer = data.layers[group.layer];
-        const name = group.name || `other ${layer.label}`;
+        const name = titleOf(group);
         const worst = data.statuses.findIndex((one, place) => status[at][place] && one.key !== "none" && one.key !== "ok");
         const word = worst < 0 ? (status[at][place.get("ok") ?? 0] ? data.statuses[place.get("ok") ?? 0] : model.statusOf("none")) : data.statuses[worst];
         const parts = [many(counts[at], "node")];
@@ -162,6 +172,7 @@
           dim: diff && !changed[at], focus: false, diff: "", rows: [], more: 0, hiddenUp: 0, hiddenDown: 0,
         });
       });
+      const bands = grid(boxes, by);
       /** @type {KilnLine[]} */
       const lines = [];
       /** @type {[number, number][]} */
@@ -169,32 +180,50 @@
       for (const [from, to, weight] of by.edges) {
         const [a, b] = [boxAt.get(from), boxAt.get(to)];
         if (a === undefined || b === undefined) continue;
-        const [one, two] = [boxes[a], boxes[b]];
         edges.push([a, b]);
-        lines.push({ from: a, to: b, weight, kind: "plain", dim: false, points: [one.x + one.w, one.y + one.h / 2, two.x, two.y + two.h / 2] });
+        lines.push({ from: a, to: b, weight, kind: "plain", dim: by.edges.length > 60, points: between(boxes[a], boxes[b]) });
       }
-      const bands = by.bands.map(([x, w], at) => ({ x, w, label: data.layers[at].label })).filter((band) => band.w > 0);
-      return { w: by.size[0], h: by.size[1], boxes, lines, bands, edges };
+      const right = boxes.reduce((most, box) => Math.max(most, box.x + box.w), 0);
+      const bottom = boxes.reduce((most, box) => Math.max(most, box.y + box.h), 0);
+      return { w: right + 32, h: bottom + 24, boxes, lines, bands, edges, hot: -1 };
     }
 
-    /** @param {number[]} nodes @param {boolean} diff @returns {KilnScene} */
-    function wholeScene(nodes, diff) {
-      const boxAt = new Map(nodes.map((node, at) => [node, at]));
-      const boxes = nodes.map((node) => boxOf(node, diff));
-      /** @type {KilnLine[]} */
-      const lines = [];
-      /** @type {[number, number][]} */
-      const edges = [];
-      for (const [from, to] of data.edges) {
-        const [a, b] = [boxAt.get(from), boxAt.get(to)];
-        if (a === undefined || b === undefined) continue;
-        const [one, two] = [boxes[a], boxes[b]];
-        edges.push([from, to]);
-        lines.push({ from: a, to: b, weight: 1, kind: "plain", dim: one.dim || two.dim, points: [one.x + one.w, one.y + one.h / 2, two.x, two.y + two.h / 2] });
-      }
-      const bands = data.bands.map(([x, w], at) => ({ x, w, label: data.layers[at].label })).filter((band) => band.w > 0);
-      return { w: data.size[0], h: data.size[1], boxes, lines, bands, edges };
+    /** Groups may read each other in circles, so their order is only a hint: each band is filled column by column, in
+     * about the shape of the view.
+     * @param {KilnBox[]} boxes @param {KilnGrouping} by */
+    function grid(boxes, by) {
+      const [w, h] = [data.box[0] + 40, data.box[1] + 28];
+      const members = data.layers.map((_, place) =>
+        boxes
+          .filter((box) => by.groups[box.group].layer === place)
+          .sort((a, b) => by.groups[a.group].rank - by.groups[b.group].rank || by.groups[a.group].order - by.groups[b.group].order),
+      );
+      const wide = (/** @type {number} */ rows) => members.reduce((sum, some) => sum + Math.ceil(some.length / rows), 0);
+      const shape = (stage.clientWidth || 1200) / Math.max(300, stage.clientHeight - 30);
+      let rows = 1;
+      while (rows < boxes.length && wide(rows) * w > shape * rows * h) rows++;
+      let x = 32;
+      return members.flatMap((some, place) => {
+        if (!some.length) return [];
+        const left = x - 20;
+        const high = Math.ceil(some.length / Math.ceil(some.length / rows));
+        some.forEach((box, at) => {
+          box.x = x + Math.floor(at / high) * w;
+          box.y = 24 + (at % high) * h;
+        });
+        x += Math.ceil(some.length / high) * w;
+        return [{ x: left, w: x - 20 - left, label: data.layers[place].label }];
+      });
     }
+
+    /** From one side of a box to a side of another, wherever they stand.
+     * @param {KilnBox} from @param {KilnBox} to */
+    const between = (from, to) => {
+      const [y0, y1] = [from.y + data.box[1] / 2, to.y + data.box[1] / 2];
+      if (to.x > from.x) return [from.x + from.w, y0, to.x, y1];
+      if (to.x < from.x) return [from.x, y0, to.x + to.w, y1];
+      return [from.x + from.w, y0, to.x + to.w, y1];
+    };
 
     /** @param {URLSearchParams} now @param {Set<number>} wanted @param {number} focus @returns {Promise<KilnScene>} */
     async function partScene(now, wanted, focus) {
@@ -290,7 +319,7 @@
         }
       }
       const bands = placed.bands.map((band) => ({ x: band.x, w: band.w, label: data.layers[band.layer].label }));
-      return { w: placed.w, h: placed.h, boxes, lines, bands, edges };
+      return { w: placed.w, h: placed.h, boxes, lines, bands, edges, hot: -1 };
     }
 
     /** @param {URLSearchParams} now @param {number} focus */
@@ -323,7 +352,7 @@
       /** @type {KilnScene} */
       let next;
       if (now.get("focus") && focus < 0) {
-        next = { w: 0, h: 0, boxes: [], lines: [], bands: [], edges: [] };
+        next = { w: 0, h: 0, boxes: [], lines: [], bands: [], edges: [], hot: -1 };
         subject = [];
       } else if (focus >= 0) {
         const around = model.around(focus, depthOf(now, "up"), depthOf(now, "down"));
@@ -336,9 +365,7 @@
       } else if (isGrouped(now)) next = groupScene(now);
       else {
         const passing = everything.filter(passes);
-        // Up to some hundred boxes, long edges get lanes of their own; above, nobody could follow them anyway.
-        const whole = passing.length === everything.length && passing.length > SVG_MOST;
-        next = whole ? wholeScene(everything, diff) : await partScene(now, new Set(passing), -1);
+        next = await partScene(now, new Set(passing), -1);
       }
       if (mine !== asked) return;
       const hidden = subject.filter((at) => !passes(at)).length;
@@ -431,6 +458,22 @@
       frameMap(w, h);
     }
 
+    /** Lines of the box under the pointer or the keyboard stand out.
+     * @param {number} at */
+    function warm(at) {
+      if (scene.hot === at) return;
+      scene.hot = at;
+      if (world) {
+        for (const line of world.querySelectorAll(".near")) line.classList.remove("near");
+        if (at >= 0) for (const line of world.querySelectorAll(`[data-from="${at}"], [data-to="${at}"]`)) line.classList.add("near");
+      } else apply();
+    }
+
+    drawn.addEventListener("pointermove", (event) => {
+      if (!fingers.size) warm(hit(event).at);
+    });
+    drawn.addEventListener("pointerleave", () => warm(-1));
+
     // Pan and zoom.
 
     /** @param {boolean} [quiet] */
@@ -442,7 +485,7 @@
       const focus = scene.boxes.find((box) => box.focus);
       const whole = Math.min(w / scene.w, (h - top) / scene.h);
       // A focus must stay readable: a wide neighbourhood is then left through the edges of the view.
-      const k = Math.min(1, focus && quiet ? Math.max(whole, 0.6) : Math.max(whole, 0.015));
+      const k = Math.min(1, focus && quiet ? Math.max(whole, w < 500 ? 0.8 : 0.6) : Math.max(whole, 0.015));
       view = { k, x: (w - scene.w * k) / 2, y: top + (h - top - scene.h * k) / 2 };
       if (focus && k > whole) {
         view.x = scene.w * k > w ? w / 2 - (focus.x + focus.w / 2) * k : view.x;
@@ -584,6 +627,7 @@
       if (cursor >= 0) boxElement(cursor)?.setAttribute("tabindex", "-1");
       else drawn.querySelector('[tabindex="0"]')?.setAttribute("tabindex", "-1");
       cursor = at;
+      warm(at);
       const box = scene.boxes[at];
       const element = boxElement(at);
       const [w, h] = [stage.clientWidth, stage.clientHeight];
@@ -712,7 +756,8 @@
         parts.push(toggle("columns", now.get("cols") === "1", () => change({ cols: now.get("cols") === "1" ? null : 1 }), "columns"));
         if (now.get("column")) parts.push(toggle("filters and joins", now.get("influence") === "1", () => change({ influence: now.get("influence") === "1" ? null : 1 }), "influence"));
       } else {
-        const title = now.get("group") ? (membersOf(now).group?.name ?? "") || "other" : "";
+        const group = now.get("group") ? membersOf(now).group : undefined;
+        const title = group ? `${data.layers[group.layer].label} · ${titleOf(group)}` : "";
         if (title) parts.push(el("strong", { class: "graph-focus", text: title }));
         if (isGrouped(now)) {
           /** @type {[string, string][]} */

@@ -142,6 +142,8 @@ interface KilnScene {
   bands: { x: number; w: number; label: string }[];
   /** [from, to] of the nodes, or groups, that are drawn */
   edges: [number, number][];
+  /** The box under the pointer or the keyboard, or -1. */
+  hot: number;
 }
 
 interface KilnModel {
