@@ -22,8 +22,18 @@ pub struct Asset {
     pub slot: Slot,
 }
 
-/// All of them: `Asset { name: "app.js", text: include_str!("assets/app.js"), slot: Slot::Body }`.
-pub const ASSETS: &[Asset] = &[];
+/// All of them. The scripts are classic ones: a page from a folder may not load modules.
+pub const ASSETS: &[Asset] = &[
+    Asset { name: "app.css", text: include_str!("assets/app.css"), slot: Slot::Style },
+    Asset { name: "theme.js", text: include_str!("assets/theme.js"), slot: Slot::Head },
+    Asset { name: "app.js", text: include_str!("assets/app.js"), slot: Slot::Body },
+    Asset { name: "search.js", text: include_str!("assets/search.js"), slot: Slot::Body },
+    Asset { name: "filters.js", text: include_str!("assets/filters.js"), slot: Slot::Body },
+    Asset { name: "graph-model.js", text: include_str!("assets/graph-model.js"), slot: Slot::Body },
+    Asset { name: "graph-layout.js", text: include_str!("assets/graph-layout.js"), slot: Slot::Body },
+    Asset { name: "graph-draw.js", text: include_str!("assets/graph-draw.js"), slot: Slot::Body },
+    Asset { name: "graph.js", text: include_str!("assets/graph.js"), slot: Slot::Body },
+];
 
 /// What `kiln docs serve` adds, so that a page is loaded again when the site was made anew.
 pub const LIVE: &str = include_str!("assets/live.js");

@@ -11,13 +11,13 @@ mod rank;
 /// Width of a box.
 pub const BOX_WIDTH: u32 = 200;
 /// Height of a box.
-pub const BOX_HEIGHT: u32 = 36;
+pub const BOX_HEIGHT: u32 = 44;
 /// Between two columns.
 const GAP_X: u32 = 72;
 /// Between two bands, besides that.
 const GAP_BAND: u32 = 48;
 /// Between two boxes of a column.
-const GAP_Y: u32 = 14;
+const GAP_Y: u32 = 16;
 
 /// A graph to lay out: the band of each node, and edges by number. Edges to itself and twice the same are ignored.
 #[derive(Debug, Clone, Default)]
