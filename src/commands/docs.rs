@@ -31,7 +31,7 @@ fn generate(terminal: &Terminal, global: &Global, args: &DocsGenerateArgs) -> Re
     if let Some(database) = &database
         && is_present(database.session())?
     {
-        memory = state::read(database.session(), &workspace.target.name)?;
+        memory = state::read(database.session(), &workspace)?;
         known = known_to(&workspace, database.session())?;
     }
     drop(database);

@@ -42,8 +42,9 @@ pub const LIVE: &str = include_str!("assets/live.js");
 pub const TEMPLATES: &[(&str, &str)] = &[
     ("base.html", include_str!("templates/base.html")),
     ("macros.html", include_str!("templates/macros.html")),
+    ("parts.html", include_str!("templates/parts.html")),
     ("index.html", include_str!("templates/index.html")),
-    ("node.html", include_str!("templates/node.html")),
+    ("model.html", include_str!("templates/model.html")),
     ("source.html", include_str!("templates/source.html")),
     ("consumer.html", include_str!("templates/consumer.html")),
     ("releases.html", include_str!("templates/releases.html")),

@@ -117,8 +117,7 @@ impl ColumnLineage {
     pub fn rows(&self, node: u32) -> BTreeSet<At> {
         let columns = &self.steps[node as usize];
         let Some(first) = columns.first().filter(|_| columns.len() > 1) else { return BTreeSet::new() };
-        let common =
-            |at: &&At| columns.iter().all(|steps| steps.influence.contains(at) && !steps.value.contains(at));
+        let common = |at: &&At| columns.iter().all(|steps| steps.influence.contains(at));
         first.influence.iter().filter(common).copied().collect()
     }
 

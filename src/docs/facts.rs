@@ -3,11 +3,13 @@
 //! A node's number is its place in the order "by layer, then by name". Texts of users are already masked here.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::PathBuf;
 
 use crate::compile::Compiled;
 use crate::contract::Contract;
+use crate::diagnostic::{Diagnostic, Severity, SourceFile};
 use crate::lineage::ColumnGraph;
-use crate::manifest::{Exposure, Manifest, Node, NodeKind, SourceTable, Test};
+use crate::manifest::{Exposure, Manifest, Node, NodeKind, Object, SourceTable, Test};
 use crate::names::NodeId;
 use crate::workspace::Workspace;
 
@@ -39,6 +41,8 @@ pub struct Facts<'a> {
     /// Hides secrets.
     pub mask: Mask<'a>,
     numbers: HashMap<NodeId, u32>,
+    /// What is wrong, by the file that it is wrong in.
+    errors: HashMap<PathBuf, Vec<&'a Diagnostic>>,
 }
 
 /// What a node is.
@@ -111,6 +115,15 @@ impl<'a> NodeFacts<'a> {
             Thing::Source(source) => &source.tags,
             Thing::Node(node) => &node.config.tags,
             Thing::Consumer(exposure) => &exposure.tags,
+        }
+    }
+
+    /// `meta` as written.
+    pub fn meta(&self) -> &'a Object {
+        match self.thing {
+            Thing::Source(source) => &source.meta,
+            Thing::Node(node) => &node.config.meta,
+            Thing::Consumer(exposure) => &exposure.meta,
         }
     }
 
@@ -223,7 +236,9 @@ impl<'a> Facts<'a> {
             }
         }
         let lineage = ColumnLineage::of(graph, &nodes, &numbers);
-        let mut facts = Self { workspace, compiled, memory, layers, nodes, lineage, graph, mask, numbers };
+        let errors = errors(compiled);
+        let mut facts =
+            Self { workspace, compiled, memory, layers, nodes, lineage, graph, mask, numbers, errors };
         let verdicts = status::verdicts(&facts);
         for (node, verdict) in facts.nodes.iter_mut().zip(verdicts) {
             node.verdict = verdict;
@@ -274,10 +289,25 @@ impl<'a> Facts<'a> {
         self.memory.loads.get(source.id.as_str()).map_or(&[], Vec::as_slice)
     }
 
+    /// What is wrong in a file.
+    pub fn errors(&self, file: &SourceFile) -> impl Iterator<Item = &'a Diagnostic> {
+        self.errors.get(&file.path).into_iter().flatten().copied()
+    }
+
     /// Text that may be shown.
     pub fn masked(&self, text: &str) -> String {
         (self.mask)(text)
     }
+}
+
+fn errors(compiled: &Compiled) -> HashMap<PathBuf, Vec<&Diagnostic>> {
+    let mut errors: HashMap<PathBuf, Vec<&Diagnostic>> = HashMap::new();
+    for found in compiled.diagnostics.sorted() {
+        if let (Severity::Error, Some((at, _))) = (found.severity, &found.primary) {
+            errors.entry(at.path().to_owned()).or_default().push(found);
+        }
+    }
+    errors
 }
 
 /// The bands from left to right. What is in no layer stands before the layers, unless it reads from them.

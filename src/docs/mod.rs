@@ -4,6 +4,7 @@
 //! The same project and the same state give the same bytes: nothing here asks for the time.
 
 pub mod assets;
+pub mod charts;
 pub mod columns;
 pub mod data;
 pub mod drawing;

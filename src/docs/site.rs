@@ -17,9 +17,40 @@ use crate::template::html::Html;
 const CSP: &str = "default-src 'none'; script-src 'self' file:; style-src 'self' file: 'unsafe-inline'; \
                    img-src 'self' file: data: blob:; base-uri 'none'; form-action 'self' file:";
 
+/// Whether SQL is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Sql {
+    /// On pages and in exports.
+    #[default]
+    Show,
+    /// Nowhere.
+    Hide,
+}
+
+/// Whether values out of the data are shown: rejected rows, what DuckDB quotes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Samples {
+    /// Where they explain something.
+    #[default]
+    Show,
+    /// Nowhere.
+    Hide,
+}
+
+/// What is left out.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Hide {
+    /// SQL.
+    pub sql: Sql,
+    /// Data.
+    pub samples: Samples,
+}
+
 /// How the site is made.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
+    /// What is left out.
+    pub hide: Hide,
     /// For `kiln docs serve`: the number of this making.
     pub live: Option<String>,
 }
@@ -49,7 +80,8 @@ struct Frame {
 pub fn folder(facts: &Facts<'_>, options: &Options) -> Result<Files> {
     let html = Html::new(TEMPLATES)?;
     let mut files = Files::new();
-    for page in pages::all(facts) {
+    for at in 0..pages::count(facts) {
+        let page = pages::page(facts, &options.hide, at);
         let text = in_frame(facts, options, &html, &page)?;
         files.insert(page.path, text.into_bytes());
     }
@@ -74,8 +106,7 @@ pub fn folder(facts: &Facts<'_>, options: &Options) -> Result<Files> {
 fn in_frame(facts: &Facts<'_>, options: &Options, html: &Html, page: &Page) -> Result<String> {
     let root = if page.path.contains('/') { "../" } else { "" };
     let frame = frame(facts, options, root);
-    let mut content = page.content.clone();
-    content["site"] = json!(frame);
+    let content = json!({"site": frame, "page": page.kind, "path": page.path, "content": page.content});
     let main = html.render(page.template, &content)?;
     html.render(
         "base.html",

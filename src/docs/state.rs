@@ -4,10 +4,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use crate::engine::load::Note;
 use crate::engine::session::{Session, SqlError};
 use crate::engine::state;
 use crate::error::Result;
+use crate::names::Relation;
 use crate::sql::quote::literal;
+use crate::workspace::Workspace;
 
 /// Newest runs that the site shows.
 const RUNS: usize = 50;
@@ -31,6 +34,10 @@ pub struct Memory {
     pub tests: HashMap<String, Vec<ResultRow>>,
     /// Loads by source id, newest first.
     pub loads: HashMap<String, Vec<LoadRow>>,
+    /// What did not fit, by source id, the most frequent first.
+    pub rejects: HashMap<String, Vec<RejectRow>>,
+    /// The newest moment in a source's own column of time, by source id.
+    pub newest: HashMap<String, String>,
 }
 
 /// A run.
@@ -144,19 +151,36 @@ pub struct LoadRow {
     /// It was loaded before with other content.
     pub again: bool,
     /// What was said about it.
-    pub notes: Vec<String>,
+    pub notes: Vec<Note>,
+}
+
+/// Rows of a source that did not fit, for the same column.
+#[derive(Debug, Clone, Default)]
+pub struct RejectRow {
+    /// The column, if it was one.
+    pub column: Option<String>,
+    /// How many there are.
+    pub count: u64,
+    /// Of the newest of them: why.
+    pub reason: String,
+    /// The file that it came from.
+    pub object: String,
+    /// Its line there.
+    pub line: Option<u64>,
+    /// The row as it stands there.
+    pub raw: String,
 }
 
 /// Reads what is remembered of a target.
 ///
 /// # Errors
 /// The database failed.
-pub fn read(session: &Session, target: &str) -> Result<Memory> {
+pub fn read(session: &Session, workspace: &Workspace) -> Result<Memory> {
     let mut memory = Memory::default();
     if !state::is_present(session)? {
         return Ok(memory);
     }
-    let target = literal(target);
+    let target = literal(&workspace.target.name);
     memory.runs = runs(session, &target)?;
     memory.releases = releases(session, &target)?;
     memory.published = published(session, &target)?;
@@ -166,7 +190,54 @@ pub fn read(session: &Session, target: &str) -> Result<Memory> {
     if session.describe("SELECT * FROM _kiln.load").is_ok() {
         memory.loads = loads(session)?;
     }
+    for source in workspace.manifest.sources.values() {
+        let landing = workspace.landing_of(&source.id).and_then(|id| workspace.manifest.nodes.get(id));
+        let id = source.id.as_str();
+        if let Some(landing) = landing.filter(|_| rejected(memory.loads.get(id)) > 0) {
+            memory.rejects.insert(id.to_owned(), rejects(session, &landing.relation));
+        }
+        if let Some(field) = &source.loaded_at_field {
+            let relation = landing.map_or(&source.relation, |landing| &landing.relation);
+            memory.newest.extend(newest(session, relation, field).map(|newest| (id.to_owned(), newest)));
+        }
+    }
     Ok(memory)
+}
+
+fn rejected(loads: Option<&Vec<LoadRow>>) -> u64 {
+    loads.into_iter().flatten().map(|load| load.rejected).sum()
+}
+
+/// What did not fit into a raw table. Its table of rejected rows may have been dropped by hand: then nothing is known.
+fn rejects(session: &Session, relation: &Relation) -> Vec<RejectRow> {
+    let table = Relation::new(&relation.schema, format!("{}__rejected", relation.name));
+    let newest = |column: &str| format!("last({column} ORDER BY _loaded_at, _line)");
+    let rows = session.rows(&format!(
+        "SELECT _column, count(*)::VARCHAR, {}, {}, {}::VARCHAR, {} FROM {table} GROUP BY _column \
+         ORDER BY count(*) DESC, _column LIMIT {HISTORY}",
+        newest("_reason"),
+        newest("_source_object"),
+        newest("_line"),
+        newest("_raw"),
+    ));
+    let reject = |row| {
+        let mut cells = Cells::of(row);
+        RejectRow {
+            column: cells.maybe(),
+            count: cells.number().unwrap_or_default(),
+            reason: cells.text(),
+            object: cells.text(),
+            line: cells.number(),
+            raw: cells.text(),
+        }
+    };
+    rows.unwrap_or_default().into_iter().map(reject).collect()
+}
+
+/// The newest moment in a column. It is what the user wrote, in SQL: what cannot be asked is not known.
+fn newest(session: &Session, relation: &Relation, field: &str) -> Option<String> {
+    let asked = format!("SELECT {} FROM {relation}", moment(&format!("max({field})::TIMESTAMP")));
+    session.rows(&asked).ok()?.into_iter().next()?.into_iter().next()?
 }
 
 /// Takes the cells of a row one by one.

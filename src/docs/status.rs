@@ -1,8 +1,8 @@
 //! Status: how a node is, as far as the last runs tell. It is measured against the newest run, never against the clock,
 //! so that the same state gives the same site.
 
-use crate::diagnostic::Severity;
-use crate::manifest::{Age, Freshness, Period, SourceTable, Test};
+use crate::diagnostic::Diagnostic;
+use crate::manifest::{Age, Exposure, Freshness, Period, SourceTable, Test};
 
 use super::data::StatusWord;
 use super::facts::{Facts, NodeFacts, Thing};
@@ -111,28 +111,20 @@ fn verdict(facts: &Facts<'_>, node: &NodeFacts<'_>, parents: &[(&NodeFacts<'_>, 
 
 /// What compiling says of its files.
 fn of_files(facts: &Facts<'_>, node: &NodeFacts<'_>) -> Option<Verdict> {
-    let found = facts.compiled.diagnostics.sorted();
-    let error = found.iter().find(|diagnostic| {
-        diagnostic.severity == Severity::Error
-            && diagnostic.primary.as_ref().is_some_and(|(at, _)| match node.thing {
-                Thing::Node(model) => {
-                    at.path() == model.file.path
-                        || node.contract.is_some_and(|contract| at.file == contract.at.file)
-                }
-                Thing::Consumer(exposure) => {
-                    at.file == exposure.at.file && diagnostic.message.contains(&format!("`{}`", node.name))
-                }
-                Thing::Source(_) => false,
-            })
-    })?;
-    let in_contract = node
-        .contract
-        .is_some_and(|contract| error.primary.as_ref().is_some_and(|(at, _)| at.file == contract.at.file));
-    let status = match node.thing {
-        Thing::Node(_) if !in_contract => Status::Failed,
-        _ => Status::Broken,
+    let (own, status) = match node.thing {
+        Thing::Node(model) => (facts.errors(&model.file).next(), Status::Failed),
+        Thing::Consumer(exposure) => (needs(facts, exposure).next(), Status::Broken),
+        Thing::Source(_) => (None, Status::Failed),
     };
-    Some(Verdict::new(status, facts.masked(&error.message)))
+    let promised = || node.contract.and_then(|contract| facts.errors(&contract.at.file).next());
+    let found = own.map(|found| (found, status)).or_else(|| Some((promised()?, Status::Broken)));
+    found.map(|(found, status)| Verdict::new(status, facts.masked(&found.message)))
+}
+
+/// What a consumer needs and does not get.
+pub fn needs<'f>(facts: &'f Facts<'_>, exposure: &Exposure) -> impl Iterator<Item = &'f Diagnostic> {
+    let name = format!("`{}`", exposure.name);
+    facts.errors(&exposure.at.file).filter(move |found| found.message.contains(&name))
 }
 
 fn of_model(facts: &Facts<'_>, node: &NodeFacts<'_>) -> Verdict {
@@ -187,14 +179,17 @@ fn of_tests(facts: &Facts<'_>, node: &NodeFacts<'_>) -> Option<Verdict> {
 }
 
 fn of_source(facts: &Facts<'_>, source: &SourceTable) -> Verdict {
-    if source.files.is_none() {
-        return Verdict::new(Status::None, "");
-    }
-    let Some(newest) = facts.loads(source).first() else { return Verdict::new(Status::None, "") };
-    match age(facts, &newest.at).and_then(|age| too_old(age, source.freshness?)) {
+    let Some(newest) = newest_data(facts, source) else { return Verdict::new(Status::None, "") };
+    match age(facts, &newest).and_then(|age| too_old(age, source.freshness?)) {
         Some(why) => Verdict::new(Status::Stale, why),
         None => Verdict::new(Status::Ok, ""),
     }
+}
+
+/// When the newest data of a source came: by the column that says so, else by the newest load.
+pub fn newest_data(facts: &Facts<'_>, source: &SourceTable) -> Option<String> {
+    let said = facts.memory.newest.get(source.id.as_str());
+    said.or_else(|| facts.loads(source).first().map(|load| &load.at)).cloned()
 }
 
 /// Seconds from a moment to the newest run.

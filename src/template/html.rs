@@ -24,6 +24,8 @@ impl Html {
         let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
         environment.set_syntax(syntax.map_err(|error| broken("syntax", &error))?);
         environment.add_function("href", href);
+        environment.add_function("id", id);
+        environment.add_function("view", view);
         for (name, text) in templates {
             environment.add_template(name, text).map_err(|error| broken(name, &error))?;
         }
@@ -54,6 +56,34 @@ fn href(state: &State<'_, '_>, url: &str, anchor: Option<&str>) -> Value {
         (false, None) => format!("{}{url}", attribute("root")),
     };
     Value::from_safe_string(address)
+}
+
+/// The id of an anchor: that of another page in the same document is another one.
+fn id(state: &State<'_, '_>, anchor: &str) -> Value {
+    let site = state.lookup("site").unwrap_or_default();
+    match site.get_attr("single").unwrap_or_default().is_true() {
+        true => {
+            let path = state.lookup("path").unwrap_or_default();
+            Value::from(format!("/{path}/{anchor}"))
+        }
+        false => Value::from(anchor),
+    }
+}
+
+/// The address of a page in a state: one key and its value.
+fn view(state: &State<'_, '_>, url: &str, key: &str, value: &str) -> Value {
+    let page = href(state, url, None);
+    let hash = if page.as_str().is_some_and(|page| page.starts_with('#')) { "" } else { "#" };
+    Value::from_safe_string(format!("{page}{hash}?{key}={}", percent_encoded(value)))
+}
+
+/// A value for the query of an address.
+fn percent_encoded(value: &str) -> String {
+    let kept = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
+    value
+        .bytes()
+        .map(|byte| if kept(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .collect()
 }
 
 fn broken(name: &str, error: &minijinja::Error) -> Error {
