@@ -146,6 +146,7 @@
       group.setAttribute("tabindex", "-1");
       group.setAttribute("aria-label", box.label);
       group.dataset.box = String(at);
+      group.dataset.id = box.id;
     }
     group.append(svg("title", {}, box.label));
     if (box.group >= 0) {

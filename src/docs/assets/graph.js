@@ -17,7 +17,7 @@
   /** @param {HTMLElement} host @param {KilnModel} model */
   function mount(host, model) {
     const data = model.data;
-    const fixed = host.dataset.focus;
+    const fixed = host.dataset.node ? data.nodes[Number(host.dataset.node)]?.id : undefined;
     const state = () => (fixed ? new URLSearchParams({ focus: fixed }) : kiln.state());
     let pen = kiln.pen();
     /** @type {KilnScene} */
@@ -112,6 +112,7 @@
       const parts = [change && change !== "unchanged" ? `${DIFF_SIGNS[change]} ${change}` : "", status.label, node.mat || node.kind];
       if (node.rows !== undefined) parts.push(many(node.rows, "row"));
       return {
+        id: node.id,
         node: at,
         group: -1,
         x: node.x,
@@ -166,7 +167,7 @@
         if (diff && changed[at]) parts.push(`${changed[at]} changed`);
         boxAt.set(at, boxes.length);
         boxes.push({
-          node: -1, group: at, x: group.x, y: group.y, w: data.box[0], h: data.box[1],
+          id: `${layer.key}:${group.name}`, node: -1, group: at, x: group.x, y: group.y, w: data.box[0], h: data.box[1],
           title: name, sub: parts.join(" · "), status: word.key, sign: word.sign,
           label: `group ${name}, ${layer.label}, ${parts.join(", ")}`,
           dim: diff && !changed[at], focus: false, diff: "", rows: [], more: 0, hiddenUp: 0, hiddenDown: 0,
@@ -613,7 +614,8 @@
       const url = data.nodes[box.node].url;
       if (!url) return;
       try {
-        sessionStorage.setItem("kiln-from", JSON.stringify({ from: location.href, at: data.nodes[box.node].id }));
+        const to = new URL(kiln.href(url), location.href).href;
+        if (!fixed) sessionStorage.setItem("kiln-from", JSON.stringify({ from: location.href, at: data.nodes[box.node].id, to }));
       } catch {
         // Without storage, Escape does not lead back.
       }
@@ -820,7 +822,7 @@
         el("h2", {}, node.url ? el("a", { href: kiln.href(node.url), text: node.name }) : node.name),
         el("p", { class: "panel-line" }, el("span", { class: `chip status-${node.status}` }, el("span", { class: "sign", "aria-hidden": "true", text: status.sign }), ` ${status.label}`), node.why ? ` ${node.why}` : ""),
       ];
-      const facts = el("dl", { class: "facts" });
+      const facts = el("dl", { class: "panel-facts" });
       const fact = (/** @type {string} */ name, /** @type {string | undefined} */ text) => {
         if (text) facts.append(el("dt", { text: name }), el("dd", { text }));
       };
@@ -1056,32 +1058,46 @@
   /** @type {WeakMap<Element, ReturnType<typeof mount>>} */
   const mounted = new WeakMap();
 
-  /** Draws every graph of the page that is seen, once its data is there. */
-  async function start() {
-    for (const host of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll(".graph"))) {
-      if (host.offsetParent === null && host.getClientRects().length === 0) continue;
-      try {
-        await kiln.need("data/graph.js", () => window.__KILN !== undefined);
-        if (!window.__KILN) continue;
-        let graph = mounted.get(host);
-        if (!graph) {
-          graph = mount(host, kiln.model(window.__KILN));
-          mounted.set(host, graph);
-        } else if (host.dataset.focus) continue;
-        await graph.render();
-        const back = JSON.parse(sessionStorage.getItem("kiln-from") ?? "null");
-        if (back && back.from === location.href && !host.dataset.focus) {
-          sessionStorage.removeItem("kiln-from");
-          graph.focusBack(back.at);
-        }
-      } catch (error) {
-        host.replaceChildren(el("p", { class: "graph-note", text: `the graph cannot be shown: ${error instanceof Error ? error.message : error}` }));
-        throw error;
+  /** @param {HTMLElement} host */
+  async function show(host) {
+    if (host.getClientRects().length === 0) return;
+    try {
+      await kiln.need("data/graph.js", () => window.__KILN !== undefined);
+      if (!window.__KILN) return;
+      let graph = mounted.get(host);
+      if (graph && host.dataset.node) return;
+      if (!graph) {
+        graph = mount(host, kiln.model(window.__KILN));
+        mounted.set(host, graph);
       }
+      await graph.render();
+      if (host.dataset.node) return;
+      const back = JSON.parse(sessionStorage.getItem("kiln-from") ?? "null");
+      if (back && back.from === location.href) {
+        sessionStorage.removeItem("kiln-from");
+        graph.focusBack(back.at);
+      }
+    } catch (error) {
+      host.replaceChildren(el("p", { class: "graph-note", text: `the graph cannot be shown: ${error instanceof Error ? error.message : error}` }));
+      throw error;
     }
   }
 
-  kiln.on("page", () => void start());
-  addEventListener("popstate", () => void start());
-  document.addEventListener("DOMContentLoaded", () => void start());
+  document.addEventListener("DOMContentLoaded", () => {
+    const host = document.getElementById("graph");
+    if (host) {
+      const start = () => void show(host);
+      kiln.on("page", start);
+      addEventListener("popstate", start);
+      start();
+    }
+    // A small one on the page of a node is drawn when it comes near.
+    const near = new IntersectionObserver(
+      (entries) => {
+        for (const entry of entries) if (entry.isIntersecting) void show(/** @type {HTMLElement} */ (entry.target));
+      },
+      { rootMargin: "400px" },
+    );
+    for (const part of document.querySelectorAll(".graph-part")) near.observe(part);
+  });
 })();

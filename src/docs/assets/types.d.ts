@@ -104,6 +104,7 @@ interface KilnRow {
 }
 
 interface KilnBox {
+  id: string;
   node: number;
   group: number;
   x: number;
