@@ -3,9 +3,10 @@ import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as projects from "./projects.mjs";
+import { SECRET } from "./secret.mjs";
 
 export const KILN = process.env.KILN ?? "";
-export const SECRET = "hunter2-kiln-secret";
+
 
 /** @param {string} folder @param {string[]} args @param {number[]} [codes] */
 export function kiln(folder, args, codes = [0]) {
