@@ -113,21 +113,78 @@
     }
   }
 
-  document.addEventListener("click", async (event) => {
-    const button = event.target instanceof Element ? event.target.closest("[data-copy]") : null;
-    if (!(button instanceof HTMLElement)) return;
-    const from = document.getElementById(button.dataset.copy ?? "");
-    if (!from) return;
-    await copy(from.textContent ?? "");
-    const before = button.dataset.label ?? button.textContent ?? "";
-    button.dataset.label = before;
-    button.textContent = "copied";
-    kiln.say("copied");
-    setTimeout(() => (button.textContent = before), 1500);
+  /** Every piece of SQL gets a button that copies exactly its text. */
+  function copies() {
+    for (const block of document.querySelectorAll(".sql[data-copy]")) {
+      const label = "copy";
+      const button = kiln.el("button", { type: "button", class: "copy", text: label, "aria-label": `copy the ${block.getAttribute("data-copy")} SQL` });
+      button.addEventListener("click", async () => {
+        await copy(block.querySelector("code")?.textContent ?? "");
+        button.textContent = "copied";
+        kiln.say("copied");
+        setTimeout(() => (button.textContent = label), 1500);
+      });
+      block.append(button);
+    }
+  }
+
+  /** What scrolls must be reachable with the keyboard. */
+  function scrolls() {
+    for (const block of document.querySelectorAll(".wide, pre")) {
+      if (block.scrollWidth > block.clientWidth) block.setAttribute("tabindex", "0");
+    }
+  }
+
+  /** A single file holds all pages: the address says which of them is seen. */
+  function route() {
+    const hash = decodeURIComponent(location.hash);
+    if (hash && !hash.startsWith("#/")) return;
+    const anchor = hash.slice(1).split("?")[0] || "/index.html";
+    const path = anchor.slice(0, anchor.indexOf(".html") + 5);
+    const shown = document.getElementById(path) ?? document.getElementById("/index.html");
+    const before = document.querySelector(".page.now");
+    if (before !== shown) {
+      before?.classList.remove("now");
+      shown?.classList.add("now");
+      document.title = shown?.dataset.title ?? document.title;
+      for (const link of document.querySelectorAll(".nav a")) {
+        if (link.getAttribute("href") === `#${path}`) link.setAttribute("aria-current", "page");
+        else link.removeAttribute("aria-current");
+      }
+      if (before) for (const then of listeners.page) then();
+    }
+    const target = anchor === path ? null : document.getElementById(anchor);
+    if (target) target.scrollIntoView();
+    else if (before !== shown) scrollTo(0, 0);
+    scrolls();
+  }
+
+  document.addEventListener("keydown", (event) => {
+    // Whoever came from the graph with Enter goes back with Escape.
+    if (event.key !== "Escape" || event.defaultPrevented) return;
+    if (event.target instanceof HTMLElement && event.target.closest("input, select, textarea")) return;
+    try {
+      const came = JSON.parse(sessionStorage.getItem("kiln-from") ?? "null");
+      if (came && came.to === location.href) history.back();
+    } catch {
+      // Without storage nothing is known of where somebody came from.
+    }
   });
 
   document.addEventListener("DOMContentLoaded", () => {
     document.body.append(live);
     themes();
+    copies();
+    document.querySelector(".skip")?.addEventListener("click", (event) => {
+      // The hash holds the state of the view.
+      event.preventDefault();
+      const main = document.getElementById("main");
+      main?.setAttribute("tabindex", "-1");
+      main?.focus();
+    });
+    if (kiln.single) {
+      addEventListener("hashchange", route);
+      route();
+    } else scrolls();
   });
 })();

@@ -146,6 +146,7 @@
       group.setAttribute("tabindex", "-1");
       group.setAttribute("aria-label", box.label);
       group.dataset.box = String(at);
+      group.dataset.id = box.id;
     }
     group.append(svg("title", {}, box.label));
     if (box.group >= 0) {
@@ -258,6 +259,12 @@
       } else for (const line of at) context.stroke(paths[line]);
     }
     context.setLineDash([]);
+    context.globalAlpha = 1;
+    context.strokeStyle = pen.accent;
+    context.lineWidth = Math.max(2, 1.4 / k);
+    scene.lines.forEach((line, at) => {
+      if (scene.hot >= 0 && (line.from === scene.hot || line.to === scene.hot)) context.stroke(paths[at]);
+    });
     for (const box of scene.boxes) {
       if (box.x > right || box.x + box.w < left || box.y > bottom || box.y + box.h < top) continue;
       paintBox(box, pen, context, k);

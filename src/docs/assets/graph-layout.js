@@ -45,7 +45,31 @@
       }
       if (nearest !== Infinity && nearest - 1 > at) column.set(node, nearest - 1);
     }
-    return { column, bands };
+    return wrapped(model, column, bands);
+  }
+
+  /** Hundreds of nodes that read nothing would make one endless column: it is folded into several.
+   * @param {KilnModel} model @param {Map<number, number>} column
+   * @param {{ layer: number, first: number, last: number }[]} bands */
+  function wrapped(model, column, bands) {
+    const most = Math.max(40, Math.ceil(1.5 * Math.sqrt(column.size)));
+    const last = bands.length ? bands[bands.length - 1].last : -1;
+    /** @type {number[][]} */
+    const members = Array.from({ length: last + 1 }, () => []);
+    for (const [node, at] of column) members[at].push(node);
+    if (members.every((some) => some.length <= most)) return { column, bands };
+    const all = model.data.nodes;
+    let next = 0;
+    const first = members.map((some) => {
+      const parts = Math.max(1, Math.ceil(some.length / most));
+      some.sort((a, b) => all[a].y - all[b].y || a - b);
+      // Neighbours in the order stay at about the same height.
+      some.forEach((node, at) => column.set(node, next + (at % parts)));
+      next += parts;
+      return next - parts;
+    });
+    first.push(next);
+    return { column, bands: bands.map((band) => ({ layer: band.layer, first: first[band.first], last: first[band.last + 1] - 1 })) };
   }
 
   /** How many of the lines between two columns cross.

@@ -5,7 +5,7 @@
   const kiln = window.kiln;
   const { el } = kiln;
   const SVG_MOST = 400;
-  const FLAT_MOST = 120;
+  const FLAT_MOST = 80;
   const ROWS_MOST = 16;
   const HEAD = 44;
   const ROW = 20;
@@ -17,11 +17,11 @@
   /** @param {HTMLElement} host @param {KilnModel} model */
   function mount(host, model) {
     const data = model.data;
-    const fixed = host.dataset.focus;
+    const fixed = host.dataset.node ? data.nodes[Number(host.dataset.node)]?.id : undefined;
     const state = () => (fixed ? new URLSearchParams({ focus: fixed }) : kiln.state());
     let pen = kiln.pen();
     /** @type {KilnScene} */
-    let scene = { w: 0, h: 0, boxes: [], lines: [], bands: [], edges: [] };
+    let scene = { w: 0, h: 0, boxes: [], lines: [], bands: [], edges: [], hot: -1 };
     /** @type {KilnView} */
     let view = { k: 1, x: 0, y: 0 };
     /** The box that the keyboard is on. */
@@ -92,6 +92,16 @@
       return parts.join(", ");
     }
 
+    /** A folder without what its band says already.
+     * @param {KilnGroup} group */
+    function titleOf(group) {
+      const layer = data.layers[group.layer];
+      const parts = group.name.split("/");
+      if (parts[0] === "models") parts.shift();
+      if (parts[0] === layer.key) parts.shift();
+      return parts.join("/") || (group.name ? group.name : `other ${layer.label}`);
+    }
+
     // What is drawn.
 
     /** @param {number} at @param {boolean} diff @returns {KilnBox} */
@@ -102,6 +112,7 @@
       const parts = [change && change !== "unchanged" ? `${DIFF_SIGNS[change]} ${change}` : "", status.label, node.mat || node.kind];
       if (node.rows !== undefined) parts.push(many(node.rows, "row"));
       return {
+        id: node.id,
         node: at,
         group: -1,
         x: node.x,
@@ -148,7 +159,7 @@
       by.groups.forEach((group, at) => {
         if (!counts[at]) return;
         const layer = data.layers[group.layer];
-        const name = group.name || `other ${layer.label}`;
+        const name = titleOf(group);
         const worst = data.statuses.findIndex((one, place) => status[at][place] && one.key !== "none" && one.key !== "ok");
         const word = worst < 0 ? (status[at][place.get("ok") ?? 0] ? data.statuses[place.get("ok") ?? 0] : model.statusOf("none")) : data.statuses[worst];
         const parts = [many(counts[at], "node")];
@@ -156,12 +167,13 @@
         if (diff && changed[at]) parts.push(`${changed[at]} changed`);
         boxAt.set(at, boxes.length);
         boxes.push({
-          node: -1, group: at, x: group.x, y: group.y, w: data.box[0], h: data.box[1],
+          id: `${layer.key}:${group.name}`, node: -1, group: at, x: group.x, y: group.y, w: data.box[0], h: data.box[1],
           title: name, sub: parts.join(" · "), status: word.key, sign: word.sign,
           label: `group ${name}, ${layer.label}, ${parts.join(", ")}`,
           dim: diff && !changed[at], focus: false, diff: "", rows: [], more: 0, hiddenUp: 0, hiddenDown: 0,
         });
       });
+      const bands = grid(boxes, by);
       /** @type {KilnLine[]} */
       const lines = [];
       /** @type {[number, number][]} */
@@ -169,32 +181,50 @@
       for (const [from, to, weight] of by.edges) {
         const [a, b] = [boxAt.get(from), boxAt.get(to)];
         if (a === undefined || b === undefined) continue;
-        const [one, two] = [boxes[a], boxes[b]];
         edges.push([a, b]);
-        lines.push({ from: a, to: b, weight, kind: "plain", dim: false, points: [one.x + one.w, one.y + one.h / 2, two.x, two.y + two.h / 2] });
+        lines.push({ from: a, to: b, weight, kind: "plain", dim: by.edges.length > 60, points: between(boxes[a], boxes[b]) });
       }
-      const bands = by.bands.map(([x, w], at) => ({ x, w, label: data.layers[at].label })).filter((band) => band.w > 0);
-      return { w: by.size[0], h: by.size[1], boxes, lines, bands, edges };
+      const right = boxes.reduce((most, box) => Math.max(most, box.x + box.w), 0);
+      const bottom = boxes.reduce((most, box) => Math.max(most, box.y + box.h), 0);
+      return { w: right + 32, h: bottom + 24, boxes, lines, bands, edges, hot: -1 };
     }
 
-    /** @param {number[]} nodes @param {boolean} diff @returns {KilnScene} */
-    function wholeScene(nodes, diff) {
-      const boxAt = new Map(nodes.map((node, at) => [node, at]));
-      const boxes = nodes.map((node) => boxOf(node, diff));
-      /** @type {KilnLine[]} */
-      const lines = [];
-      /** @type {[number, number][]} */
-      const edges = [];
-      for (const [from, to] of data.edges) {
-        const [a, b] = [boxAt.get(from), boxAt.get(to)];
-        if (a === undefined || b === undefined) continue;
-        const [one, two] = [boxes[a], boxes[b]];
-        edges.push([from, to]);
-        lines.push({ from: a, to: b, weight: 1, kind: "plain", dim: one.dim || two.dim, points: [one.x + one.w, one.y + one.h / 2, two.x, two.y + two.h / 2] });
-      }
-      const bands = data.bands.map(([x, w], at) => ({ x, w, label: data.layers[at].label })).filter((band) => band.w > 0);
-      return { w: data.size[0], h: data.size[1], boxes, lines, bands, edges };
+    /** Groups may read each other in circles, so their order is only a hint: each band is filled column by column, in
+     * about the shape of the view.
+     * @param {KilnBox[]} boxes @param {KilnGrouping} by */
+    function grid(boxes, by) {
+      const [w, h] = [data.box[0] + 40, data.box[1] + 28];
+      const members = data.layers.map((_, place) =>
+        boxes
+          .filter((box) => by.groups[box.group].layer === place)
+          .sort((a, b) => by.groups[a.group].rank - by.groups[b.group].rank || by.groups[a.group].order - by.groups[b.group].order),
+      );
+      const wide = (/** @type {number} */ rows) => members.reduce((sum, some) => sum + Math.ceil(some.length / rows), 0);
+      const shape = (stage.clientWidth || 1200) / Math.max(300, stage.clientHeight - 30);
+      let rows = 1;
+      while (rows < boxes.length && wide(rows) * w > shape * rows * h) rows++;
+      let x = 32;
+      return members.flatMap((some, place) => {
+        if (!some.length) return [];
+        const left = x - 20;
+        const high = Math.ceil(some.length / Math.ceil(some.length / rows));
+        some.forEach((box, at) => {
+          box.x = x + Math.floor(at / high) * w;
+          box.y = 24 + (at % high) * h;
+        });
+        x += Math.ceil(some.length / high) * w;
+        return [{ x: left, w: x - 20 - left, label: data.layers[place].label }];
+      });
     }
+
+    /** From one side of a box to a side of another, wherever they stand.
+     * @param {KilnBox} from @param {KilnBox} to */
+    const between = (from, to) => {
+      const [y0, y1] = [from.y + data.box[1] / 2, to.y + data.box[1] / 2];
+      if (to.x > from.x) return [from.x + from.w, y0, to.x, y1];
+      if (to.x < from.x) return [from.x, y0, to.x + to.w, y1];
+      return [from.x + from.w, y0, to.x + to.w, y1];
+    };
 
     /** @param {URLSearchParams} now @param {Set<number>} wanted @param {number} focus @returns {Promise<KilnScene>} */
     async function partScene(now, wanted, focus) {
@@ -290,7 +320,7 @@
         }
       }
       const bands = placed.bands.map((band) => ({ x: band.x, w: band.w, label: data.layers[band.layer].label }));
-      return { w: placed.w, h: placed.h, boxes, lines, bands, edges };
+      return { w: placed.w, h: placed.h, boxes, lines, bands, edges, hot: -1 };
     }
 
     /** @param {URLSearchParams} now @param {number} focus */
@@ -323,7 +353,7 @@
       /** @type {KilnScene} */
       let next;
       if (now.get("focus") && focus < 0) {
-        next = { w: 0, h: 0, boxes: [], lines: [], bands: [], edges: [] };
+        next = { w: 0, h: 0, boxes: [], lines: [], bands: [], edges: [], hot: -1 };
         subject = [];
       } else if (focus >= 0) {
         const around = model.around(focus, depthOf(now, "up"), depthOf(now, "down"));
@@ -336,9 +366,7 @@
       } else if (isGrouped(now)) next = groupScene(now);
       else {
         const passing = everything.filter(passes);
-        // Up to some hundred boxes, long edges get lanes of their own; above, nobody could follow them anyway.
-        const whole = passing.length === everything.length && passing.length > SVG_MOST;
-        next = whole ? wholeScene(everything, diff) : await partScene(now, new Set(passing), -1);
+        next = await partScene(now, new Set(passing), -1);
       }
       if (mine !== asked) return;
       const hidden = subject.filter((at) => !passes(at)).length;
@@ -431,6 +459,22 @@
       frameMap(w, h);
     }
 
+    /** Lines of the box under the pointer or the keyboard stand out.
+     * @param {number} at */
+    function warm(at) {
+      if (scene.hot === at) return;
+      scene.hot = at;
+      if (world) {
+        for (const line of world.querySelectorAll(".near")) line.classList.remove("near");
+        if (at >= 0) for (const line of world.querySelectorAll(`[data-from="${at}"], [data-to="${at}"]`)) line.classList.add("near");
+      } else apply();
+    }
+
+    drawn.addEventListener("pointermove", (event) => {
+      if (!fingers.size) warm(hit(event).at);
+    });
+    drawn.addEventListener("pointerleave", () => warm(-1));
+
     // Pan and zoom.
 
     /** @param {boolean} [quiet] */
@@ -442,7 +486,7 @@
       const focus = scene.boxes.find((box) => box.focus);
       const whole = Math.min(w / scene.w, (h - top) / scene.h);
       // A focus must stay readable: a wide neighbourhood is then left through the edges of the view.
-      const k = Math.min(1, focus && quiet ? Math.max(whole, 0.6) : Math.max(whole, 0.015));
+      const k = Math.min(1, focus && quiet ? Math.max(whole, w < 500 ? 0.8 : 0.6) : Math.max(whole, 0.015));
       view = { k, x: (w - scene.w * k) / 2, y: top + (h - top - scene.h * k) / 2 };
       if (focus && k > whole) {
         view.x = scene.w * k > w ? w / 2 - (focus.x + focus.w / 2) * k : view.x;
@@ -570,7 +614,8 @@
       const url = data.nodes[box.node].url;
       if (!url) return;
       try {
-        sessionStorage.setItem("kiln-from", JSON.stringify({ from: location.href, at: data.nodes[box.node].id }));
+        const to = new URL(kiln.href(url), location.href).href;
+        if (!fixed) sessionStorage.setItem("kiln-from", JSON.stringify({ from: location.href, at: data.nodes[box.node].id, to }));
       } catch {
         // Without storage, Escape does not lead back.
       }
@@ -584,6 +629,7 @@
       if (cursor >= 0) boxElement(cursor)?.setAttribute("tabindex", "-1");
       else drawn.querySelector('[tabindex="0"]')?.setAttribute("tabindex", "-1");
       cursor = at;
+      warm(at);
       const box = scene.boxes[at];
       const element = boxElement(at);
       const [w, h] = [stage.clientWidth, stage.clientHeight];
@@ -712,7 +758,8 @@
         parts.push(toggle("columns", now.get("cols") === "1", () => change({ cols: now.get("cols") === "1" ? null : 1 }), "columns"));
         if (now.get("column")) parts.push(toggle("filters and joins", now.get("influence") === "1", () => change({ influence: now.get("influence") === "1" ? null : 1 }), "influence"));
       } else {
-        const title = now.get("group") ? (membersOf(now).group?.name ?? "") || "other" : "";
+        const group = now.get("group") ? membersOf(now).group : undefined;
+        const title = group ? `${data.layers[group.layer].label} · ${titleOf(group)}` : "";
         if (title) parts.push(el("strong", { class: "graph-focus", text: title }));
         if (isGrouped(now)) {
           /** @type {[string, string][]} */
@@ -775,7 +822,7 @@
         el("h2", {}, node.url ? el("a", { href: kiln.href(node.url), text: node.name }) : node.name),
         el("p", { class: "panel-line" }, el("span", { class: `chip status-${node.status}` }, el("span", { class: "sign", "aria-hidden": "true", text: status.sign }), ` ${status.label}`), node.why ? ` ${node.why}` : ""),
       ];
-      const facts = el("dl", { class: "facts" });
+      const facts = el("dl", { class: "panel-facts" });
       const fact = (/** @type {string} */ name, /** @type {string | undefined} */ text) => {
         if (text) facts.append(el("dt", { text: name }), el("dd", { text }));
       };
@@ -1011,32 +1058,46 @@
   /** @type {WeakMap<Element, ReturnType<typeof mount>>} */
   const mounted = new WeakMap();
 
-  /** Draws every graph of the page that is seen, once its data is there. */
-  async function start() {
-    for (const host of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll(".graph"))) {
-      if (host.offsetParent === null && host.getClientRects().length === 0) continue;
-      try {
-        await kiln.need("data/graph.js", () => window.__KILN !== undefined);
-        if (!window.__KILN) continue;
-        let graph = mounted.get(host);
-        if (!graph) {
-          graph = mount(host, kiln.model(window.__KILN));
-          mounted.set(host, graph);
-        } else if (host.dataset.focus) continue;
-        await graph.render();
-        const back = JSON.parse(sessionStorage.getItem("kiln-from") ?? "null");
-        if (back && back.from === location.href && !host.dataset.focus) {
-          sessionStorage.removeItem("kiln-from");
-          graph.focusBack(back.at);
-        }
-      } catch (error) {
-        host.replaceChildren(el("p", { class: "graph-note", text: `the graph cannot be shown: ${error instanceof Error ? error.message : error}` }));
-        throw error;
+  /** @param {HTMLElement} host */
+  async function show(host) {
+    if (host.getClientRects().length === 0) return;
+    try {
+      await kiln.need("data/graph.js", () => window.__KILN !== undefined);
+      if (!window.__KILN) return;
+      let graph = mounted.get(host);
+      if (graph && host.dataset.node) return;
+      if (!graph) {
+        graph = mount(host, kiln.model(window.__KILN));
+        mounted.set(host, graph);
       }
+      await graph.render();
+      if (host.dataset.node) return;
+      const back = JSON.parse(sessionStorage.getItem("kiln-from") ?? "null");
+      if (back && back.from === location.href) {
+        sessionStorage.removeItem("kiln-from");
+        graph.focusBack(back.at);
+      }
+    } catch (error) {
+      host.replaceChildren(el("p", { class: "graph-note", text: `the graph cannot be shown: ${error instanceof Error ? error.message : error}` }));
+      throw error;
     }
   }
 
-  kiln.on("page", () => void start());
-  addEventListener("popstate", () => void start());
-  document.addEventListener("DOMContentLoaded", () => void start());
+  document.addEventListener("DOMContentLoaded", () => {
+    const host = document.getElementById("graph");
+    if (host) {
+      const start = () => void show(host);
+      kiln.on("page", start);
+      addEventListener("popstate", start);
+      start();
+    }
+    // A small one on the page of a node is drawn when it comes near.
+    const near = new IntersectionObserver(
+      (entries) => {
+        for (const entry of entries) if (entry.isIntersecting) void show(/** @type {HTMLElement} */ (entry.target));
+      },
+      { rootMargin: "400px" },
+    );
+    for (const part of document.querySelectorAll(".graph-part")) near.observe(part);
+  });
 })();

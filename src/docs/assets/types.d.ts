@@ -104,6 +104,7 @@ interface KilnRow {
 }
 
 interface KilnBox {
+  id: string;
   node: number;
   group: number;
   x: number;
@@ -142,6 +143,8 @@ interface KilnScene {
   bands: { x: number; w: number; label: string }[];
   /** [from, to] of the nodes, or groups, that are drawn */
   edges: [number, number][];
+  /** The box under the pointer or the keyboard, or -1. */
+  hot: number;
 }
 
 interface KilnModel {
