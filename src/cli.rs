@@ -317,10 +317,35 @@ pub enum DocsCommand {
 
 /// `kiln docs generate`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  kiln docs generate --out public                          a folder for any web server, or to open from the disk
+  kiln docs generate --single-file --out shop.html         one file to send to somebody
+  kiln diff --format json > diff.json; kiln docs generate --diff diff.json")]
 pub struct DocsGenerateArgs {
-    /// The folder to write [default: `site` in the target folder]
+    /// The folder, or with `--single-file` the file, to write [default: `site` in the target folder]
     #[arg(long, value_name = "PATH")]
     pub out: Option<PathBuf>,
+    /// Write one HTML file with everything in it
+    #[arg(long)]
+    pub single_file: bool,
+    /// What it shows.
+    #[command(flatten)]
+    pub content: DocsContent,
+}
+
+/// What the site shows.
+#[derive(Debug, Clone, Args)]
+pub struct DocsContent {
+    /// Draw a change over the graph: what `kiln diff --format json` wrote
+    #[arg(long, value_name = "FILE")]
+    pub diff: Option<PathBuf>,
+    /// Leave out all SQL
+    #[arg(long)]
+    pub no_sql: bool,
+    /// Leave out values of the data: rejected rows, what errors quote
+    #[arg(long)]
+    pub no_samples: bool,
 }
 
 /// `kiln history`.

@@ -3,18 +3,26 @@
 use std::path::Path;
 use std::time::Instant;
 
-use crate::cli::{DocsArgs, DocsCommand, DocsGenerateArgs, Global};
+use serde_json::json;
+
+use crate::cli::{DocsArgs, DocsCommand, DocsContent, DocsGenerateArgs, Global};
 use crate::compile::{CompileOptions, compile, known_to, lineage};
+use crate::docs::diff::Overlay;
 use crate::docs::facts::Facts;
-use crate::docs::{site, state};
+use crate::docs::site::{self, Hide, Options, Samples, Sql};
+use crate::docs::state::{self, Memory};
+use crate::docs::write::{Folder, write_file};
 use crate::engine::database::Database;
 use crate::engine::state::is_present;
 use crate::error::{Error, Result};
-use crate::workspace::FullRefresh;
+use crate::workspace::{FullRefresh, Workspace};
 
 use super::terminal::Terminal;
 use super::words::{counted, duration};
 use super::{Exit, Opened, open, patience, show_diagnostics, show_messages};
+
+/// A single file larger than this is slow to open.
+const LARGE: u64 = 25_000_000;
 
 /// Makes or serves the site.
 pub fn docs(terminal: &Terminal, global: &Global, args: &DocsArgs) -> Result<Exit> {
@@ -26,37 +34,105 @@ pub fn docs(terminal: &Terminal, global: &Global, args: &DocsArgs) -> Result<Exi
 fn generate(terminal: &Terminal, global: &Global, args: &DocsGenerateArgs) -> Result<Exit> {
     let started = Instant::now();
     let Opened { workspace, .. } = open(terminal, global, "docs", FullRefresh::No)?;
+    let default = if args.single_file { "site.html" } else { "site" };
+    let out = args.out.clone().unwrap_or_else(|| workspace.target_folder().join(default));
+    let mut nodes = 0;
+    let made = with_facts(terminal, global, &workspace, |facts| {
+        nodes = facts.nodes.len() as u64;
+        let options = options(&args.content, facts)?;
+        match args.single_file {
+            true => to_file(&out, facts, &options),
+            false => to_folder(&out, facts, &options),
+        }
+    });
+    let (diagnostics, (files, bytes)) = made?;
+    let elapsed = started.elapsed();
+    terminal.log(
+        "docs",
+        None,
+        json!({"path": out.display().to_string(), "files": files, "bytes": bytes, "elapsed_s": elapsed.as_secs_f64()}),
+    );
+    let index = if args.single_file { out.clone() } else { out.join("index.html") };
+    terminal.talk(&format!(
+        " Wrote a site of {}: {}, {:.1} MB, in {}\n Open   {}\n",
+        counted(nodes, "node", "nodes"),
+        counted(files, "file", "files"),
+        bytes as f64 / 1e6,
+        duration(elapsed),
+        index.display()
+    ));
+    if args.single_file && bytes > LARGE {
+        terminal.talk(&format!(
+            "warning: one file of {:.0} MB is slow to open: leave out `--single-file` to get a folder, whose pages load \
+             what they need\n",
+            bytes as f64 / 1e6
+        ));
+    }
+    match diagnostics.has_errors() {
+        true => Err(Error::Project(diagnostics)),
+        false => {
+            show_diagnostics(terminal, global, &diagnostics);
+            Ok(Exit::Fine)
+        }
+    }
+}
+
+fn to_folder(out: &Path, facts: &Facts<'_>, options: &Options) -> Result<(u64, u64)> {
+    let mut folder = Folder::open(out)?;
+    folder.announce(&site::files(facts, options))?;
+    site::folder(facts, options, &mut |path, bytes| folder.write(path, bytes))?;
+    folder.finish()
+}
+
+fn to_file(out: &Path, facts: &Facts<'_>, options: &Options) -> Result<(u64, u64)> {
+    if out.is_dir() {
+        return Err(Error::usage(format!("`{}` is a folder", out.display()))
+            .hint("name the file to write: `--single-file --out docs.html`"));
+    }
+    let text = site::single(facts, options)?;
+    write_file(out, &text)?;
+    Ok((1, text.len() as u64))
+}
+
+fn options(content: &DocsContent, facts: &Facts<'_>) -> Result<Options> {
+    let diff = match &content.diff {
+        Some(path) => {
+            let text = std::fs::read_to_string(path).map_err(|error| Error::io("read", path, &error))?;
+            Some(Overlay::read(&text, &path.to_string_lossy(), facts)?)
+        }
+        None => None,
+    };
+    let hide = Hide {
+        sql: if content.no_sql { Sql::Hide } else { Sql::Show },
+        samples: if content.no_samples { Samples::Hide } else { Samples::Show },
+    };
+    Ok(Options { hide, diff, live: None })
+}
+
+/// Reads what was run, compiles, and hands over what is known. What is wrong with the project comes back beside what was
+/// made of it: a site shows that, too.
+fn with_facts<T>(
+    terminal: &Terminal,
+    global: &Global,
+    workspace: &Workspace,
+    make: impl FnOnce(&Facts<'_>) -> Result<T>,
+) -> Result<(crate::diagnostic::Diagnostics, T)> {
     let database = Database::open_read_only(&workspace.opening("the docs", patience(global)))?;
-    let (mut memory, mut known) = (state::Memory::default(), CompileOptions::default());
+    let (mut memory, mut known) = (Memory::default(), CompileOptions::default());
     if let Some(database) = &database
         && is_present(database.session())?
     {
-        memory = state::read(database.session(), &workspace)?;
-        known = known_to(&workspace, database.session())?;
+        memory = state::read(database.session(), workspace)?;
+        known = known_to(workspace, database.session())?;
     }
+    // The file is free again while pages are made.
     drop(database);
-    let compiled = compile(&workspace, &known)?;
-    show_messages(terminal, &workspace);
-    let graph = lineage(&workspace, &compiled)?;
+    let compiled = compile(workspace, &known)?;
+    show_messages(terminal, workspace);
+    terminal.hide(workspace.secrets());
+    let graph = lineage(workspace, &compiled)?;
     let mask = |text: &str| terminal.for_file(text);
-    let facts = Facts::collect(&workspace, &compiled, &graph, memory, &mask);
-    let files = site::folder(&facts, &site::Options::default())?;
-    let out = args.out.clone().unwrap_or_else(|| workspace.target_folder().join("site"));
-    for (path, bytes) in &files {
-        write(&out.join(path), bytes)?;
-    }
-    show_diagnostics(terminal, global, &compiled.diagnostics);
-    terminal.talk(&format!(
-        " Wrote {} to {} in {}\n",
-        counted(files.len() as u64, "file", "files"),
-        out.display(),
-        duration(started.elapsed())
-    ));
-    Ok(Exit::Fine)
-}
-
-fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    std::fs::create_dir_all(folder).map_err(|error| Error::io("create the folder", folder, &error))?;
-    std::fs::write(path, bytes).map_err(|error| Error::io("write", path, &error))
+    let facts = Facts::collect(workspace, &compiled, &graph, memory, &mask);
+    let made = make(&facts)?;
+    Ok((compiled.diagnostics, made))
 }

@@ -79,8 +79,20 @@ mod tests {
     #[test]
     fn a_line_begins_at_zero_and_says_what_it_shows() {
         let point = |label: &str, value| Point { label: label.into(), value };
+        let shown = |about, points: &[Point]| line(about, points).replace("><", ">\n<");
         assert_eq!(line("rows", &[point("a", 1.0)]), "");
-        insta::assert_snapshot!(line("rows <1>", &[point("a", 5.0), point("b", 10.0)]), @"");
+        insta::assert_snapshot!(shown("rows <1>", &[point("a", 5.0), point("b", 10.0)]), @r#"
+        <svg class="chart" viewBox="0 0 240 48" width="240" height="48" role="img" aria-label="rows &lt;1&gt;">
+        <path class="area" d="M4.0 24.0L236.0 4.0L236.0 44.0L4.0 44.0Z" fill="currentColor" fill-opacity=".12"/>
+        <path class="line" d="M4.0 24.0L236.0 4.0" fill="none" stroke="currentColor" stroke-width="1.5"/>
+        <circle cx="4.0" cy="24.0" r="2.5" fill="currentColor">
+        <title>a</title>
+        </circle>
+        <circle cx="236.0" cy="4.0" r="2.5" fill="currentColor">
+        <title>b</title>
+        </circle>
+        </svg>
+        "#);
         assert!(!line("rows", &[point("a", 0.0), point("b", 0.0)]).contains("NaN"));
     }
 }

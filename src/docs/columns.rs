@@ -121,6 +121,11 @@ impl ColumnLineage {
         first.influence.iter().filter(common).copied().collect()
     }
 
+    /// How many files `data/cols` has.
+    pub fn shard_count(&self) -> u32 {
+        (self.steps.len() as u32).div_ceil(SHARD)
+    }
+
     /// The files of `data/cols`.
     pub fn shards(&self, nodes: &[NodeFacts<'_>]) -> Vec<Shard> {
         let rows: Vec<BTreeSet<At>> = (0..self.steps.len() as u32).map(|node| self.rows(node)).collect();

@@ -38,7 +38,7 @@ pub struct Graph {
     pub layers: Vec<Layer>,
     /// Every status that a node can have, the worst first: key, word and sign. Always the same list.
     pub statuses: Vec<StatusWord>,
-    /// Sources, seeds, models and consumers, by layer and then by name. Their place in this list is their number
+    /// Sources, seeds, models and consumers, by layer and then by name; what a change removes comes last. Their place in this list is their number
     /// everywhere.
     pub nodes: Vec<Node>,
     /// `[from, to]`: the second reads the first. Sorted.

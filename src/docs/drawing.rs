@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::columns::SHARD;
-use super::data::{Diff, Graph, Group, Grouping, Node, Run};
+use super::data::{Diff, Graph, Group, Grouping, Layer, Node, Run};
+use super::diff::{Overlay, Removed};
 use super::facts::{Facts, NodeFacts};
 use super::layout::{BOX_HEIGHT, BOX_WIDTH, Drawing, layout};
 use super::status::Status;
@@ -12,8 +13,14 @@ use super::status::Status;
 const GROUPS: usize = 300;
 
 /// The graph of everything.
-pub fn graph(facts: &Facts<'_>, diff: Option<Diff>) -> Graph {
-    let bands: Vec<u32> = facts.nodes.iter().map(|node| node.layer).collect();
+pub fn graph(facts: &Facts<'_>, diff: Option<&Overlay>) -> Graph {
+    let gone = diff.map_or(&[][..], |diff| &diff.removed);
+    let gone_layer = |gone: &Removed| {
+        let named = |layer: &Layer| gone.layer.as_ref().is_some_and(|key| *key == layer.key);
+        facts.layers.iter().position(named).unwrap_or(0) as u32
+    };
+    let bands: Vec<u32> =
+        facts.nodes.iter().map(|node| node.layer).chain(gone.iter().map(gone_layer)).collect();
     let edges = facts.edges();
     let band_count = facts.layers.len() as u32;
     let laid = layout(&Drawing { bands: &bands, band_count, edges: &edges });
@@ -46,7 +53,25 @@ pub fn graph(facts: &Facts<'_>, diff: Option<Diff>) -> Graph {
             diff: None,
         }
     };
-    let nodes: Vec<Node> = facts.nodes.iter().zip(&laid.places).map(node).collect();
+    let mut nodes: Vec<Node> = facts.nodes.iter().zip(&laid.places).map(node).collect();
+    for (gone, place) in gone.iter().zip(&laid.places[facts.nodes.len()..]) {
+        nodes.push(Node {
+            id: format!("removed.{}", gone.name),
+            name: gone.name.clone(),
+            kind: "model",
+            layer: gone_layer(gone),
+            status: Status::None.key(),
+            rank: place.rank,
+            order: place.order,
+            x: place.x,
+            y: place.y,
+            diff: Some("removed"),
+            ..Node::default()
+        });
+    }
+    for (number, label) in diff.iter().flat_map(|diff| &diff.labels) {
+        nodes[*number as usize].diff = Some(label);
+    }
     let groups = [
         ("layer", (|_: &Node| String::new()) as fn(&Node) -> String),
         ("folder", |node| node.folder.clone()),
@@ -68,7 +93,7 @@ pub fn graph(facts: &Facts<'_>, diff: Option<Diff>) -> Graph {
         bands: laid.bands,
         groups: BTreeMap::from(groups),
         shard: SHARD,
-        diff,
+        diff: diff.map(|diff| Diff { base: diff.base.clone(), counts: diff.counts() }),
     }
 }
 

@@ -7,12 +7,10 @@ use pulldown_cmark::{CowStr, Event, LinkType, Options, Parser, Tag, TagEnd};
 
 /// The text as HTML.
 pub fn html(text: &str) -> String {
-    let text = text.trim();
-    if text.is_empty() {
-        return String::new();
-    }
+    // Control characters are nothing that HTML may hold.
+    let text: String = text.trim().chars().filter(|c| !c.is_control() || "\n\t".contains(*c)).collect();
     let mut html = String::with_capacity(text.len() + 16);
-    pulldown_cmark::html::push_html(&mut html, harmless(text));
+    pulldown_cmark::html::push_html(&mut html, harmless(&text));
     html
 }
 
@@ -107,7 +105,7 @@ mod tests {
             "# x {#main onclick=y}",
         ];
         let text: Vec<String> = hostile.iter().map(|text| html(text)).collect();
-        insta::assert_snapshot!(text.join("").replace('\u{fffd}', "?").replace('\u{1}', "!"), @r##"
+        insta::assert_snapshot!(text.join(""), @r##"
         <p>&lt;script&gt;alert(1)&lt;/script&gt;</p>
         <p>a &lt;img src=x onerror=alert(1)&gt; b</p>
         <p>&lt;div onclick="x()"&gt;
@@ -115,7 +113,7 @@ mod tests {
         <p>hi</p>
         <p>&lt;/div&gt;</p>
         <p><a href="#">a</a> <a href="#">b</a> <a href="#">c</a> <a href="#">d</a> <a href="#">e</a></p>
-        <p>[a](java?script:x) [b](!javascript:x) <a href="#">c</a> <a href="#">d</a></p>
+        <p><a href="#">a</a> <a href="#">b</a> <a href="#">c</a> <a href="#">d</a></p>
         <p><a href="https://example.com/track.png" title="t&quot; onload=x">x</a></p>
         <p><a href="#">a</a></p>
         <p><a href="#">javascript:alert(1)</a></p>

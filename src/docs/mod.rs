@@ -7,7 +7,9 @@ pub mod assets;
 pub mod charts;
 pub mod columns;
 pub mod data;
+pub mod diff;
 pub mod drawing;
+pub mod export;
 pub mod facts;
 pub mod layout;
 pub mod markdown;
@@ -18,3 +20,7 @@ pub mod site;
 pub mod slug;
 pub mod state;
 pub mod status;
+pub mod write;
+
+/// By what Kiln knows a site that it made.
+pub const GENERATOR: &str = "kiln docs";
