@@ -45,7 +45,11 @@ export async function visit(home, options = {}) {
     page.wrong.push(`dialog: ${dialog.message()}`);
     void dialog.dismiss();
   });
-  page.on("requestfailed", (request) => page.wrong.push(`failed: ${request.url()} ${request.failure()?.errorText}`));
+  page.on("requestfailed", (request) => {
+    // A page that is left stops what it was loading.
+    const why = request.failure()?.errorText;
+    if (why !== "net::ERR_ABORTED") page.wrong.push(`failed: ${request.url()} ${why}`);
+  });
   page.on("request", (request) => {
     const url = request.url();
     if (!url.startsWith(home) && !url.startsWith("data:") && !url.startsWith("blob:")) page.wrong.push(`elsewhere: ${url}`);
@@ -126,8 +130,7 @@ function assigned(text) {
 /** Waits until the graph was drawn once more than it had been.
  * @param {import("playwright-core").Page} page @param {() => Promise<unknown>} act */
 export async function redrawn(page, act) {
-  const count = () => page.locator("#graph").evaluate((host) => Number(host.dataset.drawn ?? 0));
-  const before = await count().catch(() => 0);
+  const before = await page.evaluate(() => Number(document.getElementById("graph")?.dataset.drawn ?? 0));
   await act();
   await page.waitForFunction((was) => Number(document.getElementById("graph")?.dataset.drawn ?? 0) > was, before);
 }

@@ -4,7 +4,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { after, test } from "node:test";
-import { ROOT, fileHome, folder, graphOf, quiet, redrawn, serve, stop, subpath, visit } from "./lib.mjs";
+import { ROOT, fileHome, folder, graphOf, openGraph, quiet, serve, stop, subpath, visit } from "./lib.mjs";
 
 after(stop);
 const graph = graphOf("shop");
@@ -33,7 +33,7 @@ async function opens(home, first, at) {
   await page.locator(".graph-part:visible .box.focus").waitFor();
   await page.goto(at("releases.html"));
   await page.locator("h2:visible", { hasText: "Release 1" }).waitFor();
-  await redrawn(page, () => page.goto(at("graph.html")));
+  await openGraph(page, at("graph.html"));
   assert.equal(await page.locator("#graph .box").count(), graph.nodes.length);
   await page.context().close();
   quiet(page);
@@ -104,7 +104,7 @@ test("every link of every page leads somewhere", async () => {
       if (to.endsWith(".html")) seen.add(decodeURIComponent(to));
     }
   }
-  assert.equal(seen.size, 4 + graph.nodes.length - 0);
+  assert.equal(seen.size, 4 + graph.nodes.length);
   await page.context().close();
   quiet(page);
 });

@@ -27,10 +27,8 @@ export function example(folder) {
 /** After a good run: a test that fails, a contract that is broken, a source that is stale.
  * @param {string} folder */
 export function breakExample(folder) {
-  write(folder, "tests/no_order_is_large.sql", "select order_id, amount from {{ ref('curated_orders') }} where amount > 50\n");
-  edit(folder, "contracts/funnel_by_day.odcs.yaml", (text) =>
-    text.replace(/^( *)quality:\n/m, "$1quality:\n$1  - {metric: rowCount, mustBeGreaterThan: 100000}\n"),
-  );
+  write(folder, "tests/no_payment_is_large.sql", "select * from {{ ref('curated_payments') }} where amount > 50\n");
+  edit(folder, "contracts/revenue_by_day.odcs.yaml", (text) => text.replace("mustBeGreaterThan: 0}", "mustBeGreaterThan: 100000}"));
   edit(folder, "models/raw/sources.yml", (text) => {
     const at = text.indexOf("name: payments");
     return `${text.slice(0, at)}name: payments\n        freshness: {error_after: {count: 0, period: minute}}${text.slice(at + "name: payments".length)}`;

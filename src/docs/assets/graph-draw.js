@@ -36,6 +36,20 @@
     return short;
   }
 
+  /** The text, or as much of its start as fits.
+   * @param {string} text @param {number} width @param {string} font */
+  function start(text, width, font) {
+    const key = `<${font}|${width}|${text}`;
+    const known = fitted.get(key);
+    if (known !== undefined) return known;
+    ruler.font = `${font} ${FONT}`;
+    let short = text;
+    while (short && ruler.measureText(short === text ? text : `${short}…`).width > width) short = [...short].slice(0, -1).join("").trimEnd();
+    short = short === text ? text : `${short}…`;
+    fitted.set(key, short);
+    return short;
+  }
+
   /** Colours as they are now: custom properties are resolved by giving them to an element.
    * @returns {KilnPen} */
   kiln.pen = () => {
@@ -157,7 +171,7 @@
     group.append(svg("rect", { class: "card-shape", width: box.w, height: box.h, rx: 8, fill: pen.card, stroke: how.edge, "stroke-width": how.thick }));
     group.append(svg("text", { x: PAD, y: 18, fill: pen.ink, "font-weight": 600, class: "name" }, fit(box.title, box.w - PAD * 2, "600 13px")));
     group.append(svg("text", { x: PAD, y: 35, fill: pen[box.status] ?? pen.soft, "font-size": 12, "font-weight": 700 }, box.sign));
-    group.append(svg("text", { x: PAD + 16, y: 35, fill: pen.soft, "font-size": 11.5, class: "sub" }, fit(box.sub, box.w - PAD * 2 - 16, "11.5px")));
+    group.append(svg("text", { x: PAD + 16, y: 35, fill: pen.soft, "font-size": 11.5, class: "sub" }, start(box.sub, box.w - PAD * 2 - 16, "11.5px")));
     box.rows.forEach((row, place) => {
       const y = HEAD + place * ROW;
       const how = rowLook(row, pen);
@@ -304,7 +318,7 @@
     context.textAlign = "left";
     write(context, box.title, box.x + PAD, box.y + 18, pen.ink, "600 13px", box.w - PAD * 2);
     write(context, box.sign, box.x + PAD, box.y + 35, pen[box.status] ?? pen.soft, "700 12px", 16);
-    write(context, box.sub, box.x + PAD + 16, box.y + 35, pen.soft, "11.5px", box.w - PAD * 2 - 16);
+    write(context, start(box.sub, box.w - PAD * 2 - 16, "11.5px"), box.x + PAD + 16, box.y + 35, pen.soft, "11.5px", box.w);
     box.rows.forEach((row, place) => {
       const y = box.y + HEAD + place * ROW;
       const how = rowLook(row, pen);

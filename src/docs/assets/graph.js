@@ -77,6 +77,10 @@
       const text = now.get(name) ?? "1";
       return text === "all" ? Infinity : Math.max(0, Number.parseInt(text, 10) || 0);
     };
+    const byOf = (/** @type {URLSearchParams} */ now) => {
+      const by = now.get("by") ?? "";
+      return Object.hasOwn(data.groups, by) ? by : "folder";
+    };
     const overlay = (/** @type {URLSearchParams} */ now) => data.diff !== undefined && now.get("diff") === "1";
 
     const filterOf = (/** @type {URLSearchParams} */ now) => kiln.filters.passes(data, now);
@@ -139,7 +143,7 @@
 
     /** @param {URLSearchParams} now @returns {KilnScene} */
     function groupScene(now) {
-      const by = data.groups[now.get("by") ?? ""] ?? data.groups.folder;
+      const by = data.groups[byOf(now)];
       const passes = filterOf(now);
       const diff = overlay(now);
       const counts = by.groups.map(() => 0);
@@ -335,7 +339,7 @@
 
     /** @param {URLSearchParams} now */
     function membersOf(now) {
-      const by = data.groups[now.get("by") ?? ""] ?? data.groups.folder;
+      const by = data.groups[byOf(now)];
       const wanted = now.get("group");
       const at = by.groups.findIndex((group) => `${data.layers[group.layer].key}:${group.name}` === wanted);
       return { group: by.groups[at], members: new Set(data.nodes.map((_, node) => node).filter((node) => by.of[node] === at)) };
@@ -594,7 +598,7 @@
     /** @param {number} group */
     function openGroup(group) {
       const now = state();
-      const by = now.get("by") && data.groups[now.get("by") ?? ""] ? (now.get("by") ?? "folder") : "folder";
+      const by = byOf(now);
       const one = data.groups[by].groups[group];
       change({ by, group: `${data.layers[one.layer].key}:${one.name}` });
     }
@@ -764,7 +768,7 @@
         if (isGrouped(now)) {
           /** @type {[string, string][]} */
           const ways = Object.keys(data.groups).map((by) => [by, by]);
-          parts.push(kiln.filters.select("by", "groups by", ways, now.get("by") ?? "folder", (by) => change({ by })));
+          parts.push(kiln.filters.select("by", "groups by", ways, byOf(now), (by) => change({ by })));
           parts.push(el("button", { type: "button", class: "link", name: "whole", text: `show all ${data.nodes.length.toLocaleString("en")} nodes`, onclick: () => change({ view: "all", by: null }) }));
         } else if (!inside && data.nodes.length > 12) {
           parts.push(el("button", { type: "button", class: "link", name: "groups", text: "fold into groups", onclick: () => change({ by: "folder" }) }));
@@ -984,7 +988,7 @@
       const [w, h] = [Math.max(1, scene.w), scene.h + top];
       const wanted = Math.max(2, (2 * stage.clientWidth) / w, (2 * stage.clientHeight) / h);
       // Browsers refuse canvases above some 16,000 pixels a side.
-      const k = Math.min(wanted, 12000 / w, 12000 / h, Math.sqrt(6e7 / (w * h)));
+      const k = Math.min(wanted, 12000 / w, 12000 / h, Math.sqrt(3e7 / (w * h)));
       const canvas = document.createElement("canvas");
       canvas.width = Math.ceil(w * k);
       canvas.height = Math.ceil(h * k);
@@ -1006,7 +1010,7 @@
       const nameOf = (/** @type {KilnBox} */ box, /** @type {number} */ at) => `n${grouped ? at : box.node}`;
       let text = "flowchart LR\n";
       data.layers.forEach((layer, place) => {
-        const by = data.groups[state().get("by") ?? ""] ?? data.groups.folder;
+        const by = data.groups[byOf(state())];
         const members = scene.boxes.map((box, at) => ({ box, at })).filter(({ box }) => (box.group >= 0 ? by.groups[box.group].layer : data.nodes[box.node].layer) === place);
         if (!members.length) return;
         text += `  subgraph l${place}["${quote(layer.label)}"]\n`;

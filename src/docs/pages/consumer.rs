@@ -12,7 +12,7 @@ use crate::manifest::Exposure;
 pub(super) fn content(facts: &Facts<'_>, hide: &Hide, number: u32, node: &NodeFacts<'_>) -> Value {
     let Thing::Consumer(exposure) = node.thing else { return json!({}) };
     let reads: Vec<Value> =
-        node.parents.iter().map(|parent| reads(facts, exposure, *parent, facts.node(*parent))).collect();
+        node.parents.iter().map(|parent| reads(facts, exposure, node, *parent)).collect();
     let queries: Vec<Value> = exposure
         .queries
         .iter()
@@ -43,7 +43,8 @@ pub(super) fn content(facts: &Facts<'_>, hide: &Hide, number: u32, node: &NodeFa
 }
 
 /// What a consumer reads of one model: each column that it names, its type, and where its value comes from.
-fn reads(facts: &Facts<'_>, exposure: &Exposure, number: u32, node: &NodeFacts<'_>) -> Value {
+fn reads(facts: &Facts<'_>, exposure: &Exposure, consumer: &NodeFacts<'_>, number: u32) -> Value {
+    let node = facts.node(number);
     let read: Item = item(facts, number);
     let last = node.name.rsplit('.').next().unwrap_or(&node.name);
     let declared = exposure.columns.iter().find(|(model, _)| *model == &node.name || model.as_str() == last);
@@ -55,7 +56,11 @@ fn reads(facts: &Facts<'_>, exposure: &Exposure, number: u32, node: &NodeFacts<'
                 let place = node.columns.iter().position(same);
                 let promised =
                     node.contract.is_some_and(|contract| contract.property(&wanted.value).is_some());
+                // A consumer's own columns are called by what they read.
+                let own = format!("{}.{}", node.name, wanted.value);
+                let own = consumer.columns.iter().position(|(name, _)| name.eq_ignore_ascii_case(&own));
                 json!({
+                    "id": own.map(|place| format!("c{}", place + 1)),
                     "name": facts.masked(&wanted.value),
                     "there": place.is_some(),
                     "type": place.map(|place| &node.columns[place].1),
