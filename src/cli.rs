@@ -313,6 +313,8 @@ pub struct DocsArgs {
 pub enum DocsCommand {
     /// Write the site into a folder, or into one file
     Generate(DocsGenerateArgs),
+    /// Show the site in a browser of this machine, and make it anew when the project changes
+    Serve(DocsServeArgs),
 }
 
 /// `kiln docs generate`.
@@ -329,6 +331,21 @@ pub struct DocsGenerateArgs {
     /// Write one HTML file with everything in it
     #[arg(long)]
     pub single_file: bool,
+    /// What it shows.
+    #[command(flatten)]
+    pub content: DocsContent,
+}
+
+/// `kiln docs serve`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  kiln docs serve --no-open --port 9000")]
+pub struct DocsServeArgs {
+    /// The port on 127.0.0.1 [default: 8580, or one that is free]
+    #[arg(long, value_name = "PORT")]
+    pub port: Option<u16>,
+    /// Do not open a browser
+    #[arg(long)]
+    pub no_open: bool,
     /// What it shows.
     #[command(flatten)]
     pub content: DocsContent,

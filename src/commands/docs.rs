@@ -1,16 +1,20 @@
 //! `kiln docs generate` and `kiln docs serve`: the site of a project.
 
 use std::path::Path;
-use std::time::Instant;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::cli::{DocsArgs, DocsCommand, DocsContent, DocsGenerateArgs, Global};
+use crate::cli::{DocsArgs, DocsCommand, DocsContent, DocsGenerateArgs, DocsServeArgs, Global};
 use crate::compile::{CompileOptions, compile, known_to, lineage};
 use crate::docs::diff::Overlay;
 use crate::docs::facts::Facts;
+use crate::docs::serve::{Files, Server, Site};
 use crate::docs::site::{self, Hide, Options, Samples, Sql};
 use crate::docs::state::{self, Memory};
+use crate::docs::watch::Watch;
 use crate::docs::write::{Folder, write_file};
 use crate::engine::database::Database;
 use crate::engine::state::is_present;
@@ -19,7 +23,7 @@ use crate::workspace::{FullRefresh, Workspace};
 
 use super::terminal::Terminal;
 use super::words::{counted, duration};
-use super::{Exit, Opened, open, patience, show_diagnostics, show_messages};
+use super::{Exit, Opened, open as open_project, patience, show_diagnostics, show_messages, stop_flag};
 
 /// A single file larger than this is slow to open.
 const LARGE: u64 = 25_000_000;
@@ -28,12 +32,78 @@ const LARGE: u64 = 25_000_000;
 pub fn docs(terminal: &Terminal, global: &Global, args: &DocsArgs) -> Result<Exit> {
     match &args.command {
         DocsCommand::Generate(args) => generate(terminal, global, args),
+        DocsCommand::Serve(args) => serve(terminal, global, args),
     }
+}
+
+/// Serves until Ctrl-C.
+fn serve(terminal: &Terminal, global: &Global, args: &DocsServeArgs) -> Result<Exit> {
+    let stop = stop_flag(terminal)?;
+    let server = Arc::new(Server::bind(args.port)?);
+    let mut version = 1_u64;
+    // What cannot be shown at all ends the command now; later it is only said.
+    let workspace = open_project(terminal, global, "docs", FullRefresh::No)?.workspace;
+    let mut watch = Watch::of(&workspace);
+    let mut seen = watch.state();
+    show(terminal, global, args, &server, &workspace, version)?;
+    let answering = Arc::clone(&server);
+    std::thread::spawn(move || answering.run());
+    let url = server.url();
+    terminal.log("serving", None, json!({"url": url}));
+    terminal.talk(&format!(" Serving {url}\n         it follows changes of the project; Ctrl-C ends it\n"));
+    if !args.no_open && open::that_detached(&url).is_err() {
+        terminal.talk(" No browser could be opened: open the address yourself\n");
+    }
+    while !stop.load(Ordering::Relaxed) {
+        std::thread::sleep(Duration::from_millis(200));
+        let now = watch.state();
+        if now == seen {
+            continue;
+        }
+        seen = now;
+        let made = open_project(terminal, global, "docs", FullRefresh::No).and_then(|opened| {
+            watch = Watch::of(&opened.workspace);
+            show(terminal, global, args, &server, &opened.workspace, version + 1)
+        });
+        match made {
+            Ok(()) => {
+                version += 1;
+                terminal.talk(" Made anew\n");
+            }
+            // What is wrong may be half of a change: the site stays as it was. Ctrl-C ends waiting for a database, too.
+            Err(_) if stop.load(Ordering::Relaxed) => {}
+            Err(error) => super::show_error(terminal, global, &error),
+        }
+    }
+    Ok(Exit::Fine)
+}
+
+/// Makes the site and shows it from now on.
+fn show(
+    terminal: &Terminal,
+    global: &Global,
+    args: &DocsServeArgs,
+    server: &Server,
+    workspace: &Workspace,
+    version: u64,
+) -> Result<()> {
+    let version = version.to_string();
+    let mut files = Files::new();
+    let (diagnostics, ()) = with_facts(terminal, global, workspace, |facts| {
+        let options = Options { live: Some(version.clone()), ..options(&args.content, facts)? };
+        site::folder(facts, &options, &mut |path, bytes| {
+            files.insert(path.to_owned(), bytes.to_vec());
+            Ok(())
+        })
+    })?;
+    show_diagnostics(terminal, global, &diagnostics);
+    server.show(Site { version, files });
+    Ok(())
 }
 
 fn generate(terminal: &Terminal, global: &Global, args: &DocsGenerateArgs) -> Result<Exit> {
     let started = Instant::now();
-    let Opened { workspace, .. } = open(terminal, global, "docs", FullRefresh::No)?;
+    let Opened { workspace, .. } = open_project(terminal, global, "docs", FullRefresh::No)?;
     let default = if args.single_file { "site.html" } else { "site" };
     let out = args.out.clone().unwrap_or_else(|| workspace.target_folder().join(default));
     let mut nodes = 0;

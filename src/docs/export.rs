@@ -91,7 +91,7 @@ fn one(facts: &Facts<'_>, node: &NodeFacts<'_>) -> Value {
         "tags": node.tags().iter().map(|tag| facts.masked(tag)).collect::<Vec<_>>(),
         "file": facts.masked(&node.file()),
         "made_as": node.made_as(),
-        "rows": facts.published(node).and_then(|published| published.rows),
+        "rows": facts.rows(node),
         "contract": node.contract.map(|contract| json!({
             "id": facts.masked(&contract.id),
             "version": contract.version.value.to_string(),

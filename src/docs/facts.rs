@@ -279,6 +279,27 @@ impl<'a> Facts<'a> {
         }
     }
 
+    /// What a raw table holds: its rows, and when the newest of them came.
+    pub fn landed(&self, node: &NodeFacts<'_>) -> Option<(u64, &str)> {
+        let Thing::Node(model) = node.thing else { return None };
+        let sources = model.depends_on.iter().filter_map(|read| self.memory.loads.get(read.node.as_str()));
+        let loads: Vec<&LoadRow> = sources.flatten().filter(|load| load.model == node.id.as_str()).collect();
+        let newest = loads.iter().map(|load| load.at.as_str()).max()?;
+        Some((loads.iter().map(|load| load.rows).sum(), newest))
+    }
+
+    /// Rows of what readers see of a node.
+    pub fn rows(&self, node: &NodeFacts<'_>) -> Option<u64> {
+        let published = || self.published(node).and_then(|published| published.rows);
+        self.landed(node).map(|(rows, _)| rows).or_else(published)
+    }
+
+    /// When the newest build of a node was made, or its newest rows were loaded.
+    pub fn made_at(&self, node: &NodeFacts<'_>) -> Option<&str> {
+        let built = || self.builds(node).last().map(|build| build.at.as_str());
+        self.landed(node).map(|(_, at)| at).or_else(built)
+    }
+
     /// A test's results, newest first.
     pub fn results(&self, test: &Test) -> &[ResultRow] {
         self.memory.tests.get(&test.name).map_or(&[], Vec::as_slice)

@@ -16,10 +16,12 @@ pub mod markdown;
 pub mod pages;
 pub mod script;
 pub mod search;
+pub mod serve;
 pub mod site;
 pub mod slug;
 pub mod state;
 pub mod status;
+pub mod watch;
 pub mod write;
 
 /// By what Kiln knows a site that it made.

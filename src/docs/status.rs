@@ -128,10 +128,13 @@ pub fn needs<'f>(facts: &'f Facts<'_>, exposure: &Exposure) -> impl Iterator<Ite
 }
 
 fn of_model(facts: &Facts<'_>, node: &NodeFacts<'_>) -> Verdict {
-    match facts.published(node).is_some() || !facts.builds(node).is_empty() {
-        true => Verdict::new(Status::Ok, ""),
-        false => Verdict::new(Status::None, ""),
-    }
+    let made = match node.made_as() {
+        "append" => facts.landed(node).is_some(),
+        // It is part of what reads it, and has no build of its own.
+        "ephemeral" => facts.memory.runs.iter().any(|run| run.release.is_some()),
+        _ => facts.published(node).is_some() || !facts.builds(node).is_empty(),
+    };
+    Verdict::new(if made { Status::Ok } else { Status::None }, "")
 }
 
 /// A consumer is as the worst of what it reads.

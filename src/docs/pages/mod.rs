@@ -110,7 +110,6 @@ struct Item {
 /// A node as lists show it.
 fn item(facts: &Facts<'_>, number: u32) -> Item {
     let node = facts.node(number);
-    let rows = facts.published(node).and_then(|published| published.rows);
     Item {
         number,
         id: facts.masked(node.id.as_str()),
@@ -124,8 +123,8 @@ fn item(facts: &Facts<'_>, number: u32) -> Item {
         made_as: node.made_as().to_owned(),
         owner: facts.masked(&node.owner_line()),
         tags: node.tags().iter().map(|tag| facts.masked(tag)).collect(),
-        rows: rows.map(grouped).unwrap_or_default(),
-        built: facts.builds(node).last().map(|build| build.at.clone()).unwrap_or_default(),
+        rows: facts.rows(node).map(grouped).unwrap_or_default(),
+        built: facts.made_at(node).unwrap_or_default().to_owned(),
     }
 }
 

@@ -52,7 +52,7 @@ pub(super) fn content(facts: &Facts<'_>) -> Value {
         "release": release.map(|release| json!({
             "id": release.id,
             "at": release.at,
-            "changed": release.added.len() + release.changed.len(),
+            "changed": fresh.len(),
             "models": release.models,
         })),
         "run": run.map(|run| json!({

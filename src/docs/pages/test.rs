@@ -45,12 +45,16 @@ fn one(facts: &Facts<'_>, hide: &Hide, node: &NodeFacts<'_>, place: u32, test: &
     })
 }
 
-/// What a test is called by people: `unique`, `accepted_values`, a promise.
+/// What a test is called by people: `unique`, `accepted_values`, a promise under its own name.
 pub(super) fn short(test: &Test) -> String {
     match &test.kind {
         TestKind::Generic { name, .. } => name.rsplit('.').next().unwrap_or(name).to_owned(),
         TestKind::Singular { .. } => test.name.clone(),
-        TestKind::Contract(rule) => rule.promise.clone(),
+        TestKind::Contract(rule) => {
+            let model = test.node.as_ref().map(|node| format!("contract_{}_", node.short()));
+            let own = model.and_then(|model| test.name.strip_prefix(&model)).unwrap_or(&test.name);
+            format!("{own}: {}", rule.promise)
+        }
     }
 }
 
