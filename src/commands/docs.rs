@@ -11,6 +11,7 @@ use crate::cli::{DocsArgs, DocsCommand, DocsContent, DocsGenerateArgs, DocsServe
 use crate::compile::{CompileOptions, compile, known_to, lineage};
 use crate::docs::diff::Overlay;
 use crate::docs::facts::Facts;
+use crate::docs::mask::{Overheard, without};
 use crate::docs::serve::{Files, Server, Site};
 use crate::docs::site::{self, Hide, Options, Samples, Sql};
 use crate::docs::state::{self, Memory};
@@ -23,7 +24,7 @@ use crate::workspace::{FullRefresh, Workspace};
 
 use super::terminal::Terminal;
 use super::words::{counted, duration};
-use super::{Exit, Opened, open as open_project, patience, show_diagnostics, show_messages, stop_flag};
+use super::{Exit, open_in, patience, show_diagnostics, show_messages, stop_flag};
 
 /// A single file larger than this is slow to open.
 const LARGE: u64 = 25_000_000;
@@ -42,10 +43,10 @@ fn serve(terminal: &Terminal, global: &Global, args: &DocsServeArgs) -> Result<E
     let server = Arc::new(Server::bind(args.port)?);
     let mut version = 1_u64;
     // What cannot be shown at all ends the command now; later it is only said.
-    let workspace = open_project(terminal, global, "docs", FullRefresh::No)?.workspace;
+    let (workspace, heard) = open_heard(terminal, global)?;
     let mut watch = Watch::of(&workspace);
     let mut seen = watch.state();
-    show(terminal, global, args, &server, &workspace, version)?;
+    show(terminal, global, args, &server, (&workspace, &heard), version)?;
     let answering = Arc::clone(&server);
     std::thread::spawn(move || answering.run());
     let url = server.url();
@@ -61,9 +62,9 @@ fn serve(terminal: &Terminal, global: &Global, args: &DocsServeArgs) -> Result<E
             continue;
         }
         seen = now;
-        let made = open_project(terminal, global, "docs", FullRefresh::No).and_then(|opened| {
-            watch = Watch::of(&opened.workspace);
-            show(terminal, global, args, &server, &opened.workspace, version + 1)
+        let made = open_heard(terminal, global).and_then(|(workspace, heard)| {
+            watch = Watch::of(&workspace);
+            show(terminal, global, args, &server, (&workspace, &heard), version + 1)
         });
         match made {
             Ok(()) => {
@@ -84,12 +85,12 @@ fn show(
     global: &Global,
     args: &DocsServeArgs,
     server: &Server,
-    workspace: &Workspace,
+    (workspace, heard): (&Workspace, &Overheard),
     version: u64,
 ) -> Result<()> {
     let version = version.to_string();
     let mut files = Files::new();
-    let (diagnostics, ()) = with_facts(terminal, global, workspace, |facts| {
+    let (diagnostics, ()) = with_facts(terminal, global, workspace, heard, |facts| {
         let options = Options { live: Some(version.clone()), ..options(&args.content, facts)? };
         site::folder(facts, &options, &mut |path, bytes| {
             files.insert(path.to_owned(), bytes.to_vec());
@@ -103,11 +104,11 @@ fn show(
 
 fn generate(terminal: &Terminal, global: &Global, args: &DocsGenerateArgs) -> Result<Exit> {
     let started = Instant::now();
-    let Opened { workspace, .. } = open_project(terminal, global, "docs", FullRefresh::No)?;
+    let (workspace, heard) = open_heard(terminal, global)?;
     let default = if args.single_file { "site.html" } else { "site" };
     let out = args.out.clone().unwrap_or_else(|| workspace.target_folder().join(default));
     let mut nodes = 0;
-    let made = with_facts(terminal, global, &workspace, |facts| {
+    let made = with_facts(terminal, global, &workspace, &heard, |facts| {
         nodes = facts.nodes.len() as u64;
         let options = options(&args.content, facts)?;
         match args.single_file {
@@ -179,12 +180,21 @@ fn options(content: &DocsContent, facts: &Facts<'_>) -> Result<Options> {
     Ok(Options { hide, diff, live: None })
 }
 
+/// Opens the project and listens to what it reads from the environment.
+fn open_heard(terminal: &Terminal, global: &Global) -> Result<(Workspace, Overheard)> {
+    let heard = Overheard::default();
+    let env = heard.listen(Arc::new(|name| std::env::var(name).ok()));
+    let opened = open_in(terminal, global, "docs", FullRefresh::No, env)?;
+    Ok((opened.workspace, heard))
+}
+
 /// Reads what was run, compiles, and hands over what is known. What is wrong with the project comes back beside what was
 /// made of it: a site shows that, too.
 fn with_facts<T>(
     terminal: &Terminal,
     global: &Global,
     workspace: &Workspace,
+    heard: &Overheard,
     make: impl FnOnce(&Facts<'_>) -> Result<T>,
 ) -> Result<(crate::diagnostic::Diagnostics, T)> {
     let database = Database::open_read_only(&workspace.opening("the docs", patience(global)))?;
@@ -201,7 +211,9 @@ fn with_facts<T>(
     show_messages(terminal, workspace);
     terminal.hide(workspace.secrets());
     let graph = lineage(workspace, &compiled)?;
-    let mask = |text: &str| terminal.for_file(text);
+    let root = workspace.root().to_string_lossy();
+    let values = heard.values();
+    let mask = |text: &str| without(&terminal.for_file(text), &values).replace(&*root, ".");
     let facts = Facts::collect(workspace, &compiled, &graph, memory, &mask);
     let made = make(&facts)?;
     Ok((compiled.diagnostics, made))

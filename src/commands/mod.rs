@@ -37,7 +37,7 @@ use crate::engine::state;
 use crate::error::{Error, Result};
 use crate::manifest::Object;
 use crate::project::FILE_NAME;
-use crate::template::Level;
+use crate::template::{Env, Level};
 use crate::workspace::{FullRefresh, Workspace, WorkspaceOptions};
 use crate::yaml;
 
@@ -161,6 +161,17 @@ struct Opened {
 }
 
 fn open(terminal: &Terminal, global: &Global, command: &'static str, refresh: FullRefresh) -> Result<Opened> {
+    open_in(terminal, global, command, refresh, Arc::new(|name| std::env::var(name).ok()))
+}
+
+/// Opens the project in an environment.
+fn open_in(
+    terminal: &Terminal,
+    global: &Global,
+    command: &'static str,
+    refresh: FullRefresh,
+    env: Env,
+) -> Result<Opened> {
     let started = std::time::Instant::now();
     must_be_a_project(global)?;
     let options = WorkspaceOptions {
@@ -168,7 +179,7 @@ fn open(terminal: &Terminal, global: &Global, command: &'static str, refresh: Fu
         target: global.target.clone(),
         vars: vars(global)?,
         threads: global.threads,
-        env: Arc::new(|name| std::env::var(name).ok()),
+        env,
         command,
         full_refresh: refresh,
     };

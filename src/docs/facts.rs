@@ -283,7 +283,7 @@ impl<'a> Facts<'a> {
     pub fn landed(&self, node: &NodeFacts<'_>) -> Option<(u64, &str)> {
         let Thing::Node(model) = node.thing else { return None };
         let sources = model.depends_on.iter().filter_map(|read| self.memory.loads.get(read.node.as_str()));
-        let loads: Vec<&LoadRow> = sources.flatten().filter(|load| load.model == node.id.as_str()).collect();
+        let loads: Vec<&LoadRow> = sources.flatten().filter(|load| load.model == node.name).collect();
         let newest = loads.iter().map(|load| load.at.as_str()).max()?;
         Some((loads.iter().map(|load| load.rows).sum(), newest))
     }

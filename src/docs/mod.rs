@@ -13,6 +13,7 @@ pub mod export;
 pub mod facts;
 pub mod layout;
 pub mod markdown;
+pub mod mask;
 pub mod pages;
 pub mod script;
 pub mod search;

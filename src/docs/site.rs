@@ -125,11 +125,11 @@ pub fn folder(facts: &Facts<'_>, options: &Options, sink: Sink<'_>) -> Result<()
     for (path, text) in scripts(facts, &graph)? {
         sink(&path, text.as_bytes())?;
     }
-    for (path, text) in exports(facts, &graph) {
+    for (path, text) in exports(facts, &graph)? {
         sink(path, text.as_bytes())?;
     }
     let manifest = export::manifest(facts, &files(facts, options));
-    sink(LIST, format!("{manifest}\n").as_bytes())
+    sink(LIST, format!("{}\n", script(&manifest)?).as_bytes())
 }
 
 /// Makes the site as one document, with everything in it.
@@ -207,13 +207,13 @@ fn scripts(facts: &Facts<'_>, graph: &Graph) -> Result<Vec<(String, String)>> {
 }
 
 /// What other programs read, by path.
-fn exports(facts: &Facts<'_>, graph: &Graph) -> [(&'static str, String); 4] {
-    [
-        ("data/lineage.json", facts.masked(&format!("{}\n", export::lineage(facts)))),
+fn exports(facts: &Facts<'_>, graph: &Graph) -> Result<[(&'static str, String); 4]> {
+    Ok([
+        ("data/lineage.json", facts.masked(&format!("{}\n", script(&export::lineage(facts))?))),
         ("data/graph.mmd", export::mermaid(facts)),
         ("data/graph.svg", export::svg(graph)),
         ("data/llms.txt", export::llms(facts)),
-    ]
+    ])
 }
 
 /// What all frames show.

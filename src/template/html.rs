@@ -61,13 +61,12 @@ fn href(state: &State<'_, '_>, url: &str, anchor: Option<&str>) -> Value {
 /// The id of an anchor: that of another page in the same document is another one.
 fn id(state: &State<'_, '_>, anchor: &str) -> Value {
     let site = state.lookup("site").unwrap_or_default();
-    match site.get_attr("single").unwrap_or_default().is_true() {
-        true => {
-            let path = state.lookup("path").unwrap_or_default();
-            Value::from(format!("/{path}/{anchor}"))
-        }
-        false => Value::from(anchor),
-    }
+    let plain = |c: char| if c.is_alphanumeric() || "_-".contains(c) { c } else { '-' };
+    let anchor: String = anchor.chars().map(plain).collect();
+    Value::from_safe_string(match site.get_attr("single").unwrap_or_default().is_true() {
+        true => format!("/{}/{anchor}", state.lookup("path").unwrap_or_default()),
+        false => anchor,
+    })
 }
 
 /// The address of a page in a state: one key and its value.

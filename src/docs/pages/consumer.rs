@@ -11,8 +11,7 @@ use crate::manifest::Exposure;
 
 pub(super) fn content(facts: &Facts<'_>, hide: &Hide, number: u32, node: &NodeFacts<'_>) -> Value {
     let Thing::Consumer(exposure) = node.thing else { return json!({}) };
-    let reads: Vec<Value> =
-        node.parents.iter().map(|parent| reads(facts, exposure, node, *parent)).collect();
+    let reads: Vec<Value> = node.parents.iter().map(|parent| reads(facts, exposure, node, *parent)).collect();
     let queries: Vec<Value> = exposure
         .queries
         .iter()

@@ -59,7 +59,6 @@ pub(super) fn content(facts: &Facts<'_>) -> Value {
             "status": run.status,
             "at": run.ended.as_ref().unwrap_or(&run.started),
             "message": run.message.as_ref().map(|message| facts.masked(message)),
-            "published": run.release.is_some(),
         })),
     })
 }
