@@ -13,7 +13,7 @@ async function examine(page) {
   const found = await page.evaluate(async (source) => {
     const at = /** @type {any} */ (window);
     if (!at.axe) new Function(source).call(at);
-    const results = await at.axe.run(document, { resultTypes: ["violations"] });
+    const results = await at.axe.run(document, { resultTypes: ["violations"], preload: false });
     return results.violations
       .filter((/** @type {any} */ one) => ["serious", "critical"].includes(one.impact))
       .map((/** @type {any} */ one) => `${one.id}: ${one.nodes.slice(0, 4).map((/** @type {any} */ node) => `${node.target} ${node.any?.[0]?.message ?? ""}`).join(" | ")}`);

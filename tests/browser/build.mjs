@@ -54,6 +54,12 @@ const recipes = {
     await kiln(folder, ["run"], [1]);
     await generate(root, folder, "ill");
   },
+  diff: async (root) => {
+    const folder = project(root, "diff", projects.example);
+    const models = { added: ["channel_performance"], removed: ["revenue_by_week"], modified: ["curated_orders"], affected: ["customer_lifetime_value", "revenue_by_day", "crm_sync", "revenue_dashboard"] };
+    writeFileSync(join(folder, "diff.json"), JSON.stringify({ base: "main", findings: [], models }));
+    await generate(root, folder, "diff", ["--diff", "diff.json"]);
+  },
   hostile: async (root) => {
     const folder = project(root, "hostile", projects.hostile);
     await generate(root, folder, "hostile");

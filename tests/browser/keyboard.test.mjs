@@ -46,7 +46,7 @@ test("search, a model, its graph, up, down, open, and back", async () => {
   const start = await active();
   assert.equal(start.id, "model.shop.curated_orders");
   assert.equal(start.role, "button");
-  assert.match(start.name, /curated_orders, model, table, curated, (ok|warned)/);
+  assert.match(start.name, /^curated_orders ! warned · table · .* model, curated, warned, .* 2 upstream, 5 downstream$/);
   assert.ok(start.ring);
   await page.keyboard.press("ArrowLeft");
   const up = await active();
@@ -81,7 +81,7 @@ test("a graph too large for elements is walked all the same", async () => {
   await page.locator(".proxy").focus();
   const label = () => page.evaluate(() => document.activeElement?.getAttribute("aria-label") ?? "");
   const first = await label();
-  assert.match(first, /, (source|model|seed), .*upstream, \d+ downstream/);
+  assert.match(first, / · .*, (source|model|seed), .*upstream, \d+ downstream/);
   await page.keyboard.press("ArrowRight");
   const second = await label();
   assert.notEqual(second, first);

@@ -1,10 +1,12 @@
 // 1 and 2: the site opens from a folder, from any web server and as one file, and says the same without scripts.
 import assert from "node:assert/strict";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { after, test } from "node:test";
-import { ROOT, fileHome, folder, graphOf, openGraph, quiet, serve, stop, subpath, visit } from "./lib.mjs";
+import { ROOT, fileHome, folder, graphOf, openGraph, quiet, serve, serveFolder, stop, subpath, visit } from "./lib.mjs";
+import { single, write } from "./projects.mjs";
 
 after(stop);
 const graph = graphOf("shop");
@@ -44,6 +46,20 @@ test("from a folder, without a network", () => opens(fileHome("shop"), `${fileHo
 test("from kiln docs serve", async () => {
   const home = await serve("shop");
   await opens(home, home, (path) => home + path);
+});
+
+test("a page that is served follows the project", async () => {
+  const project = mkdtempSync(join(tmpdir(), "kiln-serve-"));
+  single(project);
+  const home = await serveFolder(project);
+  const page = await visit(home);
+  await page.goto(home);
+  await page.locator("a.node", { hasText: "only" }).waitFor();
+  write(project, "models/curated/another.sql", "select a from {{ ref('only') }}\n");
+  await page.locator("a.node", { hasText: "another" }).waitFor();
+  await page.context().close();
+  quiet(page);
+  rmSync(project, { recursive: true });
 });
 
 test("under a folder of a web server", async () => {
@@ -104,7 +120,7 @@ test("every link of every page leads somewhere", async () => {
       if (to.endsWith(".html")) seen.add(decodeURIComponent(to));
     }
   }
-  assert.equal(seen.size, 4 + graph.nodes.length);
+  assert.equal(seen.size, 3 + graph.nodes.length);
   await page.context().close();
   quiet(page);
 });

@@ -138,8 +138,9 @@ export function hostile(folder) {
 export function unknown(folder) {
   write(folder, "kiln.yml", `name: puzzle\nversion: "1.0.0"\ntargets:\n  dev: {type: duckdb, path: target/dev.duckdb}\n`);
   write(folder, "models/curated/first.sql", "select 1 as a, 2 as b\n");
-  write(folder, "models/curated/second.sql", "select * from query('select a, b from ' || '{{ ref('first') }}')\n");
+  write(folder, "models/curated/second.sql", "select f.b, s.value as a from {{ ref('first') }} as f cross join duckdb_settings() as s\n");
   write(folder, "models/curated/third.sql", "select a from {{ ref('second') }}\n");
+  write(folder, "models/curated/wide.sql", "pivot {{ ref('first') }} on a using sum(b)\n");
 }
 
 /** @param {string} folder */

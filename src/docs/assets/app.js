@@ -35,10 +35,11 @@
   kiln.go = (state, replace) => {
     const path = kiln.single ? location.hash.slice(1).split("?")[0] : "";
     const query = state.toString();
-    const hash = `#${path}${query || !path ? `?${query}` : ""}`;
-    if (hash === location.hash || (hash === "#?" && !location.hash)) return;
-    if (replace) history.replaceState(history.state, "", hash);
-    else history.pushState(null, "", hash);
+    const hash = path || query ? `#${path}${query ? `?${query}` : ""}` : "";
+    if (hash === location.hash) return;
+    const url = location.href.split("#")[0] + hash;
+    if (replace) history.replaceState(history.state, "", url);
+    else history.pushState(null, "", url);
     for (const then of listeners.page) then();
   };
 
@@ -59,7 +60,10 @@
   };
 
   /** Letters without case and marks, so that `Café` is found by `cafe`. */
-  kiln.fold = (text) => text.toLowerCase().normalize("NFKD").replace(/\p{M}/gu, "");
+  kiln.fold = (text) => {
+    const low = text.toLowerCase();
+    return /^[\0-\x7f]*$/.test(low) ? low : low.normalize("NFKD").replace(/\p{M}/gu, "");
+  };
 
   const live = kiln.el("div", { class: "sr-only", role: "status", "aria-live": "polite" });
   kiln.say = (text) => {

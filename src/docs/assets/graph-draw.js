@@ -87,7 +87,7 @@
 
   /** @param {string} name @param {{ [name: string]: any }} attributes @param {any[]} children */
   function svg(name, attributes, ...children) {
-    const element = document.createElementNS("http://www.w3.org/2000/svg", name);
+    const element = /** @type {SVGElement} */ (document.createElementNS("http://www.w3.org/2000/svg", name));
     for (const [key, value] of Object.entries(attributes)) if (value !== undefined) element.setAttribute(key, String(value));
     element.append(...children);
     return element;
@@ -150,28 +150,33 @@
   /** @param {KilnBox} box @param {number} at @param {KilnPen} pen @param {boolean} alone */
   function drawBox(box, at, pen, alone) {
     const how = look(box, pen);
+    const name = fit(box.title, box.w - PAD * 2, "600 13px");
+    const sub = start(box.sub, box.w - PAD * 2 - 16, "11.5px");
     const group = svg("g", {
       transform: `translate(${box.x} ${box.y})`,
       class: `box status-${box.status}${box.focus ? " focus" : ""}${box.dim ? " dim" : ""}${box.diff ? ` diff-${box.diff}` : ""}`,
       opacity: how.fade === 1 ? undefined : how.fade,
     });
+    const press = svg("g", { class: "press" });
     if (!alone) {
-      group.setAttribute("role", "button");
-      group.setAttribute("tabindex", "-1");
-      group.setAttribute("aria-label", box.label);
       group.dataset.box = String(at);
-      group.dataset.id = box.id;
+      for (const element of [group, press]) element.dataset.id = box.id;
+      press.setAttribute("role", "button");
+      press.setAttribute("tabindex", "-1");
+      // First what can be read in the box, then what cannot.
+      press.setAttribute("aria-label", [`${name} ${box.sign} ${sub}`, ...(name === box.title ? [] : [box.title]), box.label].join(", "));
     }
-    group.append(svg("title", {}, box.label));
+    press.append(svg("title", {}, `${box.title}, ${box.label}`));
     if (box.group >= 0) {
       for (const back of [6, 3]) {
-        group.append(svg("rect", { x: back, y: -back, width: box.w - back, height: box.h, rx: 8, fill: pen.card, stroke: pen.line }));
+        press.append(svg("rect", { x: back, y: -back, width: box.w - back, height: box.h, rx: 8, fill: pen.card, stroke: pen.line }));
       }
     }
-    group.append(svg("rect", { class: "card-shape", width: box.w, height: box.h, rx: 8, fill: pen.card, stroke: how.edge, "stroke-width": how.thick }));
-    group.append(svg("text", { x: PAD, y: 18, fill: pen.ink, "font-weight": 600, class: "name" }, fit(box.title, box.w - PAD * 2, "600 13px")));
-    group.append(svg("text", { x: PAD, y: 35, fill: pen[box.status] ?? pen.soft, "font-size": 12, "font-weight": 700 }, box.sign));
-    group.append(svg("text", { x: PAD + 16, y: 35, fill: pen.soft, "font-size": 11.5, class: "sub" }, start(box.sub, box.w - PAD * 2 - 16, "11.5px")));
+    press.append(svg("rect", { class: "card-shape", width: box.w, height: box.h, rx: 8, fill: pen.card, stroke: how.edge, "stroke-width": how.thick }));
+    press.append(svg("text", { x: PAD, y: 18, fill: pen.ink, "font-weight": 600, class: "name" }, name));
+    press.append(svg("text", { x: PAD, y: 35, fill: pen[box.status] ?? pen.soft, "font-size": 12, "font-weight": 700 }, box.sign));
+    press.append(svg("text", { x: PAD + 16, y: 35, fill: pen.soft, "font-size": 11.5, class: "sub" }, sub));
+    group.append(press);
     box.rows.forEach((row, place) => {
       const y = HEAD + place * ROW;
       const how = rowLook(row, pen);

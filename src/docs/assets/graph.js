@@ -89,7 +89,7 @@
     function labelOf(at, diff) {
       const node = data.nodes[at];
       const status = model.statusOf(node.status);
-      const parts = [node.name, node.mat && node.mat !== node.kind ? `${node.kind}, ${node.mat}` : node.kind, data.layers[node.layer].label, status.label];
+      const parts = [node.kind, data.layers[node.layer].label, status.label];
       if (node.why) parts.push(node.why);
       if (diff && node.diff) parts.push(node.diff);
       parts.push(`${node.up ?? 0} upstream`, `${node.down ?? 0} downstream`);
@@ -105,6 +105,8 @@
       if (parts[0] === layer.key) parts.shift();
       return parts.join("/") || (group.name ? group.name : `other ${layer.label}`);
     }
+
+    const spoken = (/** @type {KilnBox} */ box) => `${box.title}, ${box.sub}, ${box.label}`;
 
     // What is drawn.
 
@@ -173,7 +175,7 @@
         boxes.push({
           id: `${layer.key}:${group.name}`, node: -1, group: at, x: group.x, y: group.y, w: data.box[0], h: data.box[1],
           title: name, sub: parts.join(" · "), status: word.key, sign: word.sign,
-          label: `group ${name}, ${layer.label}, ${parts.join(", ")}`,
+          label: `group in ${layer.label}`,
           dim: diff && !changed[at], focus: false, diff: "", rows: [], more: 0, hiddenUp: 0, hiddenDown: 0,
         });
       });
@@ -414,14 +416,14 @@
         context = canvas.getContext("2d");
         proxy.hidden = false;
         cursor = Math.max(0, scene.boxes.findIndex((box) => box.focus));
-        proxy.setAttribute("aria-label", scene.boxes[cursor].label);
+        proxy.setAttribute("aria-label", spoken(scene.boxes[cursor]));
       }
       heads.replaceChildren(...scene.bands.map((band) => el("span", { text: band.label })));
       drawMap();
     }
 
     /** @param {number} at */
-    const boxElement = (at) => /** @type {SVGElement | null} */ (drawn.querySelector(`[data-box="${at}"]`));
+    const boxElement = (at) => /** @type {SVGElement | null} */ (drawn.querySelector(`[data-box="${at}"] > .press`));
 
     let waiting = false;
     function apply() {
@@ -647,8 +649,8 @@
         element.setAttribute("tabindex", "0");
         element.focus({ preventScroll: true });
       } else {
-        proxy.setAttribute("aria-label", box.label);
-        if (document.activeElement === proxy) kiln.say(box.label);
+        proxy.setAttribute("aria-label", spoken(box));
+        if (document.activeElement === proxy) kiln.say(spoken(box));
         proxy.focus({ preventScroll: true });
       }
       applyNow();

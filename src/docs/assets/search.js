@@ -260,7 +260,8 @@
       if (event.target instanceof Element && event.target.closest("a")) close();
     });
     document.addEventListener("click", (event) => {
-      if (event.target instanceof Node && !form.contains(event.target)) close();
+      // What was pressed may be gone from the page by now.
+      if (!event.composedPath().includes(form)) close();
     });
     document.addEventListener("keydown", (event) => {
       const typing = event.target instanceof HTMLElement && event.target.closest("input, select, textarea, [contenteditable]");
