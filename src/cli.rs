@@ -97,6 +97,7 @@ pub enum Command {
     /// Write a new project that runs at once
     Init(InitArgs),
     /// Render and bind every model and test, and infer types and lineage, without a database
+    #[command(visible_alias = "parse")]
     Compile(CompileArgs),
     /// Load, build, test and publish
     #[command(visible_alias = "build")]
@@ -147,6 +148,30 @@ pub struct CompileArgs {
     /// Which.
     #[command(flatten)]
     pub selection: Selection,
+    /// Folder for what is written [default: the project's `target-path`]
+    #[arg(long, value_name = "DIR")]
+    pub target_path: Option<PathBuf>,
+    /// What dbt says besides.
+    #[command(flatten)]
+    pub caller: CallerArgs,
+}
+
+/// What dbt-core says to a parser that it runs (`--use-v2-parser --v2-parser "kiln parse"`), beside what every command takes.
+/// Targets are read from kiln.yml, so what names a profile means nothing here.
+#[derive(Debug, Clone, Default, Args)]
+pub struct CallerArgs {
+    /// The id of dbt's own call, for the artifacts
+    #[arg(long, hide = true, value_name = "ID")]
+    pub invocation_id: Option<String>,
+    /// Where dbt's profiles are
+    #[arg(long, hide = true, value_name = "DIR")]
+    pub profiles_dir: Option<PathBuf>,
+    /// The profile
+    #[arg(long, hide = true, value_name = "NAME")]
+    pub profile: Option<String>,
+    /// Where packages are installed
+    #[arg(long, hide = true, value_name = "DIR")]
+    pub packages_install_path: Option<PathBuf>,
 }
 
 /// `kiln run`.

@@ -4,14 +4,14 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
+use crate::artifact::Invocation;
 use crate::cli::{CompileArgs, Global};
-use crate::compile::{CompileOptions, Compiled, compile as compile_project, lineage};
-use crate::compile::{write_catalog, write_compiled};
+use crate::compile::{CompileOptions, Compiled, compile as compile_project, lineage, write_compiled};
 use crate::error::{Error, Result};
 use crate::manifest::NodeKind;
 use crate::workspace::{FullRefresh, Workspace};
 
-use super::artifacts::write;
+use super::artifacts::{self, write};
 use super::terminal::Terminal;
 use super::words::{counted, duration};
 use super::{Exit, Opened, open, show_diagnostics, show_messages};
@@ -23,8 +23,12 @@ pub fn compile(terminal: &Terminal, global: &Global, args: &CompileArgs) -> Resu
     let selected = workspace.select(&args.selection.select, &args.selection.exclude)?;
     let mut compiled = compile_project(&workspace, &CompileOptions::default())?;
     show_messages(terminal, &workspace);
-    let folder = workspace.target_folder();
-    write_catalog(&workspace, &compiled, &folder)?;
+    let folder = match &args.target_path {
+        Some(folder) => workspace.root().join(folder),
+        None => workspace.target_folder(),
+    };
+    let invocation = Invocation::new(args.caller.invocation_id.clone());
+    artifacts::write_compiled(terminal, &workspace, &compiled, &invocation, &folder)?;
     let graph = lineage(&workspace, &compiled)?.to_json();
     write(&folder.join("lineage.json"), &terminal.for_file(&format!("{graph}\n")))?;
     compiled.models.retain(|id, _| selected.contains(id));

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use crate::artifact::RunResults;
 use crate::cli::{Global, RunArgs};
 use crate::error::{Error, Result};
 use crate::run::event::{Ending, Outcome, PlannedNode, RunReport, TestReport, TestStatus};
@@ -10,7 +11,7 @@ use crate::run::plan::Refresh;
 use crate::run::{self, Policy, RunOptions, Scope};
 use crate::workspace::{FullRefresh, Workspace};
 
-use super::artifacts::RunResults;
+use super::artifacts::write_results;
 use super::failures::Teller;
 use super::progress::Reporter;
 use super::terminal::{Terminal, Volume};
@@ -36,13 +37,12 @@ pub fn run(terminal: &Terminal, global: &Global, args: &RunArgs) -> Result<Exit>
     let failures = tell(&teller, &report);
     let results = RunResults {
         workspace: &workspace,
-        run_id: &report.run_id,
         command: "run",
         nodes: &report.nodes,
         tests: report.tests().collect(),
         elapsed: report.elapsed,
     };
-    results.write(terminal, global)?;
+    write_results(terminal, &report.run_id, &results)?;
     let text = summary::of_run(terminal, &report, started.elapsed());
     if !report.is_good() || terminal.volume == Volume::Normal {
         terminal.gap();

@@ -34,7 +34,7 @@ use crate::workspace::Workspace;
 use names::CompileNames;
 use verdict::{Verdict, judge};
 
-pub use artifacts::{write_catalog, write_compiled};
+pub use artifacts::write_compiled;
 pub use known::known_to;
 pub use lineage::lineage;
 

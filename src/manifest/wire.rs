@@ -11,6 +11,7 @@ use super::resolve::Resolver;
 use super::template::{Param, TestUse};
 use super::{Dependency, NodeKind, Object, Test, TestKind};
 use crate::diagnostic::{Diagnostic, Location, nearest};
+use crate::digest::md5;
 use crate::names::{Fingerprint, NodeId};
 use crate::project::{Resource, Said, Settings, TestEntry, lay_over};
 
@@ -221,25 +222,48 @@ fn check_args(resolver: &mut Resolver<'_>, entry: &TestEntry, wanted: &[Param]) 
     }
 }
 
-/// The name that dbt would make: `unique_orders_order_id`. Too long ones are cut and end in a hash; dbt takes MD5
-/// there and Kiln BLAKE3, so these alone differ.
+/// The name that dbt would make: `unique_orders_order_id`.
 fn made_name(tested: &Tested<'_>, entry: &TestEntry) -> String {
-    let test = entry.test.value.replace('.', "_");
-    let head = format!("{}{test}_{}", tested.prefix, tested.label);
-    let mut args: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-    for (key, value) in &entry.args {
-        args.insert(key, parts(value));
+    let (test, column) = (entry.test.value.as_str(), entry.column.as_deref());
+    let full = full_name(test, tested.prefix, &tested.label, column, &entry.args);
+    let head = head(test, tested.prefix, &tested.label);
+    shortened(&head, full)
+}
+
+/// The name that dbt would make, however long. `prefix` is `source_` for a test of a source, `label` what is tested.
+pub(crate) fn full_name(
+    test: &str,
+    prefix: &str,
+    label: &str,
+    column: Option<&str>,
+    args: &Object,
+) -> String {
+    let mut all: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for (key, value) in args {
+        all.insert(key, parts(value));
     }
-    if let Some(column) = &entry.column {
-        args.insert("column_name", vec![column.clone()]);
+    if let Some(column) = column {
+        all.insert("column_name", vec![column.to_owned()]);
     }
-    let tail: Vec<String> = args.into_values().flatten().map(|text| clean(&text)).collect();
-    let full = format!("{head}_{}", tail.join("__"));
-    if full.len() < LONGEST_NAME {
+    let tail: Vec<String> = all.into_values().flatten().map(|text| clean(&text)).collect();
+    format!("{}_{}", head(test, prefix, label), tail.join("__"))
+}
+
+/// The beginning of a name: the package of a test stands before all of it.
+fn head(test: &str, prefix: &str, label: &str) -> String {
+    match test.split_once('.') {
+        Some((package, test)) => format!("{package}_{prefix}{test}_{label}"),
+        None => format!("{prefix}{test}_{label}"),
+    }
+}
+
+/// A name that dbt finds too long is cut, and ends in a hash of all of it.
+fn shortened(head: &str, full: String) -> String {
+    if full.chars().count() < LONGEST_NAME {
         return full;
     }
     let cut: String = head.chars().take(30).collect();
-    format!("{cut}_{}", Fingerprint::of([full.as_bytes()]).as_str())
+    format!("{cut}_{}", md5(&full))
 }
 
 /// The parts of an argument in a name, as Python writes them.

@@ -76,8 +76,23 @@ pub struct Described {
     pub name: Located<String>,
     /// The description, its Jinja rendered.
     pub description: String,
+    /// Who to ask, of a group.
+    pub owner: Owner,
+    /// Arguments of a macro.
+    pub arguments: Vec<Argument>,
     /// `config:`.
     pub config: Settings,
+}
+
+/// A described argument of a macro.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Argument {
+    /// Its name.
+    pub name: String,
+    /// Its type, in any words.
+    pub kind: Option<String>,
+    /// What it is.
+    pub description: String,
 }
 
 /// dbt's kinds that Kiln has no use for.
@@ -372,9 +387,22 @@ fn read_described<'a>(
     let name = fields.required_string("name");
     let description = fields.string("description").map(|text| text.value).unwrap_or_default();
     let config = config(&mut fields, &["docs", "meta", "tags"]);
-    fields.allow(&["arguments", "owner", "columns"]);
+    let owner = owner(&mut fields);
+    let mut arguments = Vec::new();
+    for item in items(&mut fields, "arguments") {
+        let mut inner = Fields::new("an argument", item);
+        let name = inner.required_string("name").map(|text| text.value);
+        let kind = inner.string("type").map(|text| text.value);
+        let description = inner.string("description").map(|text| text.value).unwrap_or_default();
+        // Packages of dbt say all kinds of things here.
+        inner.rest();
+        arguments.extend(name.map(|name| Argument { name, kind, description }));
+        absorb(&mut fields, inner);
+    }
+    fields.allow(&["columns"]);
     if let Some(name) = name {
-        found.push(Described { package: resource.package.clone(), name, description, config });
+        let package = resource.package.clone();
+        found.push(Described { package, name, description, owner, arguments, config });
     }
     fields.finish()
 }
