@@ -74,7 +74,8 @@ pub struct Global {
 /// `--log-format`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
-    /// For people.
+    /// For people. dbt asks a parser for its own log records, and shows plain lines as they are.
+    #[value(alias = "otel")]
     Text,
     /// For programs.
     Json,
@@ -172,6 +173,9 @@ pub struct CallerArgs {
     /// Where packages are installed
     #[arg(long, hide = true, value_name = "DIR")]
     pub packages_install_path: Option<PathBuf>,
+    /// What goes into a log file, of which there is none
+    #[arg(long, hide = true, value_name = "LEVEL")]
+    pub log_level_file: Option<String>,
 }
 
 /// `kiln run`.

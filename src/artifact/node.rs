@@ -25,6 +25,8 @@ pub(super) struct Surroundings<'a> {
     properties: HashMap<(NodeKind, &'a str), &'a NodeProperties>,
     /// Where compiled SQL lies, if that can be said without an absolute path.
     compiled_folder: Option<String>,
+    /// No settings.
+    pub nothing: Object,
 }
 
 /// A node, as dbt writes it.
@@ -50,11 +52,14 @@ pub(super) struct Entry<'a> {
     pub docs: Docs<'a>,
     pub patch_path: Option<String>,
     pub build_path: Option<String>,
-    pub unrendered_config: Object,
+    pub unrendered_config: &'a Object,
     pub relation_name: Option<String>,
     pub raw_code: String,
     pub doc_blocks: [String; 0],
     pub depends_on: DependsOn,
+    /// Of a seed: dbt looks for its file from here. The project's own folder, in which dbt works.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub root_path: Option<&'static str>,
     #[serde(flatten)]
     pub code: Option<Code>,
     #[serde(flatten)]
@@ -237,6 +242,7 @@ impl<'a> Surroundings<'a> {
             database: super::database(workspace),
             properties: properties.collect(),
             compiled_folder,
+            nothing: Object::new(),
         }
     }
 
@@ -312,11 +318,13 @@ impl<'a> Surroundings<'a> {
             docs: docs(settings),
             patch_path: self.patch_path(node),
             build_path: None,
-            unrendered_config: Object::new(),
+            // dbt finds out with this what was changed; Kiln keeps what was set with its Jinja rendered.
+            unrendered_config: settings,
             relation_name: is_relation.then(|| full_name(&self.database, &node.relation)),
             raw_code: node.file.text.trim().to_owned(),
             doc_blocks: [],
             depends_on,
+            root_path: (!is_model).then_some("."),
             code: is_model.then(|| self.model_code(node, &original)),
             model: is_model.then(|| ModelPart {
                 access: setting(settings, "access").unwrap_or("protected").to_owned(),

@@ -81,9 +81,16 @@ pub(super) struct MacroEntry<'a> {
     description: &'a str,
     meta: Object,
     docs: Docs<'a>,
+    config: MacroConfig<'a>,
     patch_path: Option<String>,
     arguments: Vec<ArgumentPart<'a>>,
     supported_languages: Option<Vec<String>>,
+}
+
+#[derive(Debug, Serialize)]
+struct MacroConfig<'a> {
+    meta: Object,
+    docs: Docs<'a>,
 }
 
 #[derive(Debug, Serialize)]
@@ -248,7 +255,10 @@ impl<'a> Surroundings<'a> {
                 said.package == made.package && (said.name.value == made.name || said.name.value == plain)
             });
             let path = shown(made.path);
-            let settings = said.map(|said| setting_values(said)).unwrap_or_default();
+            let meta = match said.and_then(|said| said.config.get("meta")).map(|said| &said.value) {
+                Some(Value::Object(meta)) => meta.clone(),
+                _ => Object::new(),
+            };
             let calls = self.macros(made.package, made.text).into_iter().filter(|called| *called != id);
             let entry = MacroEntry {
                 name: made.name,
@@ -260,11 +270,9 @@ impl<'a> Surroundings<'a> {
                 macro_sql: made.text,
                 depends_on: DependsOn { macros: calls.collect(), nodes: None },
                 description: said.map(|said| said.description.as_str()).unwrap_or_default(),
-                meta: match settings.get("meta") {
-                    Some(Value::Object(meta)) => meta.clone(),
-                    _ => Object::new(),
-                },
+                meta: meta.clone(),
                 docs: Docs::shown(),
+                config: MacroConfig { meta, docs: Docs::shown() },
                 patch_path: said.map(|said| format!("{}://{}", said.package, shown(said.name.at.path()))),
                 arguments: arguments(said, &made.params),
                 supported_languages: None,
@@ -409,10 +417,6 @@ fn format_name(format: FileFormat) -> &'static str {
         FileFormat::NdJson => "ndjson",
         FileFormat::Parquet => "parquet",
     }
-}
-
-fn setting_values(said: &Described) -> Object {
-    said.config.iter().map(|(key, said)| (key.clone(), said.value.clone())).collect()
 }
 
 /// The described arguments, else the macro's own parameters.

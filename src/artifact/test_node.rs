@@ -147,7 +147,8 @@ struct TestMetadata {
 #[derive(Debug, Serialize)]
 pub(super) struct TestConfigPart<'a> {
     enabled: bool,
-    alias: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    alias: Option<&'a str>,
     schema: &'static str,
     materialized: &'static str,
     tags: &'a [String],
@@ -176,7 +177,7 @@ impl<'a> Surroundings<'a> {
         let stored = test.config.store_failures;
         let config = TestConfigPart {
             enabled: true,
-            alias: &test.name,
+            alias: (full != test.name).then_some(&test.name),
             schema: AUDIT,
             materialized: "test",
             tags: &test.config.tags,
@@ -208,7 +209,10 @@ impl<'a> Surroundings<'a> {
                 let found = self.workspace.templates().test_macro(package, name);
                 let mut macros: Vec<String> =
                     found.map(|(package, name)| format!("macro.{package}.{name}")).into_iter().collect();
-                macros.push("macro.dbt.get_where_subquery".into());
+                // As in dbt, which reads these two without rendering them.
+                if !matches!(name.as_str(), "not_null" | "unique") {
+                    macros.push("macro.dbt.get_where_subquery".into());
+                }
                 let metadata = TestMetadata {
                     name: plain_name.to_owned(),
                     kwargs: arguments(test, manifest),
@@ -245,11 +249,12 @@ impl<'a> Surroundings<'a> {
             docs: docs(&test.config.meta),
             patch_path: None,
             build_path: None,
-            unrendered_config: Object::new(),
+            unrendered_config: &self.nothing,
             relation_name: None,
             raw_code,
             doc_blocks: [],
             depends_on: DependsOn::new(macros, Self::nodes(&test.depends_on)),
+            root_path: None,
             code: Some(code),
             model: None,
             test: part,

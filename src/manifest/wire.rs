@@ -9,7 +9,7 @@ use super::config::{in_file, is_enabled, test_config};
 use super::consumers::{Call, calls};
 use super::resolve::Resolver;
 use super::template::{Param, TestUse};
-use super::{Dependency, NodeKind, Object, Test, TestKind};
+use super::{Column, Dependency, NodeKind, Object, Test, TestKind};
 use crate::diagnostic::{Diagnostic, Location, nearest};
 use crate::digest::md5;
 use crate::names::{Fingerprint, NodeId};
@@ -26,6 +26,7 @@ struct Tested<'a> {
     label: String,
     package: &'a str,
     folders: &'a [String],
+    columns: &'a [Column],
 }
 
 /// Adds all tests of properties and of `tests/` to the manifest.
@@ -42,7 +43,8 @@ pub(super) fn tests(resolver: &mut Resolver<'_>) {
         }
         let label = properties.name.value.clone();
         let (package, folders) = (properties.package.as_str(), properties.folders.as_slice());
-        let tested = Tested { id, prefix: "", label, package, folders };
+        let columns = properties.columns.as_slice();
+        let tested = Tested { id, prefix: "", label, package, folders, columns };
         for entry in &properties.tests {
             generic(resolver, &mut params, &tested, entry);
         }
@@ -55,7 +57,8 @@ pub(super) fn tests(resolver: &mut Resolver<'_>) {
         }
         let label = format!("{}_{}", declared.table.source, declared.table.name);
         let (package, folders) = (declared.package.as_str(), declared.folders.as_slice());
-        let tested = Tested { id: id.clone(), prefix: "source_", label, package, folders };
+        let columns = declared.table.columns.as_slice();
+        let tested = Tested { id: id.clone(), prefix: "source_", label, package, folders, columns };
         for entry in &declared.tests {
             generic(resolver, &mut params, &tested, entry);
         }
@@ -121,7 +124,14 @@ fn generic(resolver: &mut Resolver<'_>, params: &mut Params, tested: &Tested<'_>
         calls_in(&said.value, &said.at, &mut found);
         read_calls(resolver, tested.package, found, &mut depends_on);
     }
-    let config = test_config(&settings, &mut resolver.problems);
+    let mut config = test_config(&settings, &mut resolver.problems);
+    // As in dbt, a test of a column bears the column's tags.
+    let column = tested.columns.iter().find(|column| Some(&column.name) == entry.column.as_ref());
+    for tag in column.iter().flat_map(|column| &column.tags) {
+        if !config.tags.contains(tag) {
+            config.tags.push(tag.clone());
+        }
+    }
     let kind = TestKind::Generic { name: test.to_owned(), args: entry.args.clone() };
     add(
         resolver,
