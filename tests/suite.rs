@@ -3,6 +3,8 @@
 #[path = "suite/support.rs"]
 mod support;
 
+#[path = "suite/artifacts.rs"]
+mod artifacts;
 #[path = "suite/commands.rs"]
 mod commands;
 #[path = "suite/crash.rs"]

@@ -35,7 +35,7 @@ pub(super) struct Entry<'a> {
     pub database: &'a str,
     pub schema: String,
     pub name: String,
-    pub resource_type: &'static str,
+    pub resource_type: &'a str,
     pub package_name: &'a str,
     pub path: String,
     pub original_file_path: String,
@@ -283,13 +283,14 @@ impl<'a> Surroundings<'a> {
     pub fn node(&'a self, node: &'a Node) -> Entry<'a> {
         let manifest = &self.workspace.manifest;
         let original = shown(&node.file.path);
+        let has_code = node.kind != NodeKind::Seed;
         let is_model = node.kind == NodeKind::Model;
         let declared = self.properties.get(&(node.kind, node.name.as_str()));
         let constraints = declared.map(|properties| properties.constraints.as_slice()).unwrap_or_default();
         let settings = &node.config.all;
         let is_relation = node.config.materialized != Materialization::Ephemeral;
         let columns = Columns { declared: &node.columns, constraints };
-        let depends_on = match is_model {
+        let depends_on = match has_code {
             true => {
                 DependsOn::new(self.macros(&node.package, &node.file.text), Self::nodes(&node.depends_on))
             }
@@ -299,13 +300,13 @@ impl<'a> Surroundings<'a> {
             database: &self.database,
             schema: node.relation.schema.clone(),
             name: node.name.clone(),
-            resource_type: if is_model { "model" } else { "seed" },
+            resource_type: node.id.resource_type(),
             package_name: &node.package,
             path: shown(below(&node.file.path, &manifest.search_paths)),
             unique_id: node.id.as_str().to_owned(),
             fqn: fqn(manifest, node),
             alias: node.relation.name.clone(),
-            checksum: match is_model {
+            checksum: match has_code {
                 true => of_template(&node.file.text),
                 false => self.of_seed(&original),
             },
@@ -324,8 +325,8 @@ impl<'a> Surroundings<'a> {
             raw_code: node.file.text.trim().to_owned(),
             doc_blocks: [],
             depends_on,
-            root_path: (!is_model).then_some("."),
-            code: is_model.then(|| self.model_code(node, &original)),
+            root_path: (!has_code).then_some("."),
+            code: has_code.then(|| self.model_code(node, &original)),
             model: is_model.then(|| ModelPart {
                 access: setting(settings, "access").unwrap_or("protected").to_owned(),
                 constraints: of_table(&node.columns, constraints),

@@ -1,14 +1,16 @@
 //! What else the manifest lists: sources, macros, docs blocks, consumers, unit tests and groups.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::node::{DependsOn, Docs, Reference, Surroundings};
 use super::{below, full_name, shown};
+use crate::diagnostic::{Located, Location};
 use crate::graph::fqn_of;
-use crate::manifest::{Age, Exposure, FileFormat, Object, Owner, Period, SourceTable, UnitTest};
+use crate::manifest::{Age, Exposure, FileFormat, FileSource, Object, Owner, Period, SourceTable, UnitTest};
 use crate::names::NodeId;
 use crate::project::{Argument, Described, ExposureProperties, SourceProperties};
 
@@ -216,10 +218,7 @@ impl<'a> Surroundings<'a> {
             loaded_at_field: source.loaded_at_field.as_deref(),
             loaded_at_query: None,
             freshness,
-            external: source.files.as_ref().map(|files| {
-                let all: Vec<&str> = files.patterns.iter().map(|pattern| pattern.value.as_str()).collect();
-                json!({"location": all.first(), "file_format": format_name(files.format), "files": all})
-            }),
+            external: source.files.as_ref().map(external),
             description: &source.description,
             columns: super::node::Columns { declared: &source.columns, constraints: &[] },
             meta: &source.meta,
@@ -341,8 +340,13 @@ impl<'a> Surroundings<'a> {
         let mut fqn = fqn_of(manifest, &declared.package, at, &declared.model.value);
         fqn.push(declared.name.value.clone());
         let rows = |input: &crate::project::UnitTestInput| {
+            let written = input.rows.as_ref().map(|rows| &rows.value);
             let mut rows = json!({
-                "rows": input.rows.as_ref().map(|rows| &rows.value),
+                // dbt reads CSV before it writes its manifest, and reads none out of it.
+                "rows": match (input.format.as_str(), written) {
+                    ("csv", Some(Value::String(text))) => Some(csv_rows(text)),
+                    _ => written.cloned(),
+                },
                 "format": input.format,
                 "fixture": input.fixture.as_ref().map(|fixture| &fixture.value),
             });
@@ -395,6 +399,37 @@ fn package_of(id: &NodeId) -> &str {
     id.as_str().split('.').nth(1).unwrap_or_default()
 }
 
+/// The rows of a CSV text by its header. An empty value is none.
+fn csv_rows(text: &str) -> Value {
+    let (mut rows, mut row, mut cell) = (Vec::new(), Vec::new(), String::new());
+    let mut chars = text.chars().peekable();
+    let mut quoted = false;
+    while let Some(c) = chars.next() {
+        match c {
+            '"' if quoted && chars.peek() == Some(&'"') => cell.extend(chars.next()),
+            '"' => quoted = !quoted,
+            ',' if !quoted => row.push(std::mem::take(&mut cell)),
+            '\r' if !quoted => {}
+            '\n' if !quoted => {
+                row.push(std::mem::take(&mut cell));
+                rows.push(std::mem::take(&mut row));
+            }
+            c => cell.push(c),
+        }
+    }
+    row.push(cell);
+    rows.push(row);
+    rows.retain(|row| row.iter().any(|cell| !cell.is_empty()) || row.len() > 1);
+    let mut rows = rows.into_iter();
+    let header = rows.next().unwrap_or_default();
+    let value = |cell: String| if cell.is_empty() { Value::Null } else { Value::String(cell) };
+    let object = |row: Vec<String>| {
+        let cells = row.into_iter().chain(std::iter::repeat(String::new()));
+        Value::Object(header.iter().cloned().zip(cells.map(value)).collect())
+    };
+    Value::Array(rows.map(object).collect())
+}
+
 fn owner(owner: &Owner) -> OwnerPart<'_> {
     OwnerPart { email: owner.email.as_deref(), name: owner.name.as_deref() }
 }
@@ -408,6 +443,18 @@ fn age(age: Option<Age>) -> AgePart {
             Period::Day => "day",
         }),
     }
+}
+
+/// Where a source's files are. A path that is absolute, or that somebody's environment is a part of, is left out: this file
+/// may be read elsewhere.
+fn external(files: &FileSource) -> Value {
+    let is_plain = |pattern: &&Located<String>| {
+        let Location { file, span } = &pattern.at;
+        let is_rendered = file.text.get(span.clone()).is_some_and(|written| written.contains("{{"));
+        !is_rendered && !Path::new(&pattern.value).is_absolute()
+    };
+    let all: Vec<&str> = files.patterns.iter().filter(is_plain).map(|one| one.value.as_str()).collect();
+    json!({"location": all.first(), "file_format": format_name(files.format), "files": all})
 }
 
 fn format_name(format: FileFormat) -> &'static str {
@@ -430,5 +477,19 @@ fn arguments<'a>(said: Option<&'a Described>, params: &[&'a str]) -> Vec<Argumen
     match described.is_empty() {
         true => params.iter().map(|name| ArgumentPart { name, kind: None, description: "" }).collect(),
         false => described.iter().map(of).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_of_csv() {
+        insta::assert_snapshot!(
+            csv_rows("a,b\r\n1,\"x, \"\"y\"\"\"\n\n2,\n3"),
+            @r#"[{"a":"1","b":"x, \"y\""},{"a":"2","b":null},{"a":"3","b":null}]"#
+        );
+        assert_eq!(csv_rows(""), json!([]));
     }
 }

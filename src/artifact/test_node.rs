@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::node::{
     Checksum, Columns, Config, ContractPart, DependsOn, Entry, Surroundings, docs, of_template,
 };
-use super::{below, shown};
+use super::{below, setting, shown};
 use crate::digest::md5;
 use crate::graph::fqn_of;
 use crate::manifest::{Manifest, Object, Test, TestKind, TestSeverity, full_test_name};
@@ -245,7 +245,8 @@ impl<'a> Surroundings<'a> {
             description,
             columns: Columns::default(),
             meta: &test.config.meta,
-            group: None,
+            // As in dbt, a generic test is in the group of what it tests.
+            group: part.is_some().then(|| self.group_of(test)).flatten(),
             docs: docs(&test.config.meta),
             patch_path: None,
             build_path: None,
@@ -261,6 +262,11 @@ impl<'a> Surroundings<'a> {
             name: full,
             original_file_path: original,
         }
+    }
+
+    fn group_of(&self, test: &Test) -> Option<&'a str> {
+        let node = self.workspace.manifest.nodes.get(test.node.as_ref()?)?;
+        setting(&node.config.all, "group")
     }
 
     fn generic(&self, test: &'a Test, test_metadata: TestMetadata) -> GenericPart<'a> {

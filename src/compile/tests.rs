@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{CompileOptions, Compiled, compile, write_catalog, write_compiled};
+use super::{CompileOptions, Compiled, compile, write_compiled};
 use crate::diagnostic::Style;
 use crate::engine::session::ColumnType;
 use crate::manifest::Object;
@@ -557,8 +557,8 @@ fn artifacts_are_written() {
     let count =
         write_compiled(&project.workspace, &project.compiled, &target.join("compiled")).expect("written");
     assert_eq!(count, 2);
-    let path = write_catalog(&project.workspace, &project.compiled, &target).expect("written");
-    let text = std::fs::read_to_string(path).expect("a readable file");
+    let call = crate::artifact::Invocation::new(None);
+    let text = crate::artifact::catalog(&project.workspace, &project.compiled, &call).expect("JSON");
     let catalog: serde_json::Value = serde_json::from_str(&text).expect("JSON");
     let column = &catalog["nodes"]["model.shop.orders"]["columns"]["order_id"];
     assert_eq!(column.to_string(), r#"{"type":"BIGINT","index":1,"name":"order_id","comment":"the key"}"#);

@@ -8,6 +8,7 @@ use super::test_entry::{TestEntry, read_tests};
 use super::walk::Resource;
 use crate::diagnostic::{Diagnostic, Diagnostics, Located, Location};
 use crate::manifest::{Column, NodeKind, Object, Owner};
+use crate::sql::quote::identifier;
 use crate::yaml::{self, Fields, Kind, Yaml};
 
 /// Everything that the properties files of a project say.
@@ -279,7 +280,10 @@ pub(super) fn columns<'a>(
         }
         let data_type = inner.string("data_type");
         let description = inner.string("description").map(|text| text.value).unwrap_or_default();
-        tests.extend(read_tests(&mut inner, Some(&name.value), expand));
+        // As in dbt, tests get the name as it has to be written in SQL.
+        let is_quoted = item.get("quote").is_some_and(|said| said.kind == Kind::Bool(true));
+        let written = if is_quoted { identifier(&name.value) } else { name.value.clone() };
+        tests.extend(read_tests(&mut inner, Some(&written), expand));
         constraints.extend(read_constraints(&mut inner, Some(&name.value)));
         let config = config(&mut inner, &["tags", "meta"]);
         inner.allow(&[
