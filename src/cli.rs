@@ -97,7 +97,7 @@ pub enum Colour {
 pub enum Command {
     /// Write a new project that runs at once
     Init(InitArgs),
-    /// Check every model and test without a database, and infer types and lineage
+    /// Check every model and test, and infer types and lineage
     #[command(visible_alias = "parse")]
     Compile(CompileArgs),
     /// Load, build, test and publish

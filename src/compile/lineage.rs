@@ -1,7 +1,7 @@
 //! The column lineage of a compiled project: each model's query is asked for its plan in the shadow, and the answers become
 //! one graph over sources, seeds, models and consumers.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use crate::engine::lineage::of_query;
 use crate::engine::load::OWN_COLUMNS;
@@ -49,7 +49,7 @@ pub fn lineage(workspace: &Workspace, compiled: &Compiled) -> Result<ColumnGraph
         graph.add(&node.id, &lineage, parents, node_of);
     }
     for exposure in manifest.exposures.values() {
-        add_consumer(&mut graph, exposure);
+        add_consumer(&mut graph, compiled, exposure, node_of)?;
     }
     Ok(graph)
 }
@@ -82,8 +82,22 @@ fn outputs(known: Option<&Vec<ColumnType>>, declared: &[Column]) -> Vec<String> 
     }
 }
 
-/// A consumer reads the columns that it declares. Where it declares none of something that it depends on, it may read any.
-fn add_consumer(graph: &mut ColumnGraph, exposure: &Exposure) {
+/// A consumer reads the columns that it declares, and those that its queries read: these make columns of its own, named as
+/// the queries name them. Where it says neither of something that it depends on, it may read any.
+fn add_consumer(
+    graph: &mut ColumnGraph,
+    compiled: &Compiled,
+    exposure: &Exposure,
+    node_of: impl Fn(&Relation) -> Option<NodeId> + Copy,
+) -> Result<()> {
+    let mut read: BTreeSet<NodeId> = BTreeSet::new();
+    for query in &exposure.queries {
+        let lineage = of_consumer(compiled, &query.value)?;
+        read.extend(lineage.tables.iter().filter_map(node_of));
+        let depends_on = exposure.depends_on.iter().map(|dependency| dependency.node.clone());
+        let is_known = lineage.reasons.is_empty();
+        graph.add(&exposure.id, &lineage, depends_on.filter(|_| !is_known), node_of);
+    }
     let mut silent = Vec::new();
     for dependency in &exposure.depends_on {
         let short = dependency.node.short();
@@ -92,7 +106,9 @@ fn add_consumer(graph: &mut ColumnGraph, exposure: &Exposure) {
             .iter()
             .find(|(model, _)| *model == short || short.rsplit('.').next() == Some(model.as_str()));
         let Some((_, columns)) = declared else {
-            silent.push(dependency.node.clone());
+            if !read.contains(&dependency.node) {
+                silent.push(dependency.node.clone());
+            }
             continue;
         };
         let reads: Vec<NodeColumn> = columns
@@ -107,6 +123,17 @@ fn add_consumer(graph: &mut ColumnGraph, exposure: &Exposure) {
     if !silent.is_empty() {
         let unknown = Lineage::unknown(&[ANY.to_owned()], "its columns are not declared");
         graph.add(&exposure.id, &unknown, silent, |_| None);
+    }
+    Ok(())
+}
+
+/// What a consumer's own query reads. One that does not bind may read anything.
+fn of_consumer(compiled: &Compiled, query: &str) -> Result<Lineage> {
+    let session = compiled.shadow.session();
+    let sql = without_end(query);
+    match session.describe(sql) {
+        Ok(columns) => Ok(of_query(session, sql, &outputs(Some(&columns), &[]))?),
+        Err(error) => Ok(Lineage::unknown(&[ANY.to_owned()], format!("its query does not bind: {error}"))),
     }
 }
 
