@@ -6,6 +6,7 @@
 
 mod artifacts;
 mod checks;
+mod definitions;
 mod known;
 mod lineage;
 mod names;
@@ -18,6 +19,7 @@ mod verdict;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Location};
+use crate::engine::definitions::Definitions;
 use crate::engine::explain::{explain, parents};
 use crate::engine::load::{OWN_COLUMNS, SourceColumn};
 use crate::engine::session::{ColumnType, SqlError};
@@ -81,9 +83,19 @@ pub struct CompiledNode {
 /// # Errors
 /// The machine failed. What is wrong with the project is in the diagnostics.
 pub fn compile(workspace: &Workspace, options: &CompileOptions) -> Result<Compiled> {
+    let compiled = compile_with(workspace, options, &Definitions::default())?;
+    definitions::again(workspace, compiled, |definitions| compile_with(workspace, options, definitions))
+}
+
+fn compile_with(
+    workspace: &Workspace,
+    options: &CompileOptions,
+    definitions: &Definitions,
+) -> Result<Compiled> {
     let opening = workspace.opening("compile", std::time::Duration::ZERO);
     let database = opening.path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
     let shadow = Shadow::open(&database.unwrap_or_default(), &opening.settings)?;
+    definitions::make(&shadow, definitions)?;
     let manifest = &workspace.manifest;
     let schemas = manifest
         .nodes

@@ -181,7 +181,7 @@ fn a_mistake_in_a_macro_is_found_in_the_macro() {
         ("models/m.sql", "select {{ cents('amount') }} as cents from {{ ref('orders') }}\n"),
     ]);
     insta::assert_snapshot!(project.messages(), @r"
-error[sql-binding]: `m`: there is no type `bigintt`
+error[unknown-type]: `m`: there is no type `bigintt`
  --> macros/cents.sql:2:25
   |
 2 |   cast({{ c }} * 100 as bigintt)
@@ -194,7 +194,7 @@ error[sql-binding]: `m`: there is no type `bigintt`
 #[test]
 fn a_wrong_function_is_shown() {
     insta::assert_snapshot!(said("select lowr('A') as a\n"), @r"
-error[sql-binding]: `m`: there is no function `lowr`
+error[unknown-function]: `m`: there is no function `lowr`
  --> models/m.sql:1:8
   |
 1 | select lowr('A') as a

@@ -54,7 +54,7 @@ impl Compiler<'_> {
             };
             let mut note = Diagnostic::warning(code, message).at(&at, "");
             note.severity = Severity::Note;
-            if !is_model {
+            if !is_model && reason.is_some() {
                 note = note.help("declare its `columns`, each with a `data_type`");
             }
             self.diagnostics.push(note);

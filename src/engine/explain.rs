@@ -72,6 +72,7 @@ pub fn explain_at(lead: &str, error: &SqlError, place: &Location, parents: &[Par
         _ => "sql-error",
     };
     let told = told(error, parents);
+    let code = told.code.unwrap_or(code);
     let mut diagnostic = Diagnostic::error(code, format!("{lead}: {}", told.message)).at(place, told.label);
     diagnostic.help = told.help;
     match error.hint() {
@@ -90,6 +91,8 @@ fn inside(sql: &str, offset: usize) -> usize {
 }
 
 struct Told {
+    /// A code of its own.
+    code: Option<&'static str>,
     message: String,
     label: String,
     help: Vec<String>,
@@ -99,8 +102,12 @@ fn told(error: &SqlError, parents: &[Parent]) -> Told {
     let text = error.message.as_str();
     let lower = text.to_lowercase();
     let quoted: Vec<&str> = text.split('"').skip(1).step_by(2).collect();
-    let told =
-        |message: String, label: &str, help: Vec<String>| Told { message, label: label.to_owned(), help };
+    let told = |message: String, label: &str, help: Vec<String>| Told {
+        code: None,
+        message,
+        label: label.to_owned(),
+        help,
+    };
     if text.starts_with("Referenced column \"") {
         let name = error.name.as_deref().or(quoted.first().copied()).unwrap_or_default();
         return no_column(name, None, candidates(text, error), parents);
@@ -122,10 +129,15 @@ fn told(error: &SqlError, parents: &[Parent]) -> Told {
         && (kind.ends_with("Function") || kind == "Type")
     {
         let name = rest.split(" does not exist").next().unwrap_or(rest).trim_matches('"');
-        let kind = if kind == "Type" { "type" } else { "function" };
-        let help = quoted.last().filter(|near| **near != name && text.contains("Did you mean"));
-        let help = help.map(|near| format!("did you mean `{near}`?")).into_iter().collect();
-        return told(format!("there is no {kind} `{name}`"), "", help);
+        let (kind, code) = match kind {
+            "Type" => ("type", "unknown-type"),
+            _ => ("function", "unknown-function"),
+        };
+        // DuckDB always offers something, however far.
+        let offered = quoted.last().filter(|_| text.contains("Did you mean"));
+        let offered = offered.map(|near| near.rsplit('.').next().unwrap_or(near));
+        let help: Vec<String> = offered.and_then(|near| suggestion(name, [near])).into_iter().collect();
+        return Told { code: Some(code), ..told(format!("there is no {kind} `{name}`"), "", help) };
     }
     if let Some(rest) = text.strip_prefix("Ambiguous reference to column name \"") {
         let name = rest.split('"').next().unwrap_or_default();
@@ -194,7 +206,7 @@ fn no_column(name: &str, table: Option<&str>, candidates: Vec<&str>, parents: &[
             }
         });
     }
-    Told { message, label: "no such column".into(), help }
+    Told { code: None, message, label: "no such column".into(), help }
 }
 
 fn suggestion<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
