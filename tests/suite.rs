@@ -13,6 +13,8 @@ mod crash;
 mod faults;
 #[path = "suite/flights.rs"]
 mod flights;
+#[path = "suite/fuzz.rs"]
+mod fuzz;
 #[path = "suite/lineage.rs"]
 mod lineage;
 #[path = "suite/publish.rs"]

@@ -15,6 +15,28 @@ use super::{Cause, Compiler, State};
 /// The schema of sources with files: in a run they are no relations, so their published names stay free.
 pub(super) const SCHEMA: &str = "_kiln_source";
 
+/// Types that people write.
+const TYPES: [&str; 18] = [
+    "bigint",
+    "blob",
+    "boolean",
+    "date",
+    "decimal",
+    "double",
+    "float",
+    "hugeint",
+    "int",
+    "integer",
+    "interval",
+    "json",
+    "smallint",
+    "text",
+    "time",
+    "timestamp",
+    "uuid",
+    "varchar",
+];
+
 impl Compiler<'_> {
     /// Makes the empty tables of sources and seeds.
     pub(super) fn read_outside(&mut self) -> Result<()> {
@@ -100,7 +122,8 @@ impl Compiler<'_> {
                         "unknown-type",
                         format!("`{}` is not a type of DuckDB", written.value),
                     )
-                    .at(&written.at, ""),
+                    .at(&written.at, "")
+                    .suggest(&written.value, TYPES),
                 ),
             }
         }

@@ -150,6 +150,13 @@ fn told(error: &SqlError, parents: &[Parent]) -> Told {
     }
     if text.contains("must appear in the GROUP BY clause") {
         let name = quoted.first().copied().unwrap_or_default();
+        let known = |parent: &Parent| {
+            parent.columns.as_ref().map(|columns| columns.iter().any(|c| c.eq_ignore_ascii_case(name)))
+        };
+        // In HAVING and behind GROUP BY, DuckDB says so of any name that it does not know.
+        if !parents.is_empty() && parents.iter().all(|parent| known(parent) == Some(false)) {
+            return no_column(name, None, Vec::new(), parents);
+        }
         let help = format!("add it to the GROUP BY, or take one of its values with `any_value({name})`");
         return told(format!("`{name}` is neither grouped by nor aggregated"), "", vec![help]);
     }
@@ -169,10 +176,25 @@ fn told(error: &SqlError, parents: &[Parent]) -> Told {
     if let Some(rest) = text.strip_prefix("syntax error at or near ") {
         return told(format!("syntax error at or near `{}`", rest.trim_matches('"')), "", Vec::new());
     }
+    let advice = ADVICE.iter().find(|(begin, _)| text.starts_with(begin)).map(|(_, advice)| *advice);
     let first = text.split("; ").next().unwrap_or(text).trim_end_matches(['!', '.']);
     let help = suggestion(error.name.as_deref().unwrap_or_default(), candidates(text, error));
-    told(lowered(first), "", help.into_iter().collect())
+    told(lowered(first), "", help.into_iter().chain(advice.map(str::to_owned)).collect())
 }
+
+/// What to do about sentences that say it badly or not at all.
+const ADVICE: [(&str, &str); 4] = [
+    (
+        "Max expression depth limit",
+        "nest it less: give parts of it names in a `WITH`, or models of their own",
+    ),
+    (
+        "Set operations can only apply to expressions with the same number",
+        "give every SELECT of it as many columns, or write `union all by name`, which fills up with NULL",
+    ),
+    ("WHERE clause cannot contain aggregates", "filter groups with HAVING, behind the GROUP BY"),
+    ("WHERE clause cannot contain window functions", "filter what they give with QUALIFY"),
+];
 
 /// A column that is not there: in which parent it is not, and which is near.
 fn no_column(name: &str, table: Option<&str>, candidates: Vec<&str>, parents: &[Parent]) -> Told {

@@ -118,3 +118,31 @@ fn what_the_database_defines_is_known() {
     drop(made);
     insta::assert_snapshot!("a_database_was_asked", said());
 }
+
+/// What DuckDB says badly, or says nothing to do about.
+#[test]
+fn mistakes_of_newcomers() {
+    let orders = "from {{ ref('orders') }}";
+    let shop = Shop::of(&[
+        ("kiln.yml", "name: shop\ntargets: {dev: {type: duckdb, path: shop.duckdb}}\n"),
+        ("seeds/orders.csv", "id,amount,status\n1,2.5,a\n"),
+        (
+            "models/having.sql",
+            &format!("select status, count(*) as n {orders} group by status having nn > 1\n"),
+        ),
+        ("models/sets.sql", &format!("select id, amount {orders}\nunion all\nselect id {orders}\n")),
+        ("models/wheres.sql", &format!("select status {orders} where sum(amount) > 1 group by 1\n")),
+        ("models/windows.sql", &format!("select id {orders} where row_number() over () = 1\n")),
+        ("models/deep.sql", &format!("select {}1{} as x\n", "(".repeat(3_000), ")".repeat(3_000))),
+        ("models/letter.sql", &format!("select x {orders}\n")),
+        (
+            "models/sources.yml",
+            "sources: [{name: app, tables: [{name: t, columns: [{name: a, data_type: intt}]}]}]\n",
+        ),
+    ]);
+    let (workspace, _) = shop.open().unwrap_or_else(|error| panic!("{error}"));
+    let compiled = compile(&workspace, &CompileOptions::default()).unwrap_or_else(|error| panic!("{error}"));
+    let said = compiled.diagnostics.render(Style::Plain);
+    let lines: Vec<String> = said.lines().map(|line| line.chars().take(120).collect()).collect();
+    insta::assert_snapshot!(lines.join("\n"));
+}
