@@ -9,21 +9,34 @@ use crate::workspace::Workspace;
 
 use super::terminal::Terminal;
 
-/// Writes `manifest.json` and, where something was compiled, `catalog.json` into a folder.
-///
-/// # Errors
-/// They cannot be written.
-pub fn write_compiled(
-    terminal: &Terminal,
-    workspace: &Workspace,
-    compiled: &Compiled,
-    invocation: &Invocation,
-    folder: &Path,
-) -> Result<()> {
-    let manifest = artifact::manifest(workspace, Some(compiled), invocation)?;
-    write(&folder.join("manifest.json"), &terminal.for_file(&manifest))?;
-    let catalog = artifact::catalog(workspace, compiled, invocation)?;
-    write(&folder.join("catalog.json"), &terminal.for_file(&catalog))
+/// Where the artifacts of one call go.
+pub struct Artifacts<'a> {
+    /// The project.
+    pub workspace: &'a Workspace,
+    /// The call.
+    pub invocation: Invocation,
+    /// The folder.
+    pub folder: &'a Path,
+}
+
+impl Artifacts<'_> {
+    /// Writes `manifest.json`, with the SQL of what was compiled.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn write_manifest(&self, terminal: &Terminal, compiled: Option<&Compiled>) -> Result<()> {
+        let text = artifact::manifest(self.workspace, compiled, &self.invocation)?;
+        write(&self.folder.join("manifest.json"), &terminal.for_file(&text))
+    }
+
+    /// Writes `catalog.json`.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn write_catalog(&self, terminal: &Terminal, compiled: &Compiled) -> Result<()> {
+        let text = artifact::catalog(self.workspace, compiled, &self.invocation)?;
+        write(&self.folder.join("catalog.json"), &terminal.for_file(&text))
+    }
 }
 
 /// Writes `run_results.json` and `manifest.json` into the target folder.
@@ -33,10 +46,10 @@ pub fn write_compiled(
 pub fn write_results(terminal: &Terminal, run_id: &str, results: &RunResults<'_>) -> Result<()> {
     let invocation = Invocation::new(Some(run_id.to_owned()));
     let folder = results.workspace.target_folder();
-    let manifest = artifact::manifest(results.workspace, None, &invocation)?;
-    write(&folder.join("manifest.json"), &terminal.for_file(&manifest))?;
-    let results = artifact::run_results(results, &invocation)?;
-    write(&folder.join("run_results.json"), &terminal.for_file(&results))
+    let text = artifact::run_results(results, &invocation)?;
+    let artifacts = Artifacts { workspace: results.workspace, invocation, folder: &folder };
+    artifacts.write_manifest(terminal, None)?;
+    write(&folder.join("run_results.json"), &terminal.for_file(&text))
 }
 
 /// Writes a file whole or not at all, making its folder.

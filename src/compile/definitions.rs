@@ -30,7 +30,7 @@ pub(super) fn again(
     let shown = workspace.target.path.display();
     let reason = match file.is_file().then(|| read(&file)) {
         Some(Ok(definitions)) if definitions.statements.is_empty() => return Ok(compiled),
-        Some(Ok(definitions)) => return compile(&definitions),
+        Some(Ok(definitions)) => return Ok(Compiled { asked_database: true, ..compile(&definitions)? }),
         Some(Err(Error::Interrupted)) => return Err(Error::Interrupted),
         Some(Err(error)) => format!("and that cannot be read now: {error}"),
         None => "which is not there".to_owned(),

@@ -268,10 +268,10 @@ error[sql-syntax]: `m`: syntax error at or near `1`
 fn a_model_is_one_query() {
     insta::assert_snapshot!(said("select 1 as a;\nselect 2 as a;\n"), @r"
 error[not-a-query]: `m` has 2 statements
- --> models/m.sql:1:1
+ --> models/m.sql:2:1
   |
-1 | select 1 as a;
-  | ^
+2 | select 2 as a;
+  | ^^^^^^
   |
   = help: a model is one SELECT; what has to be done besides belongs into another model
 ");

@@ -201,8 +201,9 @@ fn read_contract(text: &str) {
 }
 
 fn read_sql(text: &str) {
-    let _ = tokens::normalised(text);
-    let _ = tokens::volatile(text);
+    let _ = tokens::read(text);
+    let _ = tokens::is_closed(text);
+    assert!(tokens::statements(text).iter().all(|at| text.is_char_boundary(*at) && *at < text.len()));
     assert!(text.starts_with(tokens::without_end(text)));
     match tokens::cte_seat(text) {
         tokens::CteSeat::Start(at) | tokens::CteSeat::AfterWith(at) => {
