@@ -1,5 +1,6 @@
 //! `kiln compile`: checks the whole project without a database, and leaves its SQL, columns and lineage as files.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -42,18 +43,12 @@ pub fn compile(terminal: &Terminal, global: &Global, args: &CompileArgs) -> Resu
     let outside = Outside::look(workspace.root(), &workspace.manifest);
     let folder = workspace.target_folder();
     let cache = Cache::new(&folder, &binary);
-    let compile_options = CompileOptions {
-        memory: Some(Arc::new(Memory::read(&cache))),
-        tables: Tables::Needed,
-        ..CompileOptions::default()
-    };
-    let mut compiled = compile_project(&workspace, &compile_options)?;
+    let mut compiled = compile_project(&workspace, &remembering(&workspace))?;
     let mut told = Told { opening: warnings, messages: workspace.messages(), ..Told::default() };
     show_said(terminal, &told.messages);
     let turn = cache.turn()?;
     write_catalog(&workspace, &compiled, &folder)?;
-    let graph = lineage(&workspace, &compiled)?.to_json();
-    write(&folder.join("lineage.json"), &terminal.for_file(&format!("{graph}\n")))?;
+    write_lineage(terminal, &workspace, &compiled, &folder)?;
     compiled.models.retain(|id, _| selected.contains(id));
     compiled.tests.retain(|id, _| selected.contains(id));
     write_compiled(&workspace, &compiled, &folder.join("compiled"))?;
@@ -78,6 +73,27 @@ pub fn compile(terminal: &Terminal, global: &Global, args: &CompileArgs) -> Resu
     show_diagnostics(terminal, global, &told.found);
     report(terminal, &told, started.elapsed());
     Ok(Exit::Fine)
+}
+
+fn write_lineage(
+    terminal: &Terminal,
+    workspace: &Workspace,
+    compiled: &Compiled,
+    folder: &Path,
+) -> Result<()> {
+    let graph = serde_json::to_string(&lineage(workspace, compiled)?);
+    let graph = graph.map_err(|error| Error::Bug(format!("the lineage is no JSON: {error}")))?;
+    write(&folder.join("lineage.json"), &terminal.for_file(&(graph + "\n")))
+}
+
+/// How to compile a project of which `kiln compile` may have bound much already.
+pub(super) fn remembering(workspace: &Workspace) -> CompileOptions {
+    let cache = Cache::new(&workspace.target_folder(), &binary());
+    CompileOptions {
+        memory: Some(Arc::new(Memory::read(&cache))),
+        tables: Tables::Needed,
+        ..CompileOptions::default()
+    }
 }
 
 /// Tells this binary from others of the same version: what one found, another might not.
