@@ -20,7 +20,7 @@ use crate::workspace::{FullRefresh, Workspace};
 use super::artifacts::write;
 use super::terminal::Terminal;
 use super::words::{counted, duration};
-use super::{Exit, Opened, open_with, opening, show_diagnostics, show_said};
+use super::{Exit, Opened, binary, open_with, opening, show_diagnostics, show_said};
 
 /// Compiles. The files are written even if something is wrong: what renders can be looked at.
 pub fn compile(terminal: &Terminal, global: &Global, args: &CompileArgs) -> Result<Exit> {
@@ -94,15 +94,6 @@ pub(super) fn remembering(workspace: &Workspace) -> CompileOptions {
         tables: Tables::Needed,
         ..CompileOptions::default()
     }
-}
-
-/// Tells this binary from others of the same version: what one found, another might not.
-fn binary() -> String {
-    let stamp = std::env::current_exe().and_then(std::fs::metadata).map(|metadata| {
-        let modified = metadata.modified().ok();
-        format!("{} {modified:?}", metadata.len())
-    });
-    stamp.unwrap_or_default()
 }
 
 fn counts(workspace: &Workspace, compiled: &Compiled) -> Counts {
