@@ -26,3 +26,5 @@ mod readme;
 
 #[path = "suite/compile.rs"]
 mod compile;
+#[path = "suite/compile_cache.rs"]
+mod compile_cache;

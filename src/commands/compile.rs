@@ -1,6 +1,7 @@
 //! `kiln compile`: checks the whole project without a database, and leaves its SQL, columns and lineage as files.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -54,10 +55,8 @@ pub fn compile(terminal: &Terminal, global: &Global, args: &CompileArgs) -> Resu
     let cache = Cache::new(&workspace.target_folder(), &binary);
     let is_whole = args.selection.select.is_empty() && args.selection.exclude.is_empty();
     let compile_options = CompileOptions {
-        memory: Some(Arc::new(Memory::read(&cache))),
-        tables: Tables::Needed,
         about: (!is_whole).then(|| Arc::new(with_ancestors(&workspace, &selected))),
-        ..CompileOptions::default()
+        ..remembering(&workspace)
     };
     let mut compiled = compile_project(&workspace, &compile_options)?;
     let mut told = Told { opening: warnings, messages: workspace.messages(), ..Told::default() };
@@ -66,14 +65,13 @@ pub fn compile(terminal: &Terminal, global: &Global, args: &CompileArgs) -> Resu
         Some(_) => None,
         None => Some(cache.turn()?),
     };
-    let lineage = lineage(&workspace, &compiled)?.to_json();
     let artifacts = Artifacts {
         workspace: &workspace,
         invocation: Invocation::new(args.caller.invocation_id.clone()),
         folder: &folder,
     };
     artifacts.write_catalog(terminal, &compiled)?;
-    write(&folder.join("lineage.json"), &terminal.for_file(&format!("{lineage}\n")))?;
+    write_lineage(terminal, &workspace, &compiled, &folder)?;
     compiled.models.retain(|id, _| selected.contains(id));
     compiled.tests.retain(|id, _| selected.contains(id));
     artifacts.write_manifest(terminal, Some(&compiled))?;
@@ -112,6 +110,27 @@ fn with_ancestors(workspace: &Workspace, selected: &BTreeSet<NodeId>) -> BTreeSe
         all.extend(workspace.dag.ancestors(&id, None));
     }
     all
+}
+
+fn write_lineage(
+    terminal: &Terminal,
+    workspace: &Workspace,
+    compiled: &Compiled,
+    folder: &Path,
+) -> Result<()> {
+    let graph = serde_json::to_string(&lineage(workspace, compiled)?);
+    let graph = graph.map_err(|error| Error::Bug(format!("the lineage is no JSON: {error}")))?;
+    write(&folder.join("lineage.json"), &terminal.for_file(&(graph + "\n")))
+}
+
+/// How to compile a project of which `kiln compile` may have bound much already.
+pub(super) fn remembering(workspace: &Workspace) -> CompileOptions {
+    let cache = Cache::new(&workspace.target_folder(), &binary());
+    CompileOptions {
+        memory: Some(Arc::new(Memory::read(&cache))),
+        tables: Tables::Needed,
+        ..CompileOptions::default()
+    }
 }
 
 fn counts(workspace: &Workspace, compiled: &Compiled) -> Counts {

@@ -399,7 +399,8 @@ pub(super) fn published(ground: &Ground<'_>, rendered: &Rendered) -> String {
     let known = ground.known();
     match rendered.slots.iter().any(|slot| known.inline.contains_key(&slot.node)) {
         true => bind(rendered, &known.inline, Reading::Now).sql,
-        false => without_end(&rendered.sql).trim_end().to_owned(),
+        false if rendered.sql.contains(';') => without_end(&rendered.sql).trim_end().to_owned(),
+        false => rendered.sql.trim_end().to_owned(),
     }
 }
 
