@@ -4,6 +4,7 @@ pub mod audit;
 pub mod build;
 pub mod candidate;
 pub mod event;
+pub mod increment;
 pub mod land;
 pub mod names;
 pub mod plan;
@@ -152,12 +153,7 @@ impl Context<'_> {
             Policy::Plan => Vec::new(),
             _ => self.land(&nodes)?,
         };
-        let known = Known {
-            builds: state::builds(session)?,
-            release: state::current_release(session, &workspace.target.name)?.unwrap_or_default(),
-            salt: self.run_id.to_owned(),
-            refresh: self.options.refresh,
-        };
+        let known = Known::read(session, &workspace.target.name, self.run_id, self.options.refresh)?;
         let mut candidates = raw_candidates(workspace, session)?;
         self.add_published(&nodes, &known, &mut candidates)?;
         let broken = broken_loads(workspace, &loads);
@@ -449,6 +445,7 @@ fn broken_loads(workspace: &Workspace, loads: &[LoadOutcome]) -> Vec<NodeReport>
                 materialized: node.config.materialized,
                 outcome: Outcome::Error(Box::new(diagnostic)),
                 rows: None,
+                change: None,
                 elapsed: load.elapsed,
                 tests: Vec::new(),
             })
