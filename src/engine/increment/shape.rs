@@ -170,10 +170,10 @@ mod tests {
     #[test]
     fn policies() {
         let append = &Strategy::Append;
-        insta::assert_snapshot!(shape(ShapeChange::Ignore, append), @"");
-        insta::assert_snapshot!(shape(ShapeChange::Ignore, &Strategy::Merge), @"");
-        insta::assert_snapshot!(shape(ShapeChange::Fail, append), @"");
-        insta::assert_snapshot!(shape(ShapeChange::Append, append), @"");
-        insta::assert_snapshot!(shape(ShapeChange::Sync, append), @"");
+        insta::assert_snapshot!(shape(ShapeChange::Ignore, append), @"refused: new: `fresh`; missing: `old`; `id` is BIGINT and was INTEGER");
+        insta::assert_snapshot!(shape(ShapeChange::Ignore, &Strategy::Merge), @r#"Same: CAST("ID" AS INTEGER) AS "id", "a", CAST(NULL AS DATE) AS "old""#);
+        insta::assert_snapshot!(shape(ShapeChange::Fail, append), @"refused: new: `fresh`; missing: `old`; `id` is BIGINT and was INTEGER");
+        insta::assert_snapshot!(shape(ShapeChange::Append, append), @r#"Other: CAST("ID" AS INTEGER) AS "id", "a", CAST(NULL AS DATE) AS "old", "fresh""#);
+        insta::assert_snapshot!(shape(ShapeChange::Sync, append), @r#"Other: CAST("ID" AS BIGINT) AS "id", "a", "fresh""#);
     }
 }
