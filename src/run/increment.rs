@@ -581,7 +581,8 @@ impl Making<'_> {
             return Failure::Sql(error);
         }
         let node = self.job.node;
-        let message = format!("the `incremental_predicates` of `{}` do not work: {}", node.name, error.sentence());
+        let message =
+            format!("the `incremental_predicates` of `{}` do not work: {}", node.name, error.sentence());
         Failure::Node(Box::new(
             Diagnostic::error("incremental-predicates", message)
                 .at(&said(node, "incremental_predicates"), "")
