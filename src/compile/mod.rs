@@ -241,6 +241,7 @@ impl Compiler<'_> {
                     fingerprint: Fingerprint::of([]),
                     physical: Physical::Inline(Box::new(rendered.clone())),
                     rows: None,
+                    intervals: None,
                 },
             );
         }

@@ -375,6 +375,11 @@ impl Board<'_> {
             match make(work.workspace, session, work.run_id, group, candidates) {
                 Ok(made) => {
                     for (job, made) in group.iter().zip(made) {
+                        if let Some(problem) = made.failed {
+                            broken.insert(job.node.id.clone());
+                            reports.push(self.report(job.node, Outcome::Error(problem), started));
+                            continue;
+                        }
                         changes.extend(made.change.map(|change| (job.node.id.clone(), change)));
                         candidates.insert(
                             job.node.id.clone(),
@@ -382,6 +387,7 @@ impl Board<'_> {
                                 fingerprint: job.decision.fingerprint.clone(),
                                 physical: Physical::Build(job.decision.relation.clone()),
                                 rows: made.rows,
+                                intervals: job.decision.intervals(),
                             },
                         );
                     }
@@ -409,7 +415,12 @@ impl Board<'_> {
             };
             candidates.insert(
                 node.id.clone(),
-                Candidate { fingerprint: decision.fingerprint.clone(), physical, rows: decision.rows },
+                Candidate {
+                    fingerprint: decision.fingerprint.clone(),
+                    physical,
+                    rows: decision.rows,
+                    intervals: decision.intervals(),
+                },
             );
         }
         Ok(changes)
