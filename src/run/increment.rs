@@ -19,7 +19,7 @@ use crate::engine::state::increment::Increment;
 use crate::manifest::{Incremental, Interval, Node, OnChange, Strategy};
 use crate::names::{Fingerprint, NodeId};
 use crate::sql::rendered::Rendered;
-use crate::sql::tokens::normalised;
+use crate::sql::tokens;
 use crate::template::{Form, Window};
 use crate::workspace::Workspace;
 
@@ -205,7 +205,7 @@ impl Drafting<'_> {
         why: String,
         rest: Same,
     ) -> Decision {
-        let text = normalised(&rendered.with_relations(|id| Some(format!("\"{id}\""))));
+        let text = tokens::read(&rendered.with_relations(|id| Some(format!("\"{id}\"")))).normalised;
         let Incremental { strategy, unique_key, predicates, updates, on_schema_change, .. } = self.config;
         let how = format!("{strategy:?} {unique_key:?} {predicates:?} {updates:?} {on_schema_change:?}");
         let windows = intervals.as_ref().map(|intervals| to_text(&intervals.built)).unwrap_or_default();

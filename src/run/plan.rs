@@ -9,7 +9,7 @@ use crate::engine::state::{self, Existing, Release};
 use crate::manifest::{Materialization, Node, NodeKind};
 use crate::names::{Fingerprint, NodeId};
 use crate::sql::rendered::Rendered;
-use crate::sql::tokens::{normalised, volatile};
+use crate::sql::tokens;
 use crate::template::Window;
 use crate::workspace::Workspace;
 
@@ -250,10 +250,10 @@ pub(super) fn definition(
         NodeKind::Model => {
             // Names of relations differ from target to target; what a build is made from does not.
             let sql = rendered.with_relations(|id| Some(format!("\"{id}\"")));
-            let sql = normalised(&sql);
+            let reading = tokens::read(&sql);
             let always =
-                volatile(&sql).map(|what| format!("it uses {what}, which gives something else each time"));
-            Ok((Fingerprint::of([materialized, sql.as_bytes()]), always))
+                reading.volatile.map(|what| format!("it uses {what}, which gives something else each time"));
+            Ok((Fingerprint::of([materialized, reading.normalised.as_bytes()]), always))
         }
     }
 }

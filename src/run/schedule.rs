@@ -22,7 +22,7 @@ use super::event::{Action, Event, NodeReport, Observer, Outcome, RowChange, Test
 use super::plan::{Decision, Known, decide};
 
 /// Nodes whose parents have up to this many rows together are small: they are built together.
-const SMALL_ROWS: u64 = 50_000;
+pub(super) const SMALL_ROWS: u64 = 50_000;
 
 /// Most nodes built in one transaction. 50 cost 0.67 ms each where one alone costs 2.3.
 const BATCH: usize = 50;
@@ -369,6 +369,9 @@ impl Board<'_> {
             .filter(|(_, decision)| decision.action == Action::Build)
             .map(|(node, decision)| Job { node, decision })
             .collect();
+        if jobs.iter().any(|job| !self.is_small(&job.node.id, candidates)) {
+            session.widen()?;
+        }
         let groups: Vec<&[Job<'_>]> = if jobs.is_empty() { Vec::new() } else { vec![&jobs[..]] };
         let mut queue: VecDeque<&[Job<'_>]> = groups.into();
         while let Some(group) = queue.pop_front() {

@@ -19,6 +19,7 @@ use crate::run::build::{Failure, Job, Made, explain, run_model};
 use crate::run::candidate::{Bound, Candidates, Reading, bind};
 use crate::run::event::RowChange;
 use crate::run::interval::{to_text, told, without};
+use crate::run::schedule::SMALL_ROWS;
 
 /// Most keys that a message names.
 const NAMED_KEYS: usize = 3;
@@ -116,6 +117,9 @@ impl<'a> Making<'a> {
         filled: Option<&Filled>,
     ) -> Result<(Made, Vec<String>), Failure> {
         let session = self.session;
+        if base.rows.is_none_or(|rows| rows > SMALL_ROWS) {
+            session.widen()?;
+        }
         let there = columns_of(session, &base.increment.relation)?;
         let delta = delta_of(self.relation());
         let (shape, added) = match filled {
