@@ -12,6 +12,7 @@ pub mod diagnostic;
 pub mod engine;
 pub mod error;
 pub mod graph;
+pub mod interval;
 pub mod lineage;
 pub mod manifest;
 pub mod names;

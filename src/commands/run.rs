@@ -98,7 +98,7 @@ fn window(args: &RunArgs) -> Result<Option<Window>> {
     let start = read("--from", from)?;
     let end = match &args.to {
         Some(to) => read("--to", to)?,
-        None => crate::run::interval::now(),
+        None => crate::interval::now(),
     };
     match start < end {
         true => Ok(Some(Window { start, end })),

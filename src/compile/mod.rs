@@ -6,6 +6,7 @@
 
 mod artifacts;
 mod checks;
+mod increment;
 mod known;
 mod lineage;
 mod names;
@@ -246,6 +247,9 @@ impl Compiler<'_> {
             );
         }
         let state = self.bind_rendered(node, &rendered, cause)?;
+        if state == State::Known {
+            self.check_increment(node, &rendered)?;
+        }
         let unknown = match &state {
             State::Unknown(Cause { root, reason: Some(reason) }) => Some(because(root, reason)),
             State::Unknown(Cause { root, reason: None }) if *root != node.id => {

@@ -10,7 +10,7 @@ use crate::sql::rendered::Rendered;
 use crate::sql::seat::{Seat, seat};
 use crate::sql::tokens::{CteSeat, cte_seat};
 
-use super::interval::Intervals;
+use crate::interval::Intervals;
 
 /// What stands behind a node's name in this run.
 #[derive(Debug, Clone)]

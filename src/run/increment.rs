@@ -25,9 +25,9 @@ use crate::workspace::Workspace;
 
 use super::candidate::{Candidate, Candidates, Physical};
 use super::event::Action;
-use super::interval::{Intervals, cut, end_of, from_text, joined, to_text, told};
 use super::names::Names;
 use super::plan::{Decision, Known, Refresh, definition, made_from, relation_name, why_changed};
+use crate::interval::{Intervals, from_text, joined, to_text, told};
 
 use due::{Chooser, Same, timed_parents};
 pub(super) use fill::Filled;
@@ -101,7 +101,7 @@ pub fn decide(
         _ => None,
     };
     let names = Names { workspace, candidates, session };
-    let rendered = workspace.render_form(node, &first_form(interval), &names)?;
+    let rendered = workspace.render(node, &names)?;
     let (definition, mut always) = definition(workspace, node, &rendered)?;
     let definition = match interval {
         Some(interval) => with_cut(&definition, interval),
@@ -112,14 +112,14 @@ pub fn decide(
         parts.push(known.salt.as_bytes().to_vec());
     }
     let inputs = Fingerprint::of(parts.iter().map(Vec::as_slice));
-    let base = base_of(node, known);
+    let base = base_of(node, known, interval);
     let chooser = interval.map(|config| Chooser { workspace, node, config, candidates, known, session });
     let drafting =
         Drafting { node, config, known, definition, inputs, parents: parents_of(node, candidates) };
     if let Some(why) = why_whole(config, base.as_ref(), &drafting.definition, known) {
-        let base = base.as_ref().map(|base| &base.increment);
-        let intervals = chooser.map(|chooser| chooser.whole(base)).transpose()?;
-        return Ok(drafting.whole(rendered, intervals, why));
+        let increment = base.as_ref().map(|base| &base.increment);
+        let intervals = chooser.map(|chooser| chooser.whole(increment)).transpose()?;
+        return Ok(drafting.whole(rendered, increment, intervals, why));
     }
     let Some(base) = base else {
         return Err(Diagnostic::error("bug", "an incremental model without a base is built whole")
@@ -144,7 +144,7 @@ pub fn decide(
             (Some(first), Some(last)) => {
                 Form::DeltaWindow(Window { start: first.start.clone(), end: last.end.clone() })
             }
-            _ => first_form(interval),
+            _ => Form::Delta,
         },
     };
     let delta = workspace.render_form(node, &form, &names)?;
@@ -168,7 +168,17 @@ struct Drafting<'a> {
 }
 
 impl Drafting<'_> {
-    fn whole(self, rendered: Rendered, intervals: Option<Intervals>, why: String) -> Decision {
+    fn whole(
+        mut self,
+        rendered: Rendered,
+        base: Option<&Increment>,
+        intervals: Option<Intervals>,
+        why: String,
+    ) -> Decision {
+        if self.known.asked.is_some() && intervals.is_some() && base.is_none() {
+            // What comes after the window that was asked for is still to come.
+            self.inputs = Fingerprint::of([self.inputs.as_str().as_bytes(), self.known.salt.as_bytes()]);
+        }
         let windows = intervals.as_ref().map(|intervals| to_text(&intervals.built)).unwrap_or_default();
         let fingerprint = Fingerprint::of([
             b"kiln whole 1".as_slice(),
@@ -307,17 +317,6 @@ impl Drafting<'_> {
     }
 }
 
-/// The form that says what a model is. For intervals it is that of the first one, since every run has others.
-fn first_form(interval: Option<&Interval>) -> Form {
-    let Some(interval) = interval else { return Form::Whole };
-    let end = end_of(interval.grain, &interval.begin).unwrap_or_else(|| interval.begin.clone());
-    let first = cut(interval.grain, &Window { start: interval.begin.clone(), end });
-    match first.and_then(|all| all.into_iter().next()) {
-        Some(first) => Form::WholeWindow(first),
-        None => Form::Whole,
-    }
-}
-
 /// A definition with how time is cut.
 fn with_cut(definition: &Fingerprint, interval: &Interval) -> Fingerprint {
     Fingerprint::of([
@@ -372,9 +371,11 @@ fn why_whole(
 }
 
 /// The version that readers of this target see; where there is none, the one that those of another target see.
-fn base_of(node: &Node, known: &Known) -> Option<Base> {
+fn base_of(node: &Node, known: &Known, interval: Option<&Interval>) -> Option<Base> {
     let own = known.release.models.get(&node.name).map(|published| &published.relation);
-    let relation = own.or_else(|| known.elsewhere.get(&node.name))?;
+    // With `--from` a target begins there instead of copying what another has.
+    let begins = known.asked.is_some() && interval.is_some();
+    let relation = own.or_else(|| known.elsewhere.get(&node.name).filter(|_| !begins))?;
     let increment = known.increments.get(relation)?.clone();
     let rows = known.builds.get(&increment.fingerprint).and_then(|build| build.rows);
     let head = head(&increment.table, &known.increments);

@@ -6,7 +6,6 @@ pub mod candidate;
 pub mod event;
 pub mod freshness;
 pub mod increment;
-pub mod interval;
 pub mod land;
 pub mod names;
 pub mod plan;

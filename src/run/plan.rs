@@ -16,8 +16,8 @@ use crate::workspace::Workspace;
 use super::candidate::{Candidate, Candidates, Physical};
 use super::event::Action;
 use super::increment::{self, Growth};
-use super::interval::Intervals;
 use super::names::Names;
+use crate::interval::Intervals;
 
 /// What is known when a run begins.
 pub struct Known {

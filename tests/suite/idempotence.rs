@@ -17,7 +17,7 @@ use crate::support::{Shop, binary, query};
 const SEQUENCES: u32 = 6;
 
 /// The tables that are compared.
-const TABLES: [&str; 4] = ["merged", "appended", "by_day", "total"];
+const TABLES: [&str; 6] = ["merged", "appended", "by_day", "happened", "per_day", "total"];
 
 /// Something that happens to a project.
 #[derive(Debug, Clone)]
@@ -34,6 +34,8 @@ enum Step {
     Reload,
     /// Readers go back to the release before.
     Rollback,
+    /// So many days are done again, from a day of January on.
+    Window { day: u64, days: u64 },
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -44,6 +46,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (0..60_000u64).prop_map(|after| Step::KillPublishing { after }),
         1 => Just(Step::Reload),
         1 => Just(Step::Rollback),
+        1 => (1..9u64, 1..4u64).prop_map(|(day, days)| Step::Window { day, days }),
     ]
 }
 
@@ -64,7 +67,25 @@ fn project() -> Shop {
           - {name: batch, data_type: bigint}
 ",
         ),
-        ("models/raw/raw_changes.sql", "select * from {{ source('api', 'changes') }}\n"),
+        (
+            "models/raw/raw_changes.sql",
+            "{{ config(event_time='day') }}\nselect * from {{ source('api', 'changes') }}\n",
+        ),
+        // What changes any day can be of any day here: it looks back to the first one.
+        (
+            "models/curated/happened.sql",
+            "{{ config(materialized='incremental', incremental_strategy='interval', event_time='day', batch_size='day',
+    begin='2026-01-01', lookback=20) }}
+select id, day, amount, batch from {{ ref('raw_changes') }}
+",
+        ),
+        (
+            "models/curated/per_day.sql",
+            "{{ config(materialized='incremental', incremental_strategy='microbatch', event_time='day', batch_size='day',
+    begin='2026-01-01', lookback=0) }}
+select day, count(*) as changes, sum(amount) as amount from {{ ref('happened') }} group by day
+",
+        ),
         (
             "models/curated/merged.sql",
             "{{ config(materialized='incremental', incremental_strategy='merge', unique_key='id') }}
@@ -193,6 +214,13 @@ fn happens(steps: &[Step]) -> Result<(), TestCaseError> {
                 let _ = binary(shop.root(), &["rollback"]).output().expect("kiln starts");
             }
             Step::Rollback => {}
+            // Before the first release a window is where the table begins.
+            Step::Window { .. } if !published => {}
+            Step::Window { day, days } => {
+                let (from, to) = (format!("2026-01-{day:02}"), format!("2026-01-{:02}", day + days));
+                command(shop.root(), &["run", "--from", &from, "--to", &to])?;
+                published = true;
+            }
         }
     }
     command(shop.root(), &["run"])?;

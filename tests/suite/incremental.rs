@@ -562,6 +562,23 @@ fn late_rows_come_with_lookback_or_with_a_window() {
 }
 
 #[test]
+fn a_table_can_begin_later_than_its_data() {
+    let shop = days(0);
+    shop.write("landing/2.csv", "id,happened,amount\n4,2026-01-05 12:00:00,50\n");
+    run_with(&shop, |options| {
+        let window = |day: &str| kiln::manifest::moment(day).expect("a moment");
+        options.window =
+            Some(kiln::template::Window { start: window("2026-01-02"), end: window("2026-01-04") });
+    });
+    let found = "select string_agg(id, ' ' order by id) from curated.orders";
+    assert_eq!(shop.query(found), "2 3");
+    good(&shop);
+    assert_eq!(shop.query(found), "2 3 4", "what came before its beginning stays out");
+    let covered = "select covered from _kiln.increment where model = 'orders' and version = 2";
+    assert_eq!(shop.query(covered), "2026-01-02 00:00:00/2026-01-06 00:00:00");
+}
+
+#[test]
 fn an_interval_that_failed_is_done_again_alone() {
     let shop = days(0);
     shop.write("landing/2.csv", "id,happened,amount\n4,2026-01-02 12:00:00,much\n");

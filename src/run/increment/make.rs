@@ -15,10 +15,10 @@ use crate::workspace::Workspace;
 
 use super::fill::Filled;
 use super::{Base, Growth, Step, with_base};
+use crate::interval::{to_text, told, without};
 use crate::run::build::{Failure, Job, Made, explain, run_model};
 use crate::run::candidate::{Bound, Candidates, Reading, bind};
 use crate::run::event::RowChange;
-use crate::run::interval::{to_text, told, without};
 use crate::run::schedule::SMALL_ROWS;
 
 /// Most keys that a message names.

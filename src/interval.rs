@@ -99,6 +99,15 @@ pub fn joined(windows: impl IntoIterator<Item = Window>) -> Vec<Window> {
     all
 }
 
+/// The first interval of a model.
+pub fn first(config: &Interval) -> Window {
+    let end = end_of(config.grain, &config.begin).unwrap_or_else(|| config.begin.clone());
+    let first = cut(config.grain, &Window { start: config.begin.clone(), end: end.clone() });
+    first
+        .and_then(|all| all.into_iter().next())
+        .unwrap_or_else(|| Window { start: config.begin.clone(), end })
+}
+
 /// What is left of a window without some intervals of it.
 pub fn without(window: &Window, intervals: &[Window]) -> Vec<Window> {
     let mut left = Vec::new();
@@ -150,7 +159,7 @@ pub fn due(
     let grain = config.grain;
     let until =
         covered.last().map_or(until, |last| if last.end.as_str() > until { &last.end } else { until });
-    let all = cut(grain, &Window { start: config.begin.clone(), end: until.to_owned() })?;
+    let all = cut(grain, &Window { start: begin(config, covered), end: until.to_owned() })?;
     let lookback = i64::try_from(config.lookback).unwrap_or(i64::MAX).saturating_add(1);
     let from = parse(until).map(|until| write(step(grain, until, -lookback))).unwrap_or_default();
     let newest = covered.last().and_then(|last| parse(&last.end)).map(|end| write(step(grain, end, -1)));
@@ -164,10 +173,15 @@ pub fn due(
     Some(all.into_iter().filter(is_due).collect())
 }
 
+/// Where a table begins: at `begin`, or where its first run was told to begin with `--from`.
+fn begin(config: &Interval, covered: &[Window]) -> String {
+    covered.first().map_or(&config.begin, |first| &first.start).clone()
+}
+
 /// What is missing of what the table should hold up to its own newest interval.
 pub fn holes(config: &Interval, covered: &[Window]) -> Option<Vec<Window>> {
     let Some(last) = covered.last() else { return Some(Vec::new()) };
-    let all = cut(config.grain, &Window { start: config.begin.clone(), end: last.end.clone() })?;
+    let all = cut(config.grain, &Window { start: begin(config, covered), end: last.end.clone() })?;
     Some(all.into_iter().filter(|interval| !is_in(interval, covered)).collect())
 }
 
