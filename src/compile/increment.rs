@@ -10,7 +10,6 @@ use crate::interval;
 use crate::manifest::{Incremental, Node, ShapeChange, Strategy, Updates};
 use crate::run::candidate::{Reading, bind};
 use crate::run::increment::no_such_key;
-use crate::sql::rendered::Rendered;
 use crate::template::Form;
 
 use super::Compiler;
@@ -18,32 +17,45 @@ use super::names::CompileNames;
 use super::verdict::{Verdict, judge};
 
 impl Compiler<'_> {
-    /// Checks what an incremental model says of its columns, and binds its other form. `whole` is the one that is bound.
-    pub(super) fn check_increment(&mut self, node: &Node, whole: &Rendered) -> Result<()> {
-        let Some(config) = &node.config.incremental else { return Ok(()) };
-        let Some(columns) = self.shadow.columns(&node.relation) else { return Ok(()) };
-        self.check_named(node, config, &columns);
+    /// Checks what incremental models say of their columns, and binds their other forms.
+    pub(super) fn check_increments(&mut self) -> Result<()> {
+        let workspace = self.ground.workspace;
+        for node in workspace.manifest.nodes.values() {
+            let Some(config) = &node.config.incremental else { continue };
+            let Some(shape) = self.ground.shape(&node.id) else { continue };
+            self.check_named(node, config, &shape.columns);
+            self.check_delta(node, config, &shape.columns)?;
+        }
+        Ok(())
+    }
+
+    fn check_delta(&mut self, node: &Node, config: &Incremental, columns: &[ColumnType]) -> Result<()> {
         let form = match &config.strategy {
             Strategy::Interval(interval) => Form::DeltaWindow(interval::first(interval)),
             _ => Form::Delta,
         };
-        let names = CompileNames::new(self.workspace, &self.candidates, &self.shadow, None);
-        let rendered = match self.workspace.render_form(node, &form, &names) {
-            Ok(rendered) if rendered.sql == whole.sql => return Ok(()),
+        let names = CompileNames::new(&self.ground, &self.ground.aside, self.shadow(), None);
+        let rendered = self.ground.workspace.render_form(node, &form, &names);
+        let needs = names.needs();
+        let rendered = match rendered {
             Ok(rendered) => rendered,
             // What only a run can answer is bound by a run.
-            Err(_) if names.needs().is_some() => return Ok(()),
+            Err(_) if needs.is_some() => return Ok(()),
             Err(problems) => {
                 self.diagnostics.extend(problems);
                 return Ok(());
             }
         };
-        let bound = bind(&rendered, &self.candidates, Reading::Now);
-        match self.shadow.session().describe(&bound.sql) {
-            Ok(found) => self.check_shape(node, config, &columns, &found),
+        if self.nodes.get(&node.id).is_some_and(|whole| whole.rendered.sql == rendered.sql) {
+            return Ok(());
+        }
+        let bound = bind(&rendered, &self.ground.aside, Reading::Now);
+        self.ground.stand_read(self.shadow(), &rendered)?;
+        match self.ground.describe(self.shadow(), &bound.sql) {
+            Ok(found) => self.check_shape(node, config, columns, &found),
             Err(error) if matches!(judge(&error), Verdict::Wrong) => {
                 let offset = error.position.and_then(|(at, length)| Some((bound.to_rendered(at)?, length)));
-                let parents = parents(&rendered, |id| self.column_names(id));
+                let parents = parents(&rendered, |id| self.ground.column_names(id));
                 let lead = format!("`{}`, where it is incremental", node.name);
                 let found = explain(&lead, &error, offset, &rendered, &node.file, &parents);
                 self.diagnostics.push(found);
