@@ -28,7 +28,7 @@ pub use replaces::Replaces;
 /// The column that says in which version a row came. The same for all rows of a version, so it takes no room.
 pub const VERSION_COLUMN: &str = "_kiln_version";
 
-/// The column of an undo table that says where in the table a row stood.
+/// The column of an undo table that says where in the table a row stood, while it is taken out.
 const ROW_COLUMN: &str = "_kiln_rowid";
 
 /// The table of an incremental model's rows, named after the version that makes it.
@@ -82,8 +82,7 @@ pub fn waiting_view(
 
 /// The statement that keeps what a delta replaces, for as long as an older version is kept.
 pub fn keep_undo(undo: &str, table: &str, delta: &str, replaces: &Replaces) -> Option<String> {
-    let from = format!("(SELECT rowid AS {}, * FROM {})", identifier(ROW_COLUMN), quoted(table));
-    let replaced = replaces.replaced(&from, &quoted(delta), "*")?;
+    let replaced = replaces.replaced(&quoted(table), &quoted(delta), "*")?;
     Some(format!("CREATE OR REPLACE TABLE {} AS {replaced}", quoted(undo)))
 }
 
@@ -116,7 +115,7 @@ pub struct Merge {
 /// Which undo table a merge uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Undo {
-    /// The one that was made with the delta.
+    /// The one that was made with the delta, when nobody waited for it.
     Prepared,
     /// One made now.
     Fresh,
@@ -127,8 +126,8 @@ pub enum Undo {
 pub enum Merged {
     /// The rows are in the table.
     Done,
-    /// The undo table does not fit the table any more: a checkpoint moved its rows. It has to be made anew, in another
-    /// transaction, since this one has removed the wrong rows.
+    /// The undo table does not hold what was taken out. It has to be made anew, in another transaction, since what this
+    /// one took out is gone.
     Stale,
 }
 
@@ -151,8 +150,9 @@ pub fn merge(
     let version = head + 1;
     let undo_name = undo_of(&waiting.relation);
     let mut has_undo = waiting.replaced > 0;
-    if base == head && undo == Undo::Prepared && merge.replaces.is_known_by_its_row() {
-        if has_undo && take_out(session, &table, &undo_name, &merge.replaces)? != waiting.replaced {
+    let take_out = merge.replaces.take_out(&table, &quoted(&undo_name));
+    if let (true, Undo::Prepared, Some(take_out)) = (base == head, undo, take_out) {
+        if has_undo && session.execute_counted(&take_out)? != waiting.replaced {
             return Ok(Merged::Stale);
         }
     } else {
@@ -201,18 +201,6 @@ pub fn merge(
     }
     session.execute(&sql)?;
     Ok(Merged::Done)
-}
-
-/// Takes out of the table what stands in the undo table, row by row where it stood; says how many still stood there.
-fn take_out(session: &Session, table: &str, undo: &str, replaces: &Replaces) -> Result<u64, SqlError> {
-    // Rows keep their number until a checkpoint moves them. A row that is found under its number and is one that the
-    // delta replaces is the right one, whatever moved: the numbers differ, so the rows do, and there are as many.
-    let same = replaces.same("moved", "undone");
-    session.execute_counted(&format!(
-        "DELETE FROM {table} AS moved USING {} AS undone WHERE moved.rowid = undone.{} AND {same}",
-        quoted(undo),
-        identifier(ROW_COLUMN)
-    ))
 }
 
 /// The undo tables of a table, each with its version.

@@ -47,7 +47,7 @@ pub enum NotPublished {
         /// `table` or `view`.
         kind: String,
     },
-    /// The rows that new ones replace have moved since they were found; [`publish`] finds them again by itself.
+    /// What new rows replace is not what was found before; [`publish`] finds it again by itself.
     Moved,
     /// Anything else.
     Failed(Error),
