@@ -16,6 +16,7 @@ pub mod engine;
 pub mod error;
 pub mod graph;
 pub mod idle;
+pub mod interval;
 pub mod lineage;
 pub mod manifest;
 pub mod names;

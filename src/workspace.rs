@@ -15,16 +15,17 @@ use crate::diagnostic::{Diagnostics, Located, Location, SourceFile};
 use crate::engine::database::Opening;
 use crate::error::{Error, Result};
 use crate::graph::{self, Dag};
+use crate::interval;
 use crate::manifest::{
-    Manifest, Node, Object, Param, ParsedTemplate, ReadTemplates, SourceTable, Test, TestKind, TestUse,
-    resolve,
+    Manifest, Node, Object, Param, ParsedTemplate, ReadTemplates, SourceTable, Strategy, Test, TestKind,
+    TestUse, resolve,
 };
 use crate::names::{Fingerprint, NodeId, Relation};
 use crate::project::{Expand, Project, ProjectFile, ProjectFiles, Target};
 use crate::sql::rendered::{Rendered, Slot};
 use crate::template::{
-    Clock, Context, Dispatch, Env, Expander, LogMessage, MacroFile, Renderer, Resolve, TargetView, Template,
-    TestCall,
+    Clock, Context, Dispatch, Env, Expander, Form, LogMessage, MacroFile, Renderer, Resolve, TargetView,
+    Template, TestCall,
 };
 
 /// How to open a workspace.
@@ -199,11 +200,29 @@ impl Workspace {
             .map(|node| &node.id)
     }
 
-    /// Renders a model.
+    /// Renders a model in the form that says what it is: all of its rows; of one that is built by intervals the first
+    /// interval, since every run has others.
     ///
     /// # Errors
     /// The template is broken, or what it asks has no answer.
     pub fn render(&self, node: &Node, names: &dyn Resolve) -> Result<Rendered, Diagnostics> {
+        let form = match node.config.incremental.as_ref().map(|config| &config.strategy) {
+            Some(Strategy::Interval(interval)) => Form::WholeWindow(interval::first(interval)),
+            _ => Form::Whole,
+        };
+        self.render_form(node, &form, names)
+    }
+
+    /// Renders a model for the rows that `form` asks for.
+    ///
+    /// # Errors
+    /// As for [`Workspace::render`].
+    pub fn render_form(
+        &self,
+        node: &Node,
+        form: &Form,
+        names: &dyn Resolve,
+    ) -> Result<Rendered, Diagnostics> {
         let template = Template {
             id: node.id.clone(),
             package: node.package.clone(),
@@ -211,7 +230,7 @@ impl Workspace {
             file: Arc::clone(&node.file),
         };
         let this = Some((node.id.clone(), node.relation.clone()));
-        self.renderer.render(&template, this, &node.config.all, names)
+        self.renderer.render_form(&template, this, &node.config.all, form, names)
     }
 
     /// Renders a test to the query whose rows fail.

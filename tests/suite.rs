@@ -17,6 +17,10 @@ mod faults;
 mod flights;
 #[path = "suite/fuzz.rs"]
 mod fuzz;
+#[path = "suite/idempotence.rs"]
+mod idempotence;
+#[path = "suite/incremental.rs"]
+mod incremental;
 #[path = "suite/lineage.rs"]
 mod lineage;
 #[path = "suite/publish.rs"]

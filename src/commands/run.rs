@@ -11,11 +11,13 @@ use crate::compile::cache::whole::asked;
 use crate::diagnostic::Severity;
 use crate::error::{Error, Result};
 use crate::idle::{self, Idle};
+use crate::manifest::moment;
 use crate::names::Fingerprint;
 use crate::run::event::{Ending, Outcome, PlannedNode, RunReport, TestReport, TestStatus};
 use crate::run::land::Which;
 use crate::run::plan::Refresh;
 use crate::run::{self, Policy, RunOptions, Scope};
+use crate::template::Window;
 use crate::workspace::{FullRefresh, Workspace, WorkspaceOptions};
 
 use super::artifacts::{LastResults, write_results};
@@ -31,7 +33,8 @@ pub fn run(terminal: &Terminal, global: &Global, args: &RunArgs) -> Result<Exit>
     let mut how = opening(global, "run", full)?;
     let selection = [args.selection.select.as_slice(), args.selection.exclude.as_slice()];
     let (asked, binary) = (asked(&how, &selection), binary());
-    let is_plain = !(args.full_refresh || args.reload || args.partial || args.no_publish || args.explain);
+    let is_plain = !(args.full_refresh || args.reload || args.partial || args.no_publish || args.explain)
+        && args.from.is_none();
     if is_plain && global.log_format == LogFormat::Text && repeat(terminal, global, &how, &asked, started)? {
         return Ok(Exit::Fine);
     }
@@ -119,6 +122,7 @@ fn options(global: &Global, args: &RunArgs, workspace: &Workspace) -> Result<Run
         selected,
         scope: if is_whole { Scope::Whole } else { Scope::Part },
         refresh: if args.full_refresh { Refresh::Full } else { Refresh::Reuse },
+        window: window(args)?,
         load: if args.reload { Which::All } else { Which::New },
         policy: match (args.explain, args.partial, args.no_publish) {
             (true, _, _) => Policy::Plan,
@@ -128,6 +132,27 @@ fn options(global: &Global, args: &RunArgs, workspace: &Workspace) -> Result<Run
         },
         patience: patience(global),
     })
+}
+
+/// The window of time that `--from` and `--to` ask for.
+fn window(args: &RunArgs) -> Result<Option<Window>> {
+    let Some(from) = &args.from else { return Ok(None) };
+    let read = |name: &str, written: &str| {
+        moment(written).ok_or_else(|| {
+            Error::usage(format!("`{name} {written}` is no time"))
+                .hint("write a day or a time in UTC: `2026-01-01`, `2026-01-01T06:00`")
+        })
+    };
+    let start = read("--from", from)?;
+    let end = match &args.to {
+        Some(to) => read("--to", to)?,
+        None => crate::interval::now(),
+    };
+    match start < end {
+        true => Ok(Some(Window { start, end })),
+        false => Err(Error::usage(format!("there is no time from {start} to {end}"))
+            .hint("`--to` is the moment behind the last one")),
+    }
 }
 
 /// Tells of every failure, in full and once. Gives them as sentences.

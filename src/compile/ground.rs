@@ -260,7 +260,7 @@ pub(super) fn has_word(sql: &str, wanted: &str) -> bool {
 
 /// Something that stands for another name.
 pub(super) fn candidate(physical: Physical) -> Candidate {
-    Candidate { fingerprint: Fingerprint::of([]), physical, rows: None }
+    Candidate { fingerprint: Fingerprint::of([]), physical, rows: None, intervals: None }
 }
 
 fn landings(workspace: &Workspace) -> HashMap<NodeId, NodeId> {

@@ -11,6 +11,7 @@ mod checks;
 mod data_tests;
 mod definitions;
 mod ground;
+mod increment;
 mod known;
 mod lineage;
 mod names;
@@ -162,6 +163,7 @@ fn compile_with(
     compiler.read_outside()?;
     compiler.shadow().seal()?;
     compiler.bind_models()?;
+    compiler.check_increments()?;
     compiler.check_contracts();
     compiler.check_tests()?;
     compiler.check_consumers()?;

@@ -5,6 +5,7 @@ pub mod build;
 pub mod candidate;
 pub mod event;
 pub mod freshness;
+pub mod increment;
 pub mod land;
 pub mod names;
 pub mod plan;
@@ -25,6 +26,7 @@ use crate::engine::state::{self, RunEnd};
 use crate::error::{Error, Result};
 use crate::manifest::{Materialization, Test};
 use crate::names::NodeId;
+use crate::template::Window;
 use crate::workspace::Workspace;
 
 pub use retest::{TestRun, test};
@@ -49,6 +51,8 @@ pub struct RunOptions {
     pub scope: Scope,
     /// Builds anew what exists.
     pub refresh: Refresh,
+    /// The window of time that models built by intervals do again (`--from`, `--to`).
+    pub window: Option<Window>,
     /// Which objects raw models load.
     pub load: Which,
     /// What is published when something failed.
@@ -153,12 +157,8 @@ impl Context<'_> {
             Policy::Plan => Vec::new(),
             _ => self.land(&nodes)?,
         };
-        let known = Known {
-            builds: state::builds(session)?,
-            release: state::current_release(session, &workspace.target.name)?.unwrap_or_default(),
-            salt: self.run_id.to_owned(),
-            refresh: self.options.refresh,
-        };
+        let mut known = Known::read(session, &workspace.target.name, self.run_id, self.options.refresh)?;
+        known.asked = self.options.window.clone();
         let mut candidates = raw_candidates(workspace, session)?;
         self.add_published(&nodes, &known, &mut candidates)?;
         let broken = broken_loads(workspace, &loads);
@@ -256,6 +256,7 @@ impl Context<'_> {
                             fingerprint: decision.fingerprint,
                             physical: Physical::Inline(Box::new(decision.rendered)),
                             rows: None,
+                            intervals: None,
                         },
                     );
                 }
@@ -329,7 +330,7 @@ impl Context<'_> {
             }
             let building =
                 |id: &NodeId| decisions.get(id).is_some_and(|decision| decision.action == Action::Build);
-            if !is_decidable(node, &provisional, &building) {
+            if !is_decidable(self.workspace, node, &provisional, &building) {
                 later.insert(id.clone());
                 let unloaded = node.depends_on.iter().find(|dependency| {
                     let parent = manifest.nodes.get(&dependency.node);
@@ -354,6 +355,7 @@ impl Context<'_> {
                         fingerprint: decision.fingerprint.clone(),
                         physical,
                         rows: decision.rows,
+                        intervals: decision.intervals(),
                     };
                     provisional.insert(id.clone(), candidate);
                     decisions.insert(id.clone(), decision);
@@ -453,6 +455,7 @@ fn broken_loads(workspace: &Workspace, loads: &[LoadOutcome]) -> Vec<NodeReport>
                 materialized: node.config.materialized,
                 outcome: Outcome::Error(Box::new(diagnostic)),
                 rows: None,
+                change: None,
                 elapsed: load.elapsed,
                 tests: Vec::new(),
             })
