@@ -9,7 +9,9 @@ use serde_json::json;
 
 use crate::cli::{DocsArgs, DocsCommand, DocsContent, DocsGenerateArgs, DocsServeArgs, Global};
 use crate::compile::{CompileOptions, compile, known_to, lineage};
+use crate::docs::data::Graph;
 use crate::docs::diff::Overlay;
+use crate::docs::drawing;
 use crate::docs::facts::Facts;
 use crate::docs::mask::{Overheard, without};
 use crate::docs::serve::{Files, Server, Site};
@@ -91,8 +93,9 @@ fn show(
     let version = version.to_string();
     let mut files = Files::new();
     let (diagnostics, ()) = with_facts(terminal, global, workspace, heard, |facts| {
-        let options = Options { live: Some(version.clone()), ..options(&args.content, facts)? };
-        site::folder(facts, &options, &mut |path, bytes| {
+        let options = Options { live: Some(version.clone()), ..options(&args.content) };
+        let graph = graph(&args.content, facts)?;
+        site::folder(facts, &options, &graph, &mut |path, bytes| {
             files.insert(path.to_owned(), bytes.to_vec());
             Ok(())
         })
@@ -107,13 +110,16 @@ fn generate(terminal: &Terminal, global: &Global, args: &DocsGenerateArgs) -> Re
     let (workspace, heard) = open_heard(terminal, global)?;
     let default = if args.single_file { "site.html" } else { "site" };
     let out = args.out.clone().unwrap_or_else(|| workspace.target_folder().join(default));
-    let mut nodes = 0;
+    let (mut nodes, mut drawn) = (0, Duration::ZERO);
     let made = with_facts(terminal, global, &workspace, &heard, |facts| {
         nodes = facts.nodes.len() as u64;
-        let options = options(&args.content, facts)?;
+        let options = options(&args.content);
+        let drawing = Instant::now();
+        let graph = graph(&args.content, facts)?;
+        drawn = drawing.elapsed();
         match args.single_file {
-            true => to_file(&out, facts, &options),
-            false => to_folder(&out, facts, &options),
+            true => to_file(&out, facts, &options, &graph),
+            false => to_folder(&out, facts, &options, &graph),
         }
     });
     let (diagnostics, (files, bytes)) = made?;
@@ -121,7 +127,13 @@ fn generate(terminal: &Terminal, global: &Global, args: &DocsGenerateArgs) -> Re
     terminal.log(
         "docs",
         None,
-        json!({"path": out.display().to_string(), "files": files, "bytes": bytes, "elapsed_s": elapsed.as_secs_f64()}),
+        json!({
+            "path": out.display().to_string(),
+            "files": files,
+            "bytes": bytes,
+            "drawing_s": drawn.as_secs_f64(),
+            "elapsed_s": elapsed.as_secs_f64(),
+        }),
     );
     let index = if args.single_file { out.clone() } else { out.join("index.html") };
     terminal.talk(&format!(
@@ -148,36 +160,41 @@ fn generate(terminal: &Terminal, global: &Global, args: &DocsGenerateArgs) -> Re
     }
 }
 
-fn to_folder(out: &Path, facts: &Facts<'_>, options: &Options) -> Result<(u64, u64)> {
+fn to_folder(out: &Path, facts: &Facts<'_>, options: &Options, graph: &Graph) -> Result<(u64, u64)> {
     let mut folder = Folder::open(out)?;
     folder.announce(&site::files(facts, options))?;
-    site::folder(facts, options, &mut |path, bytes| folder.write(path, bytes))?;
+    site::folder(facts, options, graph, &mut |path, bytes| folder.write(path, bytes))?;
     folder.finish()
 }
 
-fn to_file(out: &Path, facts: &Facts<'_>, options: &Options) -> Result<(u64, u64)> {
+fn to_file(out: &Path, facts: &Facts<'_>, options: &Options, graph: &Graph) -> Result<(u64, u64)> {
     if out.is_dir() {
         return Err(Error::usage(format!("`{}` is a folder", out.display()))
             .hint("name the file to write: `--single-file --out docs.html`"));
     }
-    let text = site::single(facts, options)?;
+    let text = site::single(facts, options, graph)?;
     write_file(out, &text)?;
     Ok((1, text.len() as u64))
 }
 
-fn options(content: &DocsContent, facts: &Facts<'_>) -> Result<Options> {
-    let diff = match &content.diff {
+/// The graph, with what a change does drawn over it.
+fn graph(content: &DocsContent, facts: &Facts<'_>) -> Result<Graph> {
+    let overlay = match &content.diff {
         Some(path) => {
             let text = std::fs::read_to_string(path).map_err(|error| Error::io("read", path, &error))?;
             Some(Overlay::read(&text, &path.to_string_lossy(), facts)?)
         }
         None => None,
     };
+    Ok(drawing::graph(facts, overlay.as_ref()))
+}
+
+fn options(content: &DocsContent) -> Options {
     let hide = Hide {
         sql: if content.no_sql { Sql::Hide } else { Sql::Show },
         samples: if content.no_samples { Samples::Hide } else { Samples::Show },
     };
-    Ok(Options { hide, diff, live: None })
+    Options { hide, live: None }
 }
 
 /// Opens the project and listens to what it reads from the environment.

@@ -56,7 +56,7 @@ pub enum Exit {
 pub fn execute(cli: &Cli) -> ExitCode {
     let log_to = match &cli.command {
         Command::Run(args) if args.explain => LogTo::Stderr,
-        Command::Run(_) | Command::Test(_) | Command::Compile(_) => LogTo::Stdout,
+        Command::Run(_) | Command::Test(_) | Command::Compile(_) | Command::Docs(_) => LogTo::Stdout,
         _ => LogTo::Stderr,
     };
     let terminal = Terminal::new(&cli.global, log_to);

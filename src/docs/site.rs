@@ -5,14 +5,13 @@ use serde_json::{Value, json};
 
 use super::assets::{ASSETS, LIVE, Slot, TEMPLATES};
 use super::data::Graph;
-use super::diff::Overlay;
 use super::facts::Facts;
 use super::pages::{self, Page};
 use super::script::json as script;
 use super::write::LIST;
-use super::{charts, drawing, export, search};
+use super::{drawing, export, search};
 use crate::error::Result;
-use crate::template::html::Html;
+use crate::template::html::{Html, escaped};
 
 /// Where pages of a folder may take things from. Chromium and Firefox do not agree on whether a file is of the same
 /// origin as its page, so files are named too; a page from the web cannot read any.
@@ -53,8 +52,6 @@ pub struct Hide {
 pub struct Options {
     /// What is left out.
     pub hide: Hide,
-    /// What a change does, to be drawn over the graph.
-    pub diff: Option<Overlay>,
     /// For `kiln docs serve`: the number of this making.
     pub live: Option<String>,
 }
@@ -101,7 +98,7 @@ fn assets(options: &Options) -> impl Iterator<Item = (&'static str, &'static str
 ///
 /// # Errors
 /// The sink's, or a template is broken, which is Kiln's own mistake.
-pub fn folder(facts: &Facts<'_>, options: &Options, sink: Sink<'_>) -> Result<()> {
+pub fn folder(facts: &Facts<'_>, options: &Options, graph: &Graph, sink: Sink<'_>) -> Result<()> {
     let html = Html::new(TEMPLATES)?;
     let frames = ["", "../"].map(|root| folder_frame(facts, options, root));
     for at in 0..pages::count(facts) {
@@ -121,11 +118,10 @@ pub fn folder(facts: &Facts<'_>, options: &Options, sink: Sink<'_>) -> Result<()
     for (name, text) in assets(options) {
         sink(&format!("assets/{name}"), text.as_bytes())?;
     }
-    let graph = drawing::graph(facts, options.diff.as_ref());
-    for (path, text) in scripts(facts, &graph)? {
+    for (path, text) in scripts(facts, graph)? {
         sink(&path, text.as_bytes())?;
     }
-    for (path, text) in exports(facts, &graph)? {
+    for (path, text) in exports(facts, graph)? {
         sink(path, text.as_bytes())?;
     }
     let manifest = export::manifest(facts, &files(facts, options));
@@ -136,7 +132,7 @@ pub fn folder(facts: &Facts<'_>, options: &Options, sink: Sink<'_>) -> Result<()
 ///
 /// # Errors
 /// A template is broken, which is Kiln's own mistake.
-pub fn single(facts: &Facts<'_>, options: &Options) -> Result<String> {
+pub fn single(facts: &Facts<'_>, options: &Options, graph: &Graph) -> Result<String> {
     let html = Html::new(TEMPLATES)?;
     let mut frame = Frame { single: true, ..frame(facts, options) };
     let mut main = String::new();
@@ -145,14 +141,13 @@ pub fn single(facts: &Facts<'_>, options: &Options) -> Result<String> {
         let node = page.node.map(|node| format!(" data-node=\"{node}\"")).unwrap_or_default();
         main.push_str(&format!(
             "<section class=\"page page-{kind}\" id=\"/{path}\" data-path=\"{path}\" data-page=\"{kind}\" data-title=\"{}\"{node}>\n{}\n</section>\n",
-            charts::escaped(&page.title),
+            escaped(&page.title),
             content(&html, &frame, &page)?,
             kind = page.kind,
             path = page.path,
         ));
     }
-    let graph = drawing::graph(facts, options.diff.as_ref());
-    let data: Vec<(String, String)> = scripts(facts, &graph)?;
+    let data: Vec<(String, String)> = scripts(facts, graph)?;
     // A text in the document can hold the nonce only if it knew it before, and it follows from all texts.
     let mut hasher = blake3::Hasher::new();
     hasher.update(main.as_bytes());
