@@ -13,6 +13,7 @@ pub mod docs;
 pub mod engine;
 pub mod error;
 pub mod graph;
+pub mod idle;
 pub mod lineage;
 pub mod manifest;
 pub mod names;

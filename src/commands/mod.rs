@@ -7,6 +7,7 @@ mod docs;
 mod explain;
 pub mod failures;
 pub mod forge;
+mod freshness;
 mod gc;
 mod history;
 mod init;
@@ -37,7 +38,7 @@ use crate::engine::state;
 use crate::error::{Error, Result};
 use crate::manifest::Object;
 use crate::project::FILE_NAME;
-use crate::template::{Env, Level};
+use crate::template::{Level, LogMessage};
 use crate::workspace::{FullRefresh, Workspace, WorkspaceOptions};
 use crate::yaml;
 
@@ -83,6 +84,7 @@ fn dispatch(cli: &Cli, terminal: &Terminal) -> Result<Exit> {
         Command::Docs(args) => docs::docs(terminal, global, args),
         Command::History(args) => history::history(terminal, global, args),
         Command::Rollback(args) => rollback::rollback(terminal, global, args),
+        Command::Freshness(args) => freshness::freshness(terminal, global, args),
         Command::Gc(args) => gc::gc(terminal, global, args),
         Command::Clean => clean::clean(terminal, global),
     }
@@ -161,32 +163,43 @@ struct Opened {
 }
 
 fn open(terminal: &Terminal, global: &Global, command: &'static str, refresh: FullRefresh) -> Result<Opened> {
-    open_in(terminal, global, command, refresh, Arc::new(|name| std::env::var(name).ok()))
+    Ok(open_with(terminal, global, &opening(global, command, refresh)?)?.0)
 }
 
-/// Opens the project in an environment.
-fn open_in(
-    terminal: &Terminal,
-    global: &Global,
-    command: &'static str,
-    refresh: FullRefresh,
-    env: Env,
-) -> Result<Opened> {
-    let started = std::time::Instant::now();
+/// What the command line says of how to open the project.
+fn opening(global: &Global, command: &'static str, refresh: FullRefresh) -> Result<WorkspaceOptions> {
     must_be_a_project(global)?;
-    let options = WorkspaceOptions {
+    Ok(WorkspaceOptions {
         root: global.project_dir.clone(),
         target: global.target.clone(),
         vars: vars(global)?,
         threads: global.threads,
-        env,
+        env: Arc::new(|name| std::env::var(name).ok()),
         command,
         full_refresh: refresh,
-    };
-    let (workspace, warnings) = Workspace::open(&options)?;
+    })
+}
+
+/// Tells this binary from others of the same version: what one found, another might not.
+fn binary() -> String {
+    let stamp = std::env::current_exe().and_then(std::fs::metadata).map(|metadata| {
+        let modified = metadata.modified().ok();
+        format!("{} {modified:?}", metadata.len())
+    });
+    stamp.unwrap_or_default()
+}
+
+/// Opens the project, and gives what was said of its files too.
+fn open_with(
+    terminal: &Terminal,
+    global: &Global,
+    options: &WorkspaceOptions,
+) -> Result<(Opened, Diagnostics)> {
+    let started = std::time::Instant::now();
+    let (workspace, warnings) = Workspace::open(options)?;
     terminal.hide(workspace.secrets());
     show_diagnostics(terminal, global, &warnings);
-    Ok(Opened { workspace, elapsed: started.elapsed() })
+    Ok((Opened { workspace, elapsed: started.elapsed() }, warnings))
 }
 
 /// Says where the project is when it is not here.
@@ -226,7 +239,11 @@ fn vars(global: &Global) -> Result<Object> {
 
 /// Shows what templates said.
 fn show_messages(terminal: &Terminal, workspace: &Workspace) {
-    for message in workspace.messages() {
+    show_said(terminal, &workspace.messages());
+}
+
+fn show_said(terminal: &Terminal, messages: &[LogMessage]) {
+    for message in messages {
         let level = match message.level {
             Level::Debug => continue,
             Level::Info => "info",

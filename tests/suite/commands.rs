@@ -126,6 +126,60 @@ fn first_run_then_nothing_to_do_then_history() {
 }
 
 #[test]
+fn a_run_that_repeats_one_that_did_nothing_looks_at_files_only() {
+    let project = Project::new();
+    let kept = project.path().join("target/run.cache");
+    let is_idle = |project: &Project| project.say(&["run"]).contains("Looked at");
+    // Files that were written a moment ago may change again within the same tick of the clock.
+    let settle = || std::thread::sleep(std::time::Duration::from_millis(2100));
+    settle();
+    assert!(!is_idle(&project) && !kept.exists(), "a run that built is not kept");
+    assert!(!is_idle(&project) && kept.exists(), "the first that did nothing is");
+    insta::assert_snapshot!("repeated_run", project.say(&["run"]));
+    let results = std::fs::read_to_string(project.path().join("target/run_results.json")).expect("results");
+    let results: serde_json::Value = serde_json::from_str(&results).expect("JSON");
+    assert_eq!(results["results"].as_array().expect("a list").len(), 6);
+    let ids = || {
+        let runs = project.say(&["history", "--log-format", "json"]);
+        runs.lines().filter(|line| line.contains("\"unchanged\"")).count()
+    };
+    assert_eq!(ids(), 2, "every run has its row");
+    let rest = |what: &str| {
+        assert!(!is_idle(&project), "{what} is looked at");
+        settle();
+        project.say(&["run"]);
+        project.say(&["run"]);
+        assert!(is_idle(&project), "and then there is nothing to do again after {what}");
+    };
+    project.write("models/curated/totals.sql", "select count(*) as orders from {{ ref('orders') }}\n");
+    rest("a changed model");
+    project.write("landing/2.csv", "order_id,amount\n7,1.00\n");
+    rest("a new file");
+    project.write("landing/2.csv", "order_id,amount\n8,1.00\n");
+    rest("a changed file");
+    project.say(&["rollback"]);
+    rest("a rollback");
+    project.say(&["test"]);
+    rest("a test");
+    std::fs::write(&kept, "kiln compile cache").expect("written");
+    rest("a damaged memory");
+    assert!(!project.say(&["run", "-s", "orders"]).contains("Looked at"), "another selection is another run");
+    assert!(!is_idle(&project));
+    let database = duckdb::Connection::open(project.path().join("target/dev.duckdb")).expect("opens");
+    let build: String = database
+        .query_row(
+            "select relation from _kiln.build where model = 'totals' order by built_at desc limit 1",
+            [],
+            |row| row.get(0),
+        )
+        .expect("a build");
+    database.execute_batch(&format!("drop table _kiln_data.\"{build}\"")).expect("dropped");
+    drop(database);
+    let text = project.say(&["run"]);
+    assert!(!text.contains("Looked at") && text.contains("1 built"), "{text}");
+}
+
+#[test]
 fn a_failed_test_keeps_readers_where_they_were() {
     let project = Project::new();
     project.say(&["run"]);
@@ -354,6 +408,49 @@ fn ctrl_c_publishes_nothing() {
     assert_eq!(child.wait().expect("kiln ends").code(), Some(2));
     let text = project.say(&["show", "orders"]);
     assert!(text.contains("exit 2") && text.contains("has not published `orders`"), "{text}");
+}
+
+#[test]
+fn old_data_is_said_and_freshness_fails_on_it() {
+    let project = Project::new();
+    let sources = |field: &str, limits: &str| {
+        project.write(
+            "models/raw/sources.yml",
+            &format!(
+                "sources:\n  - name: api\n    tables:\n      - name: orders\n        files: landing/*.csv\n        \
+                 {field}freshness: {limits}\n"
+            ),
+        );
+    };
+    project.write("landing/1.csv", "order_id,amount,day\n1,10.00,2026-01-02\n2,20.50,2026-01-01\n");
+    // The table's width follows the age.
+    let complaint = |text: String, word: &str| {
+        assert!(text.contains(word), "{text}");
+        text.lines().filter(|line| !line.starts_with(['┌', '│', '╞', '└'])).collect::<Vec<_>>().join("\n")
+    };
+    insta::assert_snapshot!("freshness_before_a_run", project.say(&["freshness"]));
+    sources("", "{warn_after: {count: 12, period: hour}}");
+    project.say(&["run"]);
+    let fresh = project.say(&["freshness"]);
+    assert!(fresh.starts_with("exit 0") && fresh.contains("12 hours"), "{fresh}");
+    sources("loaded_at_field: day\n        ", "{warn_after: {count: 1, period: day}}");
+    insta::assert_snapshot!("freshness_old", complaint(project.say(&["freshness"]), "old "));
+    sources(
+        "loaded_at_field: day\n        ",
+        "{warn_after: {count: 1, period: day}, error_after: {count: 2, period: day}}",
+    );
+    insta::assert_snapshot!(
+        "freshness_too_old",
+        complaint(project.say(&["freshness", "-s", "source:api"]), "too old")
+    );
+    let file = std::fs::read_to_string(project.path().join("target/sources.json")).expect("an artifact");
+    let file: serde_json::Value = serde_json::from_str(&file).expect("JSON");
+    assert_eq!(file["results"][0]["status"], "error");
+    assert_eq!(file["results"][0]["max_loaded_at"], "2026-01-02T00:00:00Z");
+    assert_eq!(file["results"][0]["criteria"]["error_after"]["period"], "day");
+    insta::assert_snapshot!("run_with_old_data", project.say(&["run"]));
+    sources("loaded_at_field: dya\n        ", "{warn_after: {count: 1, period: day}}");
+    insta::assert_snapshot!("freshness_of_no_column", project.say(&["freshness"]));
 }
 
 #[test]
