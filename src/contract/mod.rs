@@ -18,6 +18,7 @@ mod sla;
 mod types;
 mod version;
 
+use std::fmt;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -213,6 +214,20 @@ pub struct Compatibility {
 impl Default for Compatibility {
     fn default() -> Self {
         Self { mode: CompatibilityMode::Consumer, transitive: false }
+    }
+}
+
+/// The word as `compatibility:` writes it: `consumer`, `full_transitive`.
+impl fmt::Display for Compatibility {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mode = match self.mode {
+            CompatibilityMode::None => "none",
+            CompatibilityMode::Consumer => "consumer",
+            CompatibilityMode::History => "history",
+            CompatibilityMode::Full => "full",
+        };
+        f.write_str(mode)?;
+        if self.transitive { f.write_str("_transitive") } else { Ok(()) }
     }
 }
 
