@@ -109,6 +109,8 @@ pub enum Command {
     Show(ShowArgs),
     /// Follow columns to what they come from and to what is made of them
     Lineage(LineageArgs),
+    /// Write and show contracts: what models promise to those who read them
+    Contract(ContractArgs),
     /// List releases and runs
     History(HistoryArgs),
     /// Point readers back at an earlier release
@@ -296,6 +298,76 @@ pub enum LineageFormat {
     Json,
     /// A flowchart.
     Mermaid,
+}
+
+/// `kiln contract`.
+#[derive(Debug, Args)]
+pub struct ContractArgs {
+    /// What to do with it.
+    #[command(subcommand)]
+    pub command: ContractCommand,
+}
+
+/// What to do with a contract.
+#[derive(Debug, Subcommand)]
+pub enum ContractCommand {
+    /// Write a first contract for a model, from its columns as compiled and what its tests say
+    Init(ContractInitArgs),
+    /// Write a model's contract as ODCS v3.1, with all that its properties promise
+    Export(ContractExportArgs),
+    /// Show what a model's contract promises, what Kiln checks of it, and what it cannot check
+    Show(ContractShowArgs),
+}
+
+/// `kiln contract init`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The file says what is true and promised now: exact types, `required` and keys where tests or constraints say so,
+accepted values, ranges, references, descriptions, the owner. That a column has no NULL today is a remark and no
+promise. Its status is `draft`: read it, then make it `active`.
+
+Examples:
+  kiln contract init revenue_by_day          writes contracts/revenue_by_day.odcs.yaml
+  kiln contract init revenue_by_day -o -     prints it")]
+pub struct ContractInitArgs {
+    /// A model or a seed
+    pub model: String,
+    /// Where to write it, `-` for stdout [default: contracts/MODEL.odcs.yaml]
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Write over a file that is there
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// `kiln contract export`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Without a contract, what is written comes from the model's properties alone: `columns` with `data_type`,
+`constraints`, `data_tests`, `description`, `tags`, `meta`. With one, it is the contract as version 3.1, whatever
+version it was written in, and what only the properties say is added. What 3.1 has no key for is kept under
+`customProperties`. Comments of a file are not kept.
+
+Examples:
+  kiln contract export orders
+  kiln contract export orders -o contracts/orders.odcs.yaml --force")]
+pub struct ContractExportArgs {
+    /// A model or a seed
+    pub model: String,
+    /// Where to write it [default: stdout]
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Write over a file that is there
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// `kiln contract show`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  kiln contract show revenue_by_day")]
+pub struct ContractShowArgs {
+    /// A model or a seed
+    pub model: String,
 }
 
 /// `kiln history`.

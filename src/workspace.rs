@@ -20,12 +20,17 @@ use crate::manifest::{
     resolve,
 };
 use crate::names::{Fingerprint, NodeId, Relation};
-use crate::project::{Expand, Project, ProjectFile, ProjectFiles, Target};
+use crate::project::{
+    Constraint, Expand, NodeProperties, Project, ProjectFile, ProjectFiles, Properties, Target,
+};
 use crate::sql::rendered::{Rendered, Slot};
 use crate::template::{
     Context, Dispatch, Env, Expander, LogMessage, MacroFile, Renderer, Resolve, TargetView, Template,
     TestCall,
 };
+
+/// The command that writes contracts: that one is missing is no reason for it to stop.
+pub const CONTRACT_COMMAND: &str = "contract";
 
 /// How to open a workspace.
 #[derive(Clone)]
@@ -96,9 +101,17 @@ impl Workspace {
         let contracts = contracts(&project, &mut problems);
         let (mut manifest, found) = resolve(&project, &target, &Templates(&renderer), contracts);
         problems.extend(found);
-        add_contract_tests(&mut manifest, &mut problems);
+        add_contract_tests(&mut manifest, &project.properties, &mut problems);
         for test in manifest.tests.values() {
             problems.extend(check::outcome::problems(&test.config, &test.at));
+        }
+        if options.command == CONTRACT_COMMAND {
+            problems = problems
+                .sorted()
+                .into_iter()
+                .filter(|found| found.code != "contract-missing")
+                .cloned()
+                .collect();
         }
         if problems.has_errors() {
             return Err(problems.into());
@@ -124,6 +137,22 @@ impl Workspace {
     /// Workers.
     pub fn threads(&self) -> usize {
         self.threads
+    }
+
+    /// What the properties of a model or seed promise.
+    pub fn facts(&self, node: &Node) -> contract::Facts {
+        let contract = self.manifest.contracts.get(&node.id).map(|contract| &contract.at.file);
+        let declared = self
+            .manifest
+            .tests
+            .values()
+            .filter(|test| test.node.as_ref() == Some(&node.id) && Some(&test.at.file) != contract);
+        let own = |properties: &&NodeProperties| {
+            properties.package == node.package && properties.name.value == node.name
+        };
+        let constraints =
+            self.project.properties.nodes.iter().filter(own).flat_map(|properties| &properties.constraints);
+        contract::Facts::of(declared, constraints, &is_node(&self.manifest, &node.package))
     }
 
     /// Releases whose builds are kept.
@@ -424,11 +453,24 @@ fn contracts(project: &Project, problems: &mut Diagnostics) -> BTreeMap<String, 
     contracts
 }
 
-fn add_contract_tests(manifest: &mut Manifest, problems: &mut Diagnostics) {
+fn add_contract_tests(manifest: &mut Manifest, properties: &Properties, problems: &mut Diagnostics) {
     let mut tests = Vec::new();
+    let mut declared: BTreeMap<&NodeId, Vec<&Test>> = BTreeMap::new();
+    for test in manifest.tests.values() {
+        if let Some(node) = &test.node {
+            declared.entry(node).or_default().push(test);
+        }
+    }
+    let mut constraints: BTreeMap<(&str, &str), Vec<&Constraint>> = BTreeMap::new();
+    for node in &properties.nodes {
+        constraints.entry((&node.package, &node.name.value)).or_default().extend(&node.constraints);
+    }
     for (id, contract) in &manifest.contracts {
         let Some(node) = manifest.nodes.get(id) else { continue };
-        problems.extend(contract::disagreements(contract, node));
+        let own = constraints.get(&(node.package.as_str(), node.name.as_str())).into_iter().flatten();
+        let tests_of = declared.get(id).into_iter().flatten();
+        let facts = contract::Facts::of(tests_of.copied(), own.copied(), &is_node(manifest, &node.package));
+        problems.extend(contract::disagreements(contract, node, &facts));
         let find = |name: &str| {
             ["model", "seed"]
                 .into_iter()
@@ -439,6 +481,13 @@ fn add_contract_tests(manifest: &mut Manifest, problems: &mut Diagnostics) {
     }
     for test in tests {
         manifest.tests.insert(test.id.clone(), test);
+    }
+}
+
+/// Says whether a name is that of a model or seed of a package.
+fn is_node(manifest: &Manifest, package: &str) -> impl Fn(&str) -> bool {
+    move |name| {
+        ["model", "seed"].iter().any(|kind| manifest.nodes.contains_key(&NodeId::new(kind, package, name)))
     }
 }
 

@@ -5,6 +5,8 @@ mod support;
 
 #[path = "suite/commands.rs"]
 mod commands;
+#[path = "suite/contracts.rs"]
+mod contracts;
 #[path = "suite/crash.rs"]
 mod crash;
 #[path = "suite/faults.rs"]

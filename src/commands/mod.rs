@@ -3,6 +3,7 @@
 pub mod artifacts;
 mod clean;
 mod compile;
+mod contract;
 mod explain;
 pub mod failures;
 pub mod forge;
@@ -79,6 +80,7 @@ fn dispatch(cli: &Cli, terminal: &Terminal) -> Result<Exit> {
         Command::Ls(args) => ls::ls(terminal, global, args),
         Command::Show(args) => show::show(terminal, global, args),
         Command::Lineage(args) => lineage::lineage(terminal, global, args),
+        Command::Contract(args) => contract::contract(terminal, global, args),
         Command::History(args) => history::history(terminal, global, args),
         Command::Rollback(args) => rollback::rollback(terminal, global, args),
         Command::Gc(args) => gc::gc(terminal, global, args),

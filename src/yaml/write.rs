@@ -10,10 +10,9 @@ const WIDTH: usize = 100;
 /// Remarks behind values, by JSON pointer (`/schema/0/properties/2`).
 pub type Remarks = BTreeMap<String, String>;
 
-/// A mapping as a document, ending in a newline. A remark about a collection keeps it on one line where it fits, and
-/// stands behind its first line.
+/// A mapping as a document, ending in a newline. A remark about a collection stands behind its first line.
 pub fn document(map: &Map<String, Value>, remarks: &Remarks) -> String {
-    let mut writer = Writer { text: String::new(), remarks };
+    let mut writer = Writer { text: String::new(), remarks, pending: None };
     writer.map(map, 0, "");
     writer.text
 }
@@ -21,7 +20,7 @@ pub fn document(map: &Map<String, Value>, remarks: &Remarks) -> String {
 /// A list as a document, each item a block of its own.
 pub fn list_document(items: &[Value]) -> String {
     let remarks = Remarks::new();
-    let mut writer = Writer { text: String::new(), remarks: &remarks };
+    let mut writer = Writer { text: String::new(), remarks: &remarks, pending: None };
     writer.list(items, 0, "", Items::Blocks);
     writer.text
 }
@@ -37,6 +36,8 @@ enum Items {
 struct Writer<'a> {
     text: String,
     remarks: &'a Remarks,
+    /// The remark about a block that begins on this line.
+    pending: Option<&'a String>,
 }
 
 impl Writer<'_> {
@@ -98,6 +99,7 @@ impl Writer<'_> {
                         && (style == Items::Blocks || !self.fits(item, indent + 2, &pointer)) =>
                 {
                     self.text.push(' ');
+                    self.pending = self.remarks.get(&pointer);
                     self.map(map, indent + 2, &pointer);
                 }
                 Value::Array(inner) if !inner.is_empty() && !self.fits(item, indent + 2, &pointer) => {
@@ -124,7 +126,8 @@ impl Writer<'_> {
     }
 
     fn end(&mut self, pointer: &str) {
-        if let Some(remark) = self.remarks.get(pointer) {
+        let pending = self.pending.take();
+        if let Some(remark) = self.remarks.get(pointer).or(pending) {
             self.text.push_str("  # ");
             self.text.extend(remark.chars().map(|c| if c.is_control() { ' ' } else { c }));
         }
@@ -242,7 +245,9 @@ mod tests {
                 "tags": ["a", "b: c"],
             }],
         });
-        let remarks = Remarks::from([("/schema/0/properties/0".to_owned(), "no NULL in 3 rows".to_owned())]);
+        let remarks = Remarks::from(
+            ["0", "1"].map(|at| (format!("/schema/0/properties/{at}"), "no NULL in 3 rows".to_owned())),
+        );
         let text = document(value.as_object().expect("a mapping"), &remarks);
         assert_eq!(read(&text), value);
         insta::assert_snapshot!(text);
