@@ -12,6 +12,7 @@ use serde_json::Value;
 use crate::check;
 use crate::contract;
 use crate::diagnostic::{Diagnostics, Located, Location, SourceFile};
+use crate::diff::waiver::{self, Waiver};
 use crate::engine::database::Opening;
 use crate::error::{Error, Result};
 use crate::graph::{self, Dag};
@@ -70,6 +71,8 @@ pub struct Workspace {
     pub manifest: Manifest,
     /// Who reads whom.
     pub dag: Dag,
+    /// Breaking changes that were agreed to.
+    pub waivers: Vec<Waiver>,
     renderer: Renderer,
     threads: usize,
     order: Vec<NodeId>,
@@ -101,6 +104,8 @@ impl Workspace {
         let contracts = contracts(&project, &mut problems);
         let (mut manifest, found) = resolve(&project, &target, &Templates(&renderer), contracts);
         problems.extend(found);
+        let read_waivers = |file| waiver::read(file, &mut problems);
+        let waivers: Vec<Waiver> = project.waiver_files().iter().flat_map(read_waivers).collect();
         add_contract_tests(&mut manifest, &project.properties, &mut problems);
         for test in manifest.tests.values() {
             problems.extend(check::outcome::problems(&test.config, &test.at));
@@ -121,7 +126,10 @@ impl Workspace {
         let threads = options.threads.or(target.threads).map_or(machine.min(4), NonZeroUsize::get);
         let order = dag.topological();
         let surroundings = surroundings(options, &project);
-        Ok((Self { project, target, manifest, dag, renderer, threads, order, surroundings }, problems))
+        Ok((
+            Self { project, target, manifest, dag, waivers, renderer, threads, order, surroundings },
+            problems,
+        ))
     }
 
     /// The project's folder, absolute.

@@ -5,6 +5,9 @@
 
 mod finding;
 mod rule;
+#[cfg(test)]
+pub(crate) mod samples;
+pub mod waiver;
 
 pub use finding::{
     Broken, Bump, Certainty, ConsumerKind, Finding, Place, Proof, Report, Severity, Side, Unknown, Waived,
