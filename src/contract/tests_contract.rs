@@ -1,7 +1,6 @@
 //! Contracts read from text, and their tests run on a real DuckDB. Generic tests are named here and run in `check`.
 
 use std::fmt::Write;
-use std::sync::Arc;
 
 use duckdb::Connection;
 

@@ -4,6 +4,7 @@
 //! what is waived is decided elsewhere.
 
 mod finding;
+pub mod format;
 mod rule;
 #[cfg(test)]
 pub(crate) mod samples;
