@@ -280,7 +280,7 @@ pub enum Period {
 }
 
 /// Who to ask.
-#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Owner {
     /// A name.
     pub name: Option<String>,
