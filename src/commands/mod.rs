@@ -4,6 +4,7 @@ pub mod artifacts;
 mod clean;
 mod compile;
 mod contract;
+mod diff;
 mod explain;
 pub mod failures;
 pub mod forge;
@@ -78,6 +79,7 @@ fn dispatch(cli: &Cli, terminal: &Terminal) -> Result<Exit> {
         Command::Compile(args) => compile::compile(terminal, global, args),
         Command::Run(args) => run::run(terminal, global, args),
         Command::Test(args) => test::test(terminal, global, args),
+        Command::Diff(args) => diff::diff(terminal, global, args),
         Command::Ls(args) => ls::ls(terminal, global, args),
         Command::Show(args) => show::show(terminal, global, args),
         Command::Lineage(args) => lineage::lineage(terminal, global, args),
@@ -164,20 +166,29 @@ struct Opened {
 
 fn open(terminal: &Terminal, global: &Global, command: &'static str, refresh: FullRefresh) -> Result<Opened> {
     let started = std::time::Instant::now();
+    let options = workspace_options(global, command, refresh)?;
+    let (workspace, warnings) = Workspace::open(&options)?;
+    terminal.hide(workspace.secrets());
+    show_diagnostics(terminal, global, &warnings);
+    Ok(Opened { workspace, elapsed: started.elapsed() })
+}
+
+/// How to open what the command line names.
+fn workspace_options(
+    global: &Global,
+    command: &'static str,
+    full_refresh: FullRefresh,
+) -> Result<WorkspaceOptions> {
     must_be_a_project(global)?;
-    let options = WorkspaceOptions {
+    Ok(WorkspaceOptions {
         root: global.project_dir.clone(),
         target: global.target.clone(),
         vars: vars(global)?,
         threads: global.threads,
         env: Arc::new(|name| std::env::var(name).ok()),
         command,
-        full_refresh: refresh,
-    };
-    let (workspace, warnings) = Workspace::open(&options)?;
-    terminal.hide(workspace.secrets());
-    show_diagnostics(terminal, global, &warnings);
-    Ok(Opened { workspace, elapsed: started.elapsed() })
+        full_refresh,
+    })
 }
 
 /// Says where the project is when it is not here.

@@ -23,8 +23,8 @@ use crate::engine::load::{OWN_COLUMNS, SourceColumn};
 use crate::engine::session::{ColumnType, SqlError};
 use crate::engine::shadow::{Shadow, Statement};
 use crate::error::Result;
-use crate::manifest::{Materialization, Node};
-use crate::names::{Fingerprint, NodeId};
+use crate::manifest::{Materialization, Node, SourceTable};
+use crate::names::{Fingerprint, NodeId, Relation};
 use crate::run::candidate::{Candidate, Candidates, Physical, Reading, bind};
 use crate::sql::relations;
 use crate::sql::rendered::Rendered;
@@ -61,6 +61,22 @@ pub struct Compiled {
     pub shadow: Shadow,
     /// What stands under another name in the shadow: sources with files.
     aside: Candidates,
+}
+
+impl Compiled {
+    /// A model's query as it binds in the shadow: its sources with files and its ephemeral parents are tables there.
+    pub fn bound(&self, id: &NodeId) -> Option<String> {
+        let bound = bind(&self.models.get(id)?.rendered, &self.aside, Reading::Now).sql;
+        Some(if bound.contains(';') { without_end(&bound).to_owned() } else { bound })
+    }
+
+    /// Where a source stands in the shadow.
+    pub fn source_relation(&self, source: &SourceTable) -> Relation {
+        match source.files {
+            Some(_) => Relation::new(outside::SCHEMA, source.id.short()),
+            None => source.relation.clone(),
+        }
+    }
 }
 
 /// A compiled model or seed.

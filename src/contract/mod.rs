@@ -231,6 +231,35 @@ impl Default for Compatibility {
     }
 }
 
+impl Compatibility {
+    /// Every word that `compatibility:` takes.
+    pub const NAMES: [&'static str; 7] = [
+        "none",
+        "consumer",
+        "history",
+        "full",
+        "consumer_transitive",
+        "history_transitive",
+        "full_transitive",
+    ];
+
+    /// Reads a word.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (mode, transitive) = match text.strip_suffix("_transitive") {
+            Some(mode) => (mode, true),
+            None => (text, false),
+        };
+        let mode = match mode {
+            "none" if !transitive => CompatibilityMode::None,
+            "consumer" => CompatibilityMode::Consumer,
+            "history" => CompatibilityMode::History,
+            "full" => CompatibilityMode::Full,
+            _ => return None,
+        };
+        Some(Self { mode, transitive })
+    }
+}
+
 /// The word as `compatibility:` writes it: `consumer`, `full_transitive`.
 impl fmt::Display for Compatibility {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

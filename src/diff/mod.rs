@@ -3,14 +3,37 @@
 //! Two sides are compared, a base and a proposal. What comes out is a [`Report`] of [`Finding`]s; how it is printed and
 //! what is waived is decided elsewhere.
 
+mod base;
+mod change;
+mod compare;
 mod finding;
 pub mod format;
+pub mod git;
+mod ground;
+pub mod lattice;
+mod leak;
+mod origin;
+mod promise;
+mod readers;
 mod rule;
 #[cfg(test)]
 pub(crate) mod samples;
+mod schema;
+mod settings;
+mod spot;
+mod terms;
+mod view;
 pub mod waiver;
 
+pub use base::Compiling;
+pub use change::Check;
+pub use compare::{Comparison, Prove, compare};
 pub use finding::{
     Broken, Bump, Certainty, ConsumerKind, Finding, Place, Proof, Report, Severity, Side, Unknown, Waived,
 };
+pub use ground::Machine;
+pub use promise::Promise;
 pub use rule::{Protects, Rule};
+pub use settings::Settings;
+pub use spot::Spot;
+pub use view::{ConsumerView, ModelView, SourceView, View};

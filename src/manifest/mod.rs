@@ -300,7 +300,7 @@ impl Period {
 }
 
 /// Who to ask.
-#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Owner {
     /// A name.
     pub name: Option<String>,

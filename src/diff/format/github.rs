@@ -1,24 +1,24 @@
 //! The report as GitHub's workflow commands: one annotation for each finding, at the line that caused it.
 
-use super::{View, marked, one_line, owed, proof};
+use super::{Page, marked, one_line, owed, proof};
 use crate::diff::{Finding, Severity};
 
 /// The commands, one a line.
-pub fn github(view: &View<'_>) -> String {
+pub fn github(page: &Page<'_>) -> String {
     let mut text = String::new();
-    for finding in &view.report.findings {
-        text.push_str(&command(view, finding));
+    for finding in &page.report.findings {
+        text.push_str(&command(page, finding));
     }
-    for unknown in &view.report.unknowns {
-        let at = unknown.place.as_ref().map(|place| view.path(place));
+    for unknown in &page.report.unknowns {
+        let at = unknown.place.as_ref().map(|place| page.path(place));
         let file = at.map(|path| format!("file={},", property(&path))).unwrap_or_default();
         let message = format!("{} could not be compared: {}", unknown.subject, unknown.why);
         text.push_str(&format!("::warning {file}title=kiln unknown::{}\n", data(&message)));
     }
-    for note in view.waivers.sorted() {
+    for note in page.waivers.sorted() {
         let file = note.primary.iter().map(|(at, _)| {
             let (line, column) = at.line_col();
-            format!("file={},line={line},col={column},", property(&(view.in_repository)(at.path())))
+            format!("file={},line={line},col={column},", property(&(page.in_repository)(at.path())))
         });
         let file: String = file.collect();
         let message = [note.message.clone()].into_iter().chain(note.help.clone()).collect::<Vec<_>>();
@@ -27,7 +27,7 @@ pub fn github(view: &View<'_>) -> String {
     text
 }
 
-fn command(view: &View<'_>, finding: &Finding) -> String {
+fn command(page: &Page<'_>, finding: &Finding) -> String {
     let level = match (&finding.waived, finding.severity) {
         (None, Severity::Error) => "error",
         (None, Severity::Warning) => "warning",
@@ -41,7 +41,7 @@ fn command(view: &View<'_>, finding: &Finding) -> String {
             true => format!("col={column},endColumn={end_column},"),
             false => String::new(),
         };
-        format!("file={},line={line},endLine={end_line},{columns}", property(&view.path(place)))
+        format!("file={},line={line},endLine={end_line},{columns}", property(&page.path(place)))
     });
     let waived = if finding.waived.is_some() { "waived: " } else { "" };
     let title = property(&format!("{waived}{} {}", finding.rule.slug(), one_line(&finding.subject())));

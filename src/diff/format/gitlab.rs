@@ -2,23 +2,23 @@
 
 use serde_json::{Value, json};
 
-use super::{View, marked, one_line};
+use super::{Page, marked, one_line};
 use crate::diff::{Finding, Severity};
 
 /// One list. Waived findings are told as information.
-pub fn gitlab(view: &View<'_>) -> String {
-    let issues: Vec<Value> = view.report.findings.iter().map(|finding| issue(view, finding)).collect();
+pub fn gitlab(page: &Page<'_>) -> String {
+    let issues: Vec<Value> = page.report.findings.iter().map(|finding| issue(page, finding)).collect();
     format!("{:#}\n", Value::Array(issues))
 }
 
-fn issue(view: &View<'_>, finding: &Finding) -> Value {
+fn issue(page: &Page<'_>, finding: &Finding) -> Value {
     let severity = match (&finding.waived, finding.severity) {
         (None, Severity::Error) => "critical",
         (None, Severity::Warning) => "minor",
         _ => "info",
     };
     let place = marked(finding);
-    let path = place.map_or_else(|| "kiln.yml".to_owned(), |place| view.path(place));
+    let path = place.map_or_else(|| "kiln.yml".to_owned(), |place| page.path(place));
     let line = place.map_or(1, |place| place.at.line_col().0);
     let waived = finding.waived.iter().map(|waived| format!(" (waived: {})", waived.reason));
     json!({

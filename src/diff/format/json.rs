@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json as object};
 
-use super::{View, marked};
+use super::{Page, marked};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::diff::{Finding, Rule, Severity};
 
@@ -10,9 +10,9 @@ use crate::diff::{Finding, Rule, Severity};
 pub const VERSION: u32 = 1;
 
 /// One object, ending in a newline.
-pub fn json(view: &View<'_>) -> String {
-    let report = view.report;
-    let findings: Vec<Value> = report.findings.iter().map(|finding| finding_value(view, finding)).collect();
+pub fn json(page: &Page<'_>) -> String {
+    let report = page.report;
+    let findings: Vec<Value> = report.findings.iter().map(|finding| finding_value(page, finding)).collect();
     let mut counts = serde_json::Map::new();
     for severity in [Severity::Error, Severity::Warning, Severity::Note] {
         counts.insert(severity.as_str().to_owned(), report.count(severity).into());
@@ -25,12 +25,12 @@ pub fn json(view: &View<'_>) -> String {
         "base": report.base,
         "proposed": report.proposed,
         "mode": report.mode.to_string(),
-        "fail_on": view.fail_on,
-        "blocked": view.is_blocked(),
+        "fail_on": page.fail_on,
+        "blocked": page.is_blocked(),
         "counts": counts,
         "findings": findings,
         "unknowns": report.unknowns,
-        "waivers": notes(view.waivers),
+        "waivers": notes(page.waivers),
         "compared": report.compared,
         "unchanged_contracts": report.unchanged_contracts,
         "documented_only": report.documented_only,
@@ -38,12 +38,12 @@ pub fn json(view: &View<'_>) -> String {
     format!("{whole:#}\n")
 }
 
-fn finding_value(view: &View<'_>, finding: &Finding) -> Value {
+fn finding_value(page: &Page<'_>, finding: &Finding) -> Value {
     let mut value = object!(finding);
     value["id"] = finding.rule.id().into();
     value["fingerprint"] = finding.fingerprint().as_str().into();
-    value["counts"] = finding.counts(view.fail_on).into();
-    value["path"] = marked(finding).map(|place| view.path(place)).into();
+    value["counts"] = finding.counts(page.fail_on).into();
+    value["path"] = marked(finding).map(|place| page.path(place)).into();
     value
 }
 

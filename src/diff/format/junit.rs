@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::{View, owed, proof};
+use super::{Page, owed, proof};
 use crate::diff::{Finding, Rule};
 
 /// The document.
-pub fn junit(view: &View<'_>) -> String {
+pub fn junit(page: &Page<'_>) -> String {
     let mut cases: BTreeMap<(&str, Rule), Vec<&Finding>> = BTreeMap::new();
-    for finding in &view.report.findings {
+    for finding in &page.report.findings {
         cases.entry((&finding.model, finding.rule)).or_default().push(finding);
     }
     let mut body = String::new();
@@ -24,7 +24,7 @@ pub fn junit(view: &View<'_>) -> String {
         let first = |wanted: &dyn Fn(&Finding) -> bool| {
             findings.iter().find(|finding| wanted(finding)).map(|finding| escape(&finding.message))
         };
-        let fails = first(&|finding| finding.counts(view.fail_on));
+        let fails = first(&|finding| finding.counts(page.fail_on));
         let all_waived = findings.iter().all(|finding| finding.waived.is_some());
         body.push_str(&match (fails, all_waived) {
             (Some(message), _) => {
@@ -50,7 +50,7 @@ pub fn junit(view: &View<'_>) -> String {
     let counts = format!("tests=\"{tests}\" failures=\"{failures}\" errors=\"0\" skipped=\"{skipped}\"");
     format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"kiln diff\" {counts}>\n  <testsuite name=\"kiln diff vs {}\" {counts}>\n{body}  </testsuite>\n</testsuites>\n",
-        escape(&view.report.base)
+        escape(&page.report.base)
     )
 }
 

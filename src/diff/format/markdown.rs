@@ -1,7 +1,7 @@
 //! The report as one comment on a pull request: the verdict, a table of what matters, the rest folded away.
 
 use super::mermaid::mermaid;
-use super::{View, marked, owed, proof};
+use super::{Page, marked, owed, proof};
 use crate::diff::{Certainty, Finding, Severity};
 
 /// The first line, by which the comment is found again and replaced.
@@ -14,10 +14,10 @@ const MOST: usize = 60_000;
 const CELL: usize = 300;
 
 /// The comment, of at most 60,000 characters.
-pub fn markdown(view: &View<'_>) -> String {
-    let report = view.report;
-    let mut text = format!("{MARKER}\n### Kiln: {}\n", escape(&view.verdict(), CELL));
-    let counts = view.counts();
+pub fn markdown(page: &Page<'_>) -> String {
+    let report = page.report;
+    let mut text = format!("{MARKER}\n### Kiln: {}\n", escape(&page.verdict(), CELL));
+    let counts = page.counts();
     let counts = if counts.is_empty() { String::new() } else { format!("{} · ", counts.join(", ")) };
     text.push_str(&format!(
         "\n{counts}{} compared with {} · {}\n",
@@ -32,7 +32,7 @@ pub fn markdown(view: &View<'_>) -> String {
     if !loud.is_empty() {
         rest.text
             .push_str("\n| | Change | Old → New | Who breaks | Fix | Bump |\n|---|---|---|---|---|---|\n");
-        let rows: Vec<String> = loud.iter().map(|finding| row(view, finding)).collect();
+        let rows: Vec<String> = loud.iter().map(|finding| row(page, finding)).collect();
         rest.lines(&rows, "| | and {} more | | | | |");
     }
     if let Some(chart) = mermaid(loud.iter().copied())
@@ -44,7 +44,7 @@ pub fn markdown(view: &View<'_>) -> String {
     rest.folded(
         "note",
         "notes",
-        &report.findings.iter().filter(quiet).map(|finding| item(view, finding)).collect::<Vec<_>>(),
+        &report.findings.iter().filter(quiet).map(|finding| item(page, finding)).collect::<Vec<_>>(),
     );
     let waived: Vec<String> = report
         .findings
@@ -57,7 +57,7 @@ pub fn markdown(view: &View<'_>) -> String {
             };
             let until = waived.expires.iter().map(|day| format!(" until {day}")).collect::<String>();
             let said = escape(&format!("waived{by}{until}: {}", waived.reason), CELL);
-            Some(format!("{} — {said}", item(view, finding)))
+            Some(format!("{} — {said}", item(page, finding)))
         })
         .collect();
     rest.folded("waived finding", "waived findings", &waived);
@@ -67,7 +67,7 @@ pub fn markdown(view: &View<'_>) -> String {
         .map(|unknown| format!("- {}", escape(&format!("`{}`: {}", unknown.subject, unknown.why), CELL)))
         .collect();
     rest.folded("model that could not be compared", "models that could not be compared", &unknown);
-    let notes: Vec<String> = view
+    let notes: Vec<String> = page
         .waivers
         .sorted()
         .into_iter()
@@ -75,7 +75,7 @@ pub fn markdown(view: &View<'_>) -> String {
             let at = note
                 .primary
                 .iter()
-                .map(|(at, _)| format!(" ({}:{})", (view.in_repository)(at.path()), at.line_col().0));
+                .map(|(at, _)| format!(" ({}:{})", (page.in_repository)(at.path()), at.line_col().0));
             let at: String = at.collect();
             format!("- {}", escape(&format!("{}{at}", note.message), CELL))
         })
@@ -124,14 +124,14 @@ impl Rest {
     }
 }
 
-fn row(view: &View<'_>, finding: &Finding) -> String {
+fn row(page: &Page<'_>, finding: &Finding) -> String {
     let sign = match finding.severity {
         Severity::Error => "**error**",
         _ => "warning",
     };
     let place = marked(finding).map(|place| {
         let (line, _) = place.at.line_col();
-        format!("<br>{}:{line}", escape(&view.path(place), CELL))
+        format!("<br>{}:{line}", escape(&page.path(place), CELL))
     });
     let change = format!(
         "{}<br>{}{}",
@@ -175,8 +175,8 @@ fn readers(finding: &Finding) -> String {
     named.join("<br>")
 }
 
-fn item(view: &View<'_>, finding: &Finding) -> String {
-    let place = marked(finding).map(|place| format!(" ({}:{})", view.path(place), place.at.line_col().0));
+fn item(page: &Page<'_>, finding: &Finding) -> String {
+    let place = marked(finding).map(|place| format!(" ({}:{})", page.path(place), place.at.line_col().0));
     let proof = proof(finding).map(|proof| format!("; {proof}")).unwrap_or_default();
     let text = format!("`{}`: {}{proof}{}", finding.rule.slug(), finding.message, place.unwrap_or_default());
     format!("- {}", escape(&text, CELL * 2))

@@ -29,7 +29,7 @@ pub use sarif::sarif;
 pub use text::{rules_text, text};
 
 /// A report with what is needed to show it.
-pub struct View<'a> {
+pub struct Page<'a> {
     /// What was found.
     pub report: &'a Report,
     /// The severity from which on a finding counts.
@@ -51,7 +51,7 @@ pub enum Gate {
     Publish,
 }
 
-impl View<'_> {
+impl Page<'_> {
     /// Whether something counts.
     pub fn is_blocked(&self) -> bool {
         self.report.exit_code(self.fail_on) != 0

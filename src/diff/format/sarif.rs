@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{View, marked, owed, proof};
+use super::{Page, marked, owed, proof};
 use crate::diagnostic::Location;
 use crate::diff::{Finding, Place, Rule, Severity};
 
@@ -10,16 +10,16 @@ const SCHEMA: &str =
     "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
 
 /// The log, with one run.
-pub fn sarif(view: &View<'_>) -> String {
+pub fn sarif(page: &Page<'_>) -> String {
     let rules: Vec<Value> = Rule::ALL.iter().map(|rule| described(*rule)).collect();
-    let results: Vec<Value> = view.report.findings.iter().map(|finding| result(view, finding)).collect();
-    let unknowns = view.report.unknowns.iter().map(|unknown| {
+    let results: Vec<Value> = page.report.findings.iter().map(|finding| result(page, finding)).collect();
+    let unknowns = page.report.unknowns.iter().map(|unknown| {
         let text = format!("{} could not be compared: {}", unknown.subject, unknown.why);
-        let places = unknown.place.iter().map(|place| location(view, &place.at, None));
+        let places = unknown.place.iter().map(|place| location(page, &place.at, None));
         json!({"level": "warning", "message": {"text": text}, "locations": places.collect::<Vec<_>>()})
     });
-    let waivers = view.waivers.sorted().into_iter().map(|note| {
-        let places = note.primary.iter().map(|(at, _)| location(view, at, None));
+    let waivers = page.waivers.sorted().into_iter().map(|note| {
+        let places = note.primary.iter().map(|(at, _)| location(page, at, None));
         json!({
             "level": "warning",
             "descriptor": {"id": note.code},
@@ -45,9 +45,9 @@ pub fn sarif(view: &View<'_>) -> String {
             }],
             "results": results,
             "properties": {
-                "base": view.report.base,
-                "mode": view.report.mode.to_string(),
-                "blocked": view.is_blocked(),
+                "base": page.report.base,
+                "mode": page.report.mode.to_string(),
+                "blocked": page.is_blocked(),
             },
         }],
     });
@@ -73,7 +73,7 @@ fn level(severity: Severity) -> &'static str {
     }
 }
 
-fn result(view: &View<'_>, finding: &Finding) -> Value {
+fn result(page: &Page<'_>, finding: &Finding) -> Value {
     let main = marked(finding);
     let related: Vec<&Place> = finding
         .places
@@ -86,7 +86,7 @@ fn result(view: &View<'_>, finding: &Finding) -> Value {
         .enumerate()
         .map(|(index, place)| {
             let mut value =
-                location(view, &place.at, Some(format!("{} ({})", place.label, place.side.as_str())));
+                location(page, &place.at, Some(format!("{} ({})", place.label, place.side.as_str())));
             value["id"] = index.into();
             value
         })
@@ -97,7 +97,7 @@ fn result(view: &View<'_>, finding: &Finding) -> Value {
         .map(|waived| {
             let mut value = json!({"kind": "external", "status": "accepted", "justification": waived.reason});
             if let Some(place) = &waived.place {
-                value["location"] = location(view, &place.at, None);
+                value["location"] = location(page, &place.at, None);
             }
             value
         })
@@ -108,7 +108,7 @@ fn result(view: &View<'_>, finding: &Finding) -> Value {
         "ruleIndex": index,
         "level": level(finding.severity),
         "message": {"text": message(finding)},
-        "locations": main.iter().map(|place| location(view, &place.at, None)).collect::<Vec<_>>(),
+        "locations": main.iter().map(|place| location(page, &place.at, None)).collect::<Vec<_>>(),
         "relatedLocations": related,
         "partialFingerprints": {"kilnChange/v1": finding.fingerprint().as_str()},
         "baselineState": "new",
@@ -136,10 +136,10 @@ fn message(finding: &Finding) -> String {
     lines.join("\n")
 }
 
-fn location(view: &View<'_>, at: &Location, message: Option<String>) -> Value {
+fn location(page: &Page<'_>, at: &Location, message: Option<String>) -> Value {
     let (line, column) = at.line_col();
     let (end_line, end_column) = at.file.line_col(at.span.end);
-    let uri = percent((view.in_repository)(at.path()).as_str());
+    let uri = percent((page.in_repository)(at.path()).as_str());
     let mut value = json!({"physicalLocation": {"artifactLocation": {"uri": uri}}});
     // A place that is a whole file has no text, and no region.
     if !at.file.text.is_empty() {

@@ -15,11 +15,11 @@ fn notes() -> Diagnostics {
     notes
 }
 
-fn shown(report: &Report, format: fn(&View<'_>) -> String) -> String {
+fn shown(report: &Report, format: fn(&Page<'_>) -> String) -> String {
     let (none, some) = (Diagnostics::new(), notes());
     let waivers = if report.findings.len() > 1 { &some } else { &none };
     let in_repository = |path: &Path| format!("warehouse/{}", path.display());
-    format(&View {
+    format(&Page {
         report,
         fail_on: Severity::Error,
         waivers,
@@ -39,8 +39,8 @@ fn plain(text: &str) -> String {
     plain
 }
 
-fn colourless(view: &View<'_>) -> String {
-    let mut text = plain(&text(view)).replace('}', "");
+fn colourless(page: &Page<'_>) -> String {
+    let mut text = plain(&text(page)).replace('}', "");
     for tag in ["{red ", "{green ", "{yellow ", "{bold ", "{dim "] {
         text = text.replace(tag, "");
     }
@@ -58,14 +58,14 @@ fn text_looks_like_a_compilers() {
 #[test]
 fn a_publish_says_that_nothing_was_published() {
     let report = report(vec![removed()]);
-    let view = View {
+    let page = Page {
         report: &report,
         fail_on: Severity::Error,
         waivers: &Diagnostics::new(),
         gate: Gate::Publish,
         in_repository: &|path| path.display().to_string(),
     };
-    assert!(colourless(&view).ends_with("blocked: nothing was published, 1 finding at or above `error`\n"));
+    assert!(colourless(&page).ends_with("blocked: nothing was published, 1 finding at or above `error`\n"));
 }
 
 #[test]

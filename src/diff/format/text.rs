@@ -1,6 +1,6 @@
 //! The report for a terminal: each finding in the form of a compiler's message, then what it adds up to.
 
-use super::{View, grouped, one_line, owed, proof, waive_command};
+use super::{Page, grouped, one_line, owed, proof, waive_command};
 use crate::diff::{Broken, Certainty, Finding, Place, Rule, Severity, Side};
 
 /// Where the version that is owed begins, if there is room.
@@ -10,13 +10,13 @@ const MARGIN: usize = 72;
 const LISTED: usize = 5;
 
 /// The report, with colours.
-pub fn text(view: &View<'_>) -> String {
+pub fn text(page: &Page<'_>) -> String {
     let mut text = String::new();
-    for finding in &view.report.findings {
-        finding_text(&mut text, view, finding);
+    for finding in &page.report.findings {
+        finding_text(&mut text, page, finding);
         text.push('\n');
     }
-    for unknown in &view.report.unknowns {
+    for unknown in &page.report.unknowns {
         let side = unknown.side.map(|side| format!(" in the {}", side.as_str())).unwrap_or_default();
         let label = paint(YELLOW, "unknown");
         text.push_str(&format!("{label} {}{side}: {}\n", one_line(&unknown.subject), one_line(&unknown.why)));
@@ -25,7 +25,7 @@ pub fn text(view: &View<'_>) -> String {
         }
         text.push('\n');
     }
-    let documented = &view.report.documented_only;
+    let documented = &page.report.documented_only;
     if !documented.is_empty() {
         text.push_str("documented only, checked by nobody:\n");
         for promise in documented.iter().take(LISTED) {
@@ -36,14 +36,14 @@ pub fn text(view: &View<'_>) -> String {
         }
         text.push('\n');
     }
-    text.push_str(&totals(view));
+    text.push_str(&totals(page));
     text
 }
 
-fn totals(view: &View<'_>) -> String {
-    let report = view.report;
+fn totals(page: &Page<'_>) -> String {
+    let report = page.report;
     let mut parts = Vec::new();
-    let counts = view.counts();
+    let counts = page.counts();
     if !counts.is_empty() {
         parts.push(counts.join(", "));
     }
@@ -55,8 +55,8 @@ fn totals(view: &View<'_>) -> String {
         ));
     }
     parts.push(format!("{} vs {}", report.mode, one_line(&report.base)));
-    let verdict = view.verdict();
-    let colour = if view.is_blocked() { RED } else { GREEN };
+    let verdict = page.verdict();
+    let colour = if page.is_blocked() { RED } else { GREEN };
     format!("{}\n{}\n", parts.join(" · "), paint(colour, &verdict))
 }
 
@@ -64,7 +64,7 @@ fn many(count: usize, one: &str, many: &str) -> String {
     format!("{} {}", grouped(count as u64), if count == 1 { one } else { many })
 }
 
-fn finding_text(text: &mut String, view: &View<'_>, finding: &Finding) {
+fn finding_text(text: &mut String, page: &Page<'_>, finding: &Finding) {
     let (label, colour) = match (&finding.waived, finding.severity) {
         (Some(_), _) => ("waived", DIM),
         (None, Severity::Error) => ("error", RED),
@@ -107,7 +107,7 @@ fn finding_text(text: &mut String, view: &View<'_>, finding: &Finding) {
     for help in &finding.help {
         text.push_str(&format!("  help: {}\n", one_line(help)));
     }
-    if finding.counts(view.fail_on) {
+    if finding.counts(page.fail_on) {
         let command = one_line(&waive_command(finding));
         text.push_str(&format!("  help: `{command}` writes a waiver for this one change\n"));
     }

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 /// Dropping a value recurses, so that depth has to end somewhere. DuckDB itself ends expressions at 1,000 levels.
 const MAX_DEPTH: usize = 3_000;
 
-/// Members that say nothing about columns.
+/// Members that say nothing about columns; the first is the only one that ever matters.
 const LEFT_OUT: [&str; 10] = [
     "return_type",
     "returned_types",
@@ -30,6 +30,15 @@ enum Open {
 
 /// Reads a plan. `None` for what is not JSON or too deep.
 pub fn parse(text: &str) -> Option<Value> {
+    parse_without(text, &LEFT_OUT)
+}
+
+/// Reads a plan with the types that its expressions return.
+pub fn parse_typed(text: &str) -> Option<Value> {
+    parse_without(text, &LEFT_OUT[1..])
+}
+
+fn parse_without(text: &str, left_out: &[&str]) -> Option<Value> {
     let bytes = text.as_bytes();
     let mut open: Vec<Open> = Vec::new();
     let mut at = 0;
@@ -80,7 +89,7 @@ pub fn parse(text: &str) -> Option<Value> {
             }
             Some(Open::Object(members, key)) => {
                 let name = key.take()?;
-                if !LEFT_OUT.contains(&name.as_str()) {
+                if !left_out.contains(&name.as_str()) {
                     members.insert(name, value);
                 }
                 at = blank(bytes, at);

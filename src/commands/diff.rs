@@ -1,0 +1,133 @@
+//! `kiln diff`: what the checkout would change for readers of a commit, a release or another folder.
+
+use crate::cli::{DiffArgs, FailOn, Global};
+use crate::diff::{Comparison, Compiling, Machine, Report, Rule, Settings, Severity, compare, git};
+use crate::error::{Error, Result};
+use crate::project::FILE_NAME;
+use crate::workspace::{FullRefresh, Workspace};
+
+use super::table::render;
+use super::terminal::{Paint, Terminal};
+use super::{Exit, Opened, open, workspace_options};
+
+/// Compares and says what was found.
+pub fn diff(terminal: &Terminal, global: &Global, args: &DiffArgs) -> Result<Exit> {
+    let Opened { workspace, .. } = open(terminal, global, "diff", FullRefresh::No)?;
+    let settings = Settings::read(workspace.project.file.diff.as_ref()).map_err(Error::Project)?;
+    if args.rules {
+        terminal.data(&rules(terminal, &settings))?;
+        return Ok(Exit::Fine);
+    }
+    let Some(wanted) = args.base.as_deref() else { return Err(Error::usage("`--base` is missing")) };
+    let narrowed = !args.selection.select.is_empty() || !args.selection.exclude.is_empty();
+    let selected = match narrowed {
+        true => Some(workspace.select(&args.selection.select, &args.selection.exclude)?),
+        false => None,
+    };
+    let machine = machine(&workspace);
+    let checkout = Compiling::checkout(workspace)?;
+    let options = workspace_options(global, "diff", FullRefresh::No)?;
+    let (base, label, notes) = match global.project_dir.join(wanted).join(FILE_NAME).is_file() {
+        true => {
+            let root = global.project_dir.join(wanted);
+            (Compiling::base(&options, &root, &checkout)?, wanted.to_owned(), Vec::new())
+        }
+        false => {
+            let commit = git::read(checkout.workspace.root(), wanted)?;
+            let label = format!("{wanted} ({})", commit.short());
+            (Compiling::base(&options, &commit.root, &checkout)?, label, commit.notes)
+        }
+    };
+    for note in notes {
+        terminal.talk(&format!("{}: {note}\n", terminal.paint(Paint::Yellow, "warning")));
+    }
+    let report = compare(&Comparison {
+        base: &base.view,
+        proposed: &checkout.view,
+        base_label: label,
+        proposed_label: "working tree".into(),
+        settings: &settings,
+        machine: &machine,
+        today: jiff::Timestamp::now().to_string(),
+        selected: selected.as_ref(),
+        prove: None,
+    })?;
+    show(terminal, &report)?;
+    if let Some(problems) = checkout.unexplained(&report.unknowns) {
+        return Err(Error::Project(problems));
+    }
+    let fail_on = match args.fail_on {
+        FailOn::Error => Severity::Error,
+        FailOn::Warning => Severity::Warning,
+        FailOn::Note => Severity::Note,
+    };
+    Ok(if report.exit_code(fail_on) == 0 { Exit::Fine } else { Exit::Failed })
+}
+
+/// What names and SQL mean on the workspace's target.
+pub(super) fn machine(workspace: &Workspace) -> Machine {
+    let opening = workspace.opening("diff", std::time::Duration::ZERO);
+    let database = opening.path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+    Machine { database: database.unwrap_or_default(), settings: opening.settings }
+}
+
+fn rules(terminal: &Terminal, settings: &Settings) -> String {
+    let head = ["rule", "id", "severity", "bump", "protects", "what"].map(str::to_owned).to_vec();
+    let rows = Rule::ALL.iter().map(|rule| {
+        vec![
+            rule.slug().to_owned(),
+            rule.id().to_owned(),
+            settings.severity(*rule, settings.mode).as_str().to_owned(),
+            rule.default_bump().as_str().to_owned(),
+            rule.protects().as_str().to_owned(),
+            rule.description().to_owned(),
+        ]
+    });
+    render(terminal, head, rows)
+}
+
+fn show(terminal: &Terminal, report: &Report) -> Result<()> {
+    let mut text = String::new();
+    for finding in &report.findings {
+        text.push_str(&format!(
+            "{}[{}] {}\n",
+            finding.severity.as_str(),
+            finding.rule.slug(),
+            finding.message
+        ));
+        for place in &finding.places {
+            text.push_str(&format!("  --> {} ({}, {})\n", place.at, place.label, place.side.as_str()));
+        }
+        for broken in &finding.breaks {
+            let via = if broken.via.is_empty() {
+                String::new()
+            } else {
+                format!(", via {}", broken.via.join(", "))
+            };
+            text.push_str(&format!(
+                "  breaks {} ({}), {}: {}{via}\n",
+                broken.name,
+                broken.kind.as_str(),
+                broken.certainty.as_str(),
+                broken.how
+            ));
+        }
+        for why in &finding.why {
+            text.push_str(&format!("  why: {why}\n"));
+        }
+        for help in &finding.help {
+            text.push_str(&format!("  help: {help}\n"));
+        }
+    }
+    for unknown in &report.unknowns {
+        text.push_str(&format!("unknown: `{}`: {}\n", unknown.subject, unknown.why));
+    }
+    text.push_str(&format!(
+        "{} errors, {} warnings, {} notes against {}\n",
+        report.count(Severity::Error),
+        report.count(Severity::Warning),
+        report.count(Severity::Note),
+        report.base
+    ));
+    terminal.data(&text)
+}
