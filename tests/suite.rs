@@ -20,5 +20,8 @@ mod publish;
 #[path = "suite/readme.rs"]
 mod readme;
 
+#[path = "suite/waivers.rs"]
+mod waivers;
+
 #[path = "suite/compile.rs"]
 mod compile;

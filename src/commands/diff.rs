@@ -1,27 +1,76 @@
 //! `kiln diff`: what the checkout would change for readers of a commit, a release or another folder.
 
-use crate::cli::{DiffArgs, FailOn, Global};
-use crate::diff::{Comparison, Compiling, Machine, Report, Rule, Settings, Severity, compare, git};
+use std::collections::BTreeMap;
+
+use crate::cli::{DiffArgs, DiffFormat, FailOn, Global, Selection};
+use crate::diagnostic::Diagnostics;
+use crate::diff::format::{Gate, rules_json};
+use crate::diff::{Comparison, Compiling, Machine, Report, Rule, Settings, Severity, compare, git, waiver};
 use crate::error::{Error, Result};
 use crate::project::FILE_NAME;
 use crate::workspace::{FullRefresh, Workspace};
 
+use super::findings::{self, Shown};
 use super::table::render;
 use super::terminal::{Paint, Terminal};
 use super::{Exit, Opened, open, workspace_options};
 
+impl FailOn {
+    /// The severity.
+    pub(super) fn severity(self) -> Severity {
+        match self {
+            Self::Error => Severity::Error,
+            Self::Warning => Severity::Warning,
+            Self::Note => Severity::Note,
+        }
+    }
+}
+
 /// Compares and says what was found.
 pub fn diff(terminal: &Terminal, global: &Global, args: &DiffArgs) -> Result<Exit> {
-    let Opened { workspace, .. } = open(terminal, global, "diff", FullRefresh::No)?;
-    let settings = Settings::read(workspace.project.file.diff.as_ref()).map_err(Error::Project)?;
     if args.rules {
-        terminal.data(&rules(terminal, &settings))?;
+        let Opened { workspace, .. } = open(terminal, global, "diff", FullRefresh::No)?;
+        let settings = Settings::read(workspace.project.file.diff.as_ref()).map_err(Error::Project)?;
+        terminal.data(&match args.format {
+            DiffFormat::Json => rules_json(&|rule| settings.severity(rule, settings.mode)),
+            _ => rules(terminal, &settings),
+        })?;
         return Ok(Exit::Fine);
     }
-    let Some(wanted) = args.base.as_deref() else { return Err(Error::usage("`--base` is missing")) };
-    let narrowed = !args.selection.select.is_empty() || !args.selection.exclude.is_empty();
+    let Some(base) = args.base.as_deref() else { return Err(Error::usage("`--base` is missing")) };
+    let judged = judge(terminal, global, base, &args.selection)?;
+    let shown = Shown { judged: &judged, base, fail_on: args.fail_on.severity(), gate: Gate::Merge };
+    findings::show(terminal, global, &shown, args.format, &args.also)?;
+    if let Some(problems) = judged.checkout.unexplained(&judged.report.unknowns) {
+        return Err(Error::Project(problems));
+    }
+    Ok(if judged.report.exit_code(shown.fail_on) == 0 { Exit::Fine } else { Exit::Failed })
+}
+
+/// What a comparison found, with its waivers applied.
+pub(super) struct Judged {
+    /// The findings.
+    pub report: Report,
+    /// What there is to say about waivers that do not count.
+    pub waivers: Diagnostics,
+    /// Who may agree for all readers of a model.
+    pub deciders: BTreeMap<String, Vec<String>>,
+    /// The proposal.
+    pub checkout: Compiling,
+}
+
+/// Compares the checkout with a base.
+pub(super) fn judge(
+    terminal: &Terminal,
+    global: &Global,
+    wanted: &str,
+    selection: &Selection,
+) -> Result<Judged> {
+    let Opened { workspace, .. } = open(terminal, global, "diff", FullRefresh::No)?;
+    let settings = Settings::read(workspace.project.file.diff.as_ref()).map_err(Error::Project)?;
+    let narrowed = !selection.select.is_empty() || !selection.exclude.is_empty();
     let selected = match narrowed {
-        true => Some(workspace.select(&args.selection.select, &args.selection.exclude)?),
+        true => Some(workspace.select(&selection.select, &selection.exclude)?),
         false => None,
     };
     let machine = machine(&workspace);
@@ -41,7 +90,7 @@ pub fn diff(terminal: &Terminal, global: &Global, args: &DiffArgs) -> Result<Exi
     for note in notes {
         terminal.talk(&format!("{}: {note}\n", terminal.paint(Paint::Yellow, "warning")));
     }
-    let report = compare(&Comparison {
+    let mut report = compare(&Comparison {
         base: &base.view,
         proposed: &checkout.view,
         base_label: label,
@@ -52,16 +101,14 @@ pub fn diff(terminal: &Terminal, global: &Global, args: &DiffArgs) -> Result<Exi
         selected: selected.as_ref(),
         prove: None,
     })?;
-    show(terminal, &report)?;
-    if let Some(problems) = checkout.unexplained(&report.unknowns) {
-        return Err(Error::Project(problems));
+    // Who decides is what the base says: a proposal must not name its own approvers.
+    let mut deciders = waiver::deciders(checkout.workspace.manifest.contracts.values());
+    for contract in base.workspace.manifest.contracts.values() {
+        deciders.remove(&contract.model.value);
     }
-    let fail_on = match args.fail_on {
-        FailOn::Error => Severity::Error,
-        FailOn::Warning => Severity::Warning,
-        FailOn::Note => Severity::Note,
-    };
-    Ok(if report.exit_code(fail_on) == 0 { Exit::Fine } else { Exit::Failed })
+    deciders.extend(waiver::deciders(base.workspace.manifest.contracts.values()));
+    let waivers = waiver::apply(&mut report, &checkout.workspace.waivers, &deciders, findings::today());
+    Ok(Judged { report, waivers, deciders, checkout })
 }
 
 /// What names and SQL mean on the workspace's target.
@@ -84,50 +131,4 @@ fn rules(terminal: &Terminal, settings: &Settings) -> String {
         ]
     });
     render(terminal, head, rows)
-}
-
-fn show(terminal: &Terminal, report: &Report) -> Result<()> {
-    let mut text = String::new();
-    for finding in &report.findings {
-        text.push_str(&format!(
-            "{}[{}] {}\n",
-            finding.severity.as_str(),
-            finding.rule.slug(),
-            finding.message
-        ));
-        for place in &finding.places {
-            text.push_str(&format!("  --> {} ({}, {})\n", place.at, place.label, place.side.as_str()));
-        }
-        for broken in &finding.breaks {
-            let via = if broken.via.is_empty() {
-                String::new()
-            } else {
-                format!(", via {}", broken.via.join(", "))
-            };
-            text.push_str(&format!(
-                "  breaks {} ({}), {}: {}{via}\n",
-                broken.name,
-                broken.kind.as_str(),
-                broken.certainty.as_str(),
-                broken.how
-            ));
-        }
-        for why in &finding.why {
-            text.push_str(&format!("  why: {why}\n"));
-        }
-        for help in &finding.help {
-            text.push_str(&format!("  help: {help}\n"));
-        }
-    }
-    for unknown in &report.unknowns {
-        text.push_str(&format!("unknown: `{}`: {}\n", unknown.subject, unknown.why));
-    }
-    text.push_str(&format!(
-        "{} errors, {} warnings, {} notes against {}\n",
-        report.count(Severity::Error),
-        report.count(Severity::Warning),
-        report.count(Severity::Note),
-        report.base
-    ));
-    terminal.data(&text)
 }

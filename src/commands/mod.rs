@@ -7,6 +7,7 @@ mod contract;
 mod diff;
 mod explain;
 pub mod failures;
+mod findings;
 pub mod forge;
 mod freshness;
 mod gc;
@@ -23,6 +24,7 @@ pub mod summary;
 mod table;
 pub mod terminal;
 mod test;
+mod waive;
 pub mod words;
 
 use std::process::ExitCode;
@@ -80,6 +82,7 @@ fn dispatch(cli: &Cli, terminal: &Terminal) -> Result<Exit> {
         Command::Run(args) => run::run(terminal, global, args),
         Command::Test(args) => test::test(terminal, global, args),
         Command::Diff(args) => diff::diff(terminal, global, args),
+        Command::Waive(args) => waive::waive(terminal, global, args),
         Command::Ls(args) => ls::ls(terminal, global, args),
         Command::Show(args) => show::show(terminal, global, args),
         Command::Lineage(args) => lineage::lineage(terminal, global, args),

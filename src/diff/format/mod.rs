@@ -26,7 +26,7 @@ pub use json::{VERSION, json, rules_json};
 pub use junit::junit;
 pub use markdown::{MARKER, markdown};
 pub use sarif::sarif;
-pub use text::{rules_text, text};
+pub use text::text;
 
 /// A report with what is needed to show it.
 pub struct Page<'a> {
@@ -38,6 +38,8 @@ pub struct Page<'a> {
     pub waivers: &'a Diagnostics,
     /// What depends on the report.
     pub gate: Gate,
+    /// What the proposal is compared with, as `--base` takes it.
+    pub base: &'a str,
     /// Where a file of the project is, from the root of the repository.
     pub in_repository: &'a dyn Fn(&Path) -> String,
 }
@@ -149,8 +151,9 @@ fn grouped(number: u64) -> String {
 }
 
 /// How a waiver for a finding is asked for, to be pasted into a shell.
-fn waive_command(finding: &Finding) -> String {
-    format!("kiln waive --rule {} {}", finding.rule.slug(), shell_word(&finding.subject()))
+fn waive_command(page: &Page<'_>, finding: &Finding) -> String {
+    let (base, subject) = (shell_word(page.base), shell_word(&finding.subject()));
+    format!("kiln waive --base {base} --rule {} {subject} --reason '...'", finding.rule.slug())
 }
 
 fn shell_word(text: &str) -> String {

@@ -1,13 +1,11 @@
 //! The report for a terminal: each finding in the form of a compiler's message, then what it adds up to.
 
 use super::{Page, grouped, one_line, owed, proof, waive_command};
-use crate::diff::{Broken, Certainty, Finding, Place, Rule, Severity, Side};
+use crate::diff::waiver::WAIVER_AT;
+use crate::diff::{Broken, Certainty, Finding, Place, Severity, Side};
 
 /// Where the version that is owed begins, if there is room.
 const MARGIN: usize = 72;
-
-/// Promises that are listed before the rest is counted.
-const LISTED: usize = 5;
 
 /// The report, with colours.
 pub fn text(page: &Page<'_>) -> String {
@@ -22,17 +20,6 @@ pub fn text(page: &Page<'_>) -> String {
         text.push_str(&format!("{label} {}{side}: {}\n", one_line(&unknown.subject), one_line(&unknown.why)));
         if let Some(place) = &unknown.place {
             text.push_str(&format!("  {} {}\n", paint(DIM, "-->"), at(place)));
-        }
-        text.push('\n');
-    }
-    let documented = &page.report.documented_only;
-    if !documented.is_empty() {
-        text.push_str("documented only, checked by nobody:\n");
-        for promise in documented.iter().take(LISTED) {
-            text.push_str(&format!("  {}\n", one_line(promise)));
-        }
-        if documented.len() > LISTED {
-            text.push_str(&format!("  and {} more\n", documented.len() - LISTED));
         }
         text.push('\n');
     }
@@ -53,6 +40,10 @@ fn totals(page: &Page<'_>) -> String {
             "{} hidden",
             many(report.unchanged_contracts, "unchanged contract", "unchanged contracts")
         ));
+    }
+    if !report.documented_only.is_empty() {
+        let promises = many(report.documented_only.len(), "promise", "promises");
+        parts.push(format!("{promises} documented only, checked by nobody"));
     }
     parts.push(format!("{} vs {}", report.mode, one_line(&report.base)));
     let verdict = page.verdict();
@@ -107,8 +98,10 @@ fn finding_text(text: &mut String, page: &Page<'_>, finding: &Finding) {
     for help in &finding.help {
         text.push_str(&format!("  help: {}\n", one_line(help)));
     }
-    if finding.counts(page.fail_on) {
-        let command = one_line(&waive_command(finding));
+    // A waiver that does not count yet wants to be completed, and no second one beside it.
+    let has_one = finding.help.iter().any(|help| help.starts_with(WAIVER_AT));
+    if finding.counts(page.fail_on) && !has_one {
+        let command = one_line(&waive_command(page, finding));
         text.push_str(&format!("  help: `{command}` writes a waiver for this one change\n"));
     }
 }
@@ -185,30 +178,6 @@ fn row(broken: &Broken) -> [String; 3] {
         how.push_str(&format!("  {}", at(place)));
     }
     [who, reads, how]
-}
-
-/// All rules, with the severity that each has in a project.
-pub fn rules_text(severity: &dyn Fn(Rule) -> Severity) -> String {
-    let mut text = String::new();
-    let width = Rule::ALL.iter().map(|rule| rule.slug().len()).max().unwrap_or_default();
-    for rule in Rule::ALL {
-        let severity = severity(*rule);
-        let colour = match severity {
-            Severity::Error => RED,
-            Severity::Warning => YELLOW,
-            _ => DIM,
-        };
-        text.push_str(&format!(
-            "{}  {:<width$}  {}  {:<5}  {:<8}  {}\n",
-            rule.id(),
-            rule.slug(),
-            paint(colour, &format!("{:<7}", severity.as_str())),
-            rule.default_bump().as_str(),
-            rule.protects().as_str(),
-            rule.description(),
-        ));
-    }
-    text
 }
 
 const RED: &str = "1;31";

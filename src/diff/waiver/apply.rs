@@ -11,6 +11,9 @@ use crate::contract::Contract;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::diff::{Finding, Place, Protects, Report, Severity, Side, Waived};
 
+/// How the help begins that a finding gets from a waiver that does not count yet.
+pub const WAIVER_AT: &str = "the waiver at";
+
 /// Marks the findings of a report that are waived, and says of each waiver that does not count why it does not.
 /// `deciders` are those who may agree for all readers of a model, by the model's name.
 pub fn apply(
@@ -32,7 +35,7 @@ pub fn apply(
                         .at(&waiver.expires.at, "")
                         .help("ask again, and write a later day when everybody agrees"),
                 );
-                finding.help.push(format!("the waiver at {} has expired", waiver.at));
+                finding.help.push(format!("{WAIVER_AT} {} has expired", waiver.at));
                 continue;
             }
             let missing = missing(waiver, finding, deciders.get(&finding.model));
@@ -52,7 +55,7 @@ pub fn apply(
                     ));
                 }
                 said.push(warning);
-                finding.help.push(format!("the waiver at {} needs the approval of `{missing}`", waiver.at));
+                finding.help.push(format!("{WAIVER_AT} {} needs the approval of `{missing}`", waiver.at));
                 continue;
             }
             if finding.waived.is_none() {

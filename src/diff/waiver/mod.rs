@@ -7,7 +7,7 @@ mod write;
 
 use jiff::civil::Date;
 
-pub use apply::{apply, deciders};
+pub use apply::{WAIVER_AT, apply, deciders};
 pub use read::read;
 pub use write::{StubText, entry, stubs};
 
