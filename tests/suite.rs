@@ -7,6 +7,8 @@ mod support;
 mod commands;
 #[path = "suite/crash.rs"]
 mod crash;
+#[path = "suite/diff.rs"]
+mod diff;
 #[path = "suite/faults.rs"]
 mod faults;
 #[path = "suite/flights.rs"]
