@@ -9,6 +9,8 @@ mod commands;
 mod contracts;
 #[path = "suite/crash.rs"]
 mod crash;
+#[path = "suite/diff.rs"]
+mod diff;
 #[path = "suite/faults.rs"]
 mod faults;
 #[path = "suite/flights.rs"]

@@ -301,7 +301,7 @@ impl Comparison<'_> {
         };
         let place = new.and_then(|new| new.at.as_ref()).or(after.at.as_ref());
         let direction = match (old, new) {
-            (Some(old), Some(new)) if show(old) == show(new) => return,
+            (Some(old), Some(new)) if same_value(&old.value, &new.value) => return,
             (Some(old), Some(new)) => stricter(limit, &old.value, &new.value),
             (Some(_), None) => Direction::Looser,
             (None, _) => Direction::Stricter,
@@ -782,6 +782,13 @@ enum Direction {
     Looser,
     Stricter,
     Unknown,
+}
+
+fn same_value(one: &Value, other: &Value) -> bool {
+    match (one.as_f64(), other.as_f64()) {
+        (Some(one), Some(other)) => one == other,
+        _ => one == other,
+    }
 }
 
 /// Whether a bound became stricter. Numbers compare as numbers, dates as they are written.
