@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::cli::{DiffArgs, DiffFormat, FailOn, Global, Selection};
 use crate::diagnostic::Diagnostics;
-use crate::diff::format::{Gate, rules_json};
+use crate::diff::format::{Gate, Proposal, rules_json};
 use crate::diff::{Comparison, Compiling, Machine, Report, Rule, Settings, Severity, compare, git, waiver};
 use crate::error::{Error, Result};
 use crate::project::FILE_NAME;
@@ -39,9 +39,16 @@ pub fn diff(terminal: &Terminal, global: &Global, args: &DiffArgs) -> Result<Exi
     }
     let Some(base) = args.base.as_deref() else { return Err(Error::usage("`--base` is missing")) };
     let judged = judge(terminal, global, base, &args.selection)?;
-    let shown = Shown { judged: &judged, base, fail_on: args.fail_on.severity(), gate: Gate::Merge };
+    let broken = judged.checkout.unexplained(&judged.report.unknowns);
+    let shown = Shown {
+        judged: &judged,
+        base,
+        fail_on: args.fail_on.severity(),
+        gate: Gate::Merge,
+        proposal: if broken.is_some() { Proposal::Broken } else { Proposal::Sound },
+    };
     findings::show(terminal, global, &shown, args.format, &args.also)?;
-    if let Some(problems) = judged.checkout.unexplained(&judged.report.unknowns) {
+    if let Some(problems) = broken {
         return Err(Error::Project(problems));
     }
     Ok(if judged.report.exit_code(shown.fail_on) == 0 { Exit::Fine } else { Exit::Failed })

@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 
 use crate::cli::{DiffFormat, Global};
 use crate::diff::Severity;
-use crate::diff::format::{self, Gate, Page};
+use crate::diff::format::{self, Gate, Page, Proposal};
 use crate::diff::waiver::{StubText, stubs};
 use crate::error::{Error, Result};
 
@@ -30,6 +30,8 @@ pub(super) struct Shown<'a> {
     pub fail_on: Severity,
     /// What a finding stops.
     pub gate: Gate,
+    /// Whether the proposal could be judged.
+    pub proposal: Proposal,
 }
 
 /// Today, in UTC.
@@ -56,6 +58,7 @@ pub(super) fn show(
         fail_on: shown.fail_on,
         waivers: &shown.judged.waivers,
         gate: shown.gate,
+        proposal: shown.proposal,
         base: shown.base,
         in_repository: &in_repository,
     };

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json as object};
 
-use super::{Page, marked};
+use super::{Page, Proposal, marked};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::diff::{Finding, Rule, Severity};
 
@@ -27,6 +27,7 @@ pub fn json(page: &Page<'_>) -> String {
         "mode": report.mode.to_string(),
         "fail_on": page.fail_on,
         "blocked": page.is_blocked(),
+        "checked": page.proposal == Proposal::Sound,
         "counts": counts,
         "findings": findings,
         "unknowns": report.unknowns,

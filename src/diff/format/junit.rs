@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Page, owed, proof};
+use super::{Page, Proposal, owed, proof};
 use crate::diff::{Finding, Rule};
 
 /// The document.
@@ -40,14 +40,22 @@ pub fn junit(page: &Page<'_>) -> String {
         });
     }
     let mut tests = cases.len();
-    if cases.is_empty() {
+    let mut errors = 0;
+    if page.proposal == Proposal::Broken {
+        (tests, errors) = (tests + 1, 1);
+        let message = escape(&page.verdict());
+        body.push_str(&format!(
+            "    <testcase classname=\"kiln.diff\" name=\"the proposal compiles\">\n      <error message=\"{message}\"/>\n    </testcase>\n"
+        ));
+    } else if cases.is_empty() {
         // Readers of these files take one without a case for a broken one.
         tests = 1;
         body.push_str(
             "    <testcase classname=\"kiln.diff\" name=\"no change that a reader could notice\"/>\n",
         );
     }
-    let counts = format!("tests=\"{tests}\" failures=\"{failures}\" errors=\"0\" skipped=\"{skipped}\"");
+    let counts =
+        format!("tests=\"{tests}\" failures=\"{failures}\" errors=\"{errors}\" skipped=\"{skipped}\"");
     format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"kiln diff\" {counts}>\n  <testsuite name=\"kiln diff vs {}\" {counts}>\n{body}  </testsuite>\n</testsuites>\n",
         escape(&page.report.base)

@@ -38,6 +38,8 @@ pub struct Page<'a> {
     pub waivers: &'a Diagnostics,
     /// What depends on the report.
     pub gate: Gate,
+    /// Whether the proposal could be judged.
+    pub proposal: Proposal,
     /// What the proposal is compared with, as `--base` takes it.
     pub base: &'a str,
     /// Where a file of the project is, from the root of the repository.
@@ -53,6 +55,15 @@ pub enum Gate {
     Publish,
 }
 
+/// Whether a proposal could be judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Proposal {
+    /// All of it.
+    Sound,
+    /// A model of it does not compile, so silence about it means nothing.
+    Broken,
+}
+
 impl Page<'_> {
     /// Whether something counts.
     pub fn is_blocked(&self) -> bool {
@@ -64,6 +75,7 @@ impl Page<'_> {
         let count = self.report.failing(self.fail_on).count();
         let findings = if count == 1 { "finding" } else { "findings" };
         match (count, self.gate) {
+            _ if self.proposal == Proposal::Broken => "not checked: the proposal does not compile".to_owned(),
             (0, _) if self.report.findings.is_empty() => {
                 "ok: no change that a reader could notice".to_owned()
             }

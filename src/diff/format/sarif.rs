@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Page, marked, owed, proof};
+use super::{Page, Proposal, marked, owed, proof};
 use crate::diagnostic::Location;
 use crate::diff::{Finding, Place, Rule, Severity};
 
@@ -40,7 +40,7 @@ pub fn sarif(page: &Page<'_>) -> String {
             "automationDetails": {"id": "kiln/diff/"},
             "columnKind": "unicodeCodePoints",
             "invocations": [{
-                "executionSuccessful": true,
+                "executionSuccessful": page.proposal == Proposal::Sound,
                 "toolExecutionNotifications": notifications,
             }],
             "results": results,

@@ -24,6 +24,7 @@ fn shown(report: &Report, format: fn(&Page<'_>) -> String) -> String {
         fail_on: Severity::Error,
         waivers,
         gate: Gate::Merge,
+        proposal: Proposal::Sound,
         base: "origin/main",
         in_repository: &in_repository,
     })
@@ -64,6 +65,7 @@ fn a_publish_says_that_nothing_was_published() {
         fail_on: Severity::Error,
         waivers: &Diagnostics::new(),
         gate: Gate::Publish,
+        proposal: Proposal::Sound,
         base: "published",
         in_repository: &|path| path.display().to_string(),
     };
@@ -155,4 +157,23 @@ fn rules_are_listed_with_the_severity_that_they_have() {
     let rules: serde_json::Value = serde_json::from_str(&rules_json(&severity)).expect("it is JSON");
     let order = rules["rules"].as_array().expect("rules").iter().find(|rule| rule["rule"] == "order-changed");
     insta::assert_snapshot!("rule_as_json", format!("{:#}", order.expect("it is listed")));
+}
+
+#[test]
+fn a_proposal_that_does_not_compile_is_never_well() {
+    let nothing = report(vec![]);
+    let page = Page {
+        report: &nothing,
+        fail_on: Severity::Error,
+        waivers: &Diagnostics::new(),
+        gate: Gate::Merge,
+        proposal: Proposal::Broken,
+        base: "main",
+        in_repository: &|path| path.display().to_string(),
+    };
+    assert!(colourless(&page).ends_with("not checked: the proposal does not compile\n"));
+    assert!(markdown(&page).contains("### Kiln: not checked"));
+    assert!(json(&page).contains("\"checked\": false"));
+    assert!(sarif(&page).contains("\"executionSuccessful\": false"));
+    insta::assert_snapshot!("junit_not_checked", junit(&page));
 }

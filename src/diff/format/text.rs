@@ -1,6 +1,6 @@
 //! The report for a terminal: each finding in the form of a compiler's message, then what it adds up to.
 
-use super::{Page, grouped, one_line, owed, proof, waive_command};
+use super::{Page, Proposal, grouped, one_line, owed, proof, waive_command};
 use crate::diff::waiver::WAIVER_AT;
 use crate::diff::{Broken, Certainty, Finding, Place, Severity, Side};
 
@@ -47,7 +47,8 @@ fn totals(page: &Page<'_>) -> String {
     }
     parts.push(format!("{} vs {}", report.mode, one_line(&report.base)));
     let verdict = page.verdict();
-    let colour = if page.is_blocked() { RED } else { GREEN };
+    let sound = page.proposal == Proposal::Sound && !page.is_blocked();
+    let colour = if sound { GREEN } else { RED };
     format!("{}\n{}\n", parts.join(" · "), paint(colour, &verdict))
 }
 
