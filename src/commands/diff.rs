@@ -1,14 +1,24 @@
 //! `kiln diff`: what the checkout would change for readers of a commit, a release or another folder.
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
 use crate::cli::{DiffArgs, FailOn, Global};
-use crate::diff::{Comparison, Compiling, Machine, Report, Rule, Settings, Severity, compare, git};
+use crate::compile::{CompileOptions, known_to};
+use crate::diff::{
+    Check, Comparison, Compiling, Machine, ModelView, Report, Rule, Settings, Severity, View, ViewOrigin,
+    compare, git,
+};
+use crate::engine::database::Database;
+use crate::engine::state;
 use crate::error::{Error, Result};
+use crate::names::NodeId;
 use crate::project::FILE_NAME;
 use crate::workspace::{FullRefresh, Workspace};
 
 use super::table::render;
 use super::terminal::{Paint, Terminal};
-use super::{Exit, Opened, open, workspace_options};
+use super::{Exit, Opened, open, open_to_read, workspace_options};
 
 /// Compares and says what was found.
 pub fn diff(terminal: &Terminal, global: &Global, args: &DiffArgs) -> Result<Exit> {
@@ -25,7 +35,10 @@ pub fn diff(terminal: &Terminal, global: &Global, args: &DiffArgs) -> Result<Exi
         false => None,
     };
     let machine = machine(&workspace);
-    let checkout = Compiling::checkout(workspace)?;
+    if wanted == "published" {
+        return against_release(terminal, global, args, workspace, &settings, &machine, selected.as_ref());
+    }
+    let checkout = Compiling::checkout(workspace, &CompileOptions::default())?;
     let options = workspace_options(global, "diff", FullRefresh::No)?;
     let (base, label, notes) = match global.project_dir.join(wanted).join(FILE_NAME).is_file() {
         true => {
@@ -41,6 +54,8 @@ pub fn diff(terminal: &Terminal, global: &Global, args: &DiffArgs) -> Result<Exi
     for note in notes {
         terminal.talk(&format!("{}: {note}\n", terminal.paint(Paint::Yellow, "warning")));
     }
+    let published = published(&checkout.workspace);
+    let prove = |model: &ModelView, check: &Check| check.ask(published.as_ref()?.session(), &model.relation);
     let report = compare(&Comparison {
         base: &base.view,
         proposed: &checkout.view,
@@ -48,11 +63,51 @@ pub fn diff(terminal: &Terminal, global: &Global, args: &DiffArgs) -> Result<Exi
         proposed_label: "working tree".into(),
         settings: &settings,
         machine: &machine,
-        today: jiff::Timestamp::now().to_string(),
+        today: state::now(),
         selected: selected.as_ref(),
-        prove: None,
+        prove: Some(&prove),
     })?;
-    show(terminal, &report)?;
+    end(terminal, args, &checkout, &report)
+}
+
+/// Compares with what readers see: what the release promised when it was published.
+fn against_release(
+    terminal: &Terminal,
+    global: &Global,
+    args: &DiffArgs,
+    workspace: Workspace,
+    settings: &Settings,
+    machine: &Machine,
+    selected: Option<&BTreeSet<NodeId>>,
+) -> Result<Exit> {
+    let database = open_to_read(global, &workspace)?;
+    let session = database.session();
+    let target = &workspace.target.name;
+    let release = state::current_release(session, target)?.ok_or_else(|| {
+        Error::usage(format!("target `{target}` has no release yet")).hint("`kiln run` publishes one")
+    })?;
+    let mut base = View::of_release(session, &release)?;
+    base.adopt(&|name| workspace.find_node(None, name).ok().map(|node| node.id.clone()));
+    let known = known_to(&workspace, session)?;
+    let mut checkout = Compiling::checkout(workspace, &known)?;
+    checkout.view.origin = ViewOrigin::Database;
+    let report = compare(&Comparison {
+        base: &base,
+        proposed: &checkout.view,
+        base_label: format!("release {} of {}", release.id, release.published_at),
+        proposed_label: "working tree".into(),
+        settings,
+        machine,
+        today: state::now(),
+        selected,
+        prove: Some(&|model: &ModelView, check: &Check| check.ask(session, &model.relation)),
+    })?;
+    end(terminal, args, &checkout, &report)
+}
+
+/// Shows what was found. What no finding speaks of and is wrong all the same keeps the checkout from being judged.
+fn end(terminal: &Terminal, args: &DiffArgs, checkout: &Compiling, report: &Report) -> Result<Exit> {
+    show(terminal, report)?;
     if let Some(problems) = checkout.unexplained(&report.unknowns) {
         return Err(Error::Project(problems));
     }
@@ -62,6 +117,12 @@ pub fn diff(terminal: &Terminal, global: &Global, args: &DiffArgs) -> Result<Exi
         FailOn::Note => Severity::Note,
     };
     Ok(if report.exit_code(fail_on) == 0 { Exit::Fine } else { Exit::Failed })
+}
+
+/// The target's database, if there is one that can be read now: a diff of files needs none.
+fn published(workspace: &Workspace) -> Option<Database> {
+    let database = Database::open_read_only(&workspace.opening("a reader", Duration::ZERO)).ok()??;
+    state::is_present(database.session()).ok()?.then_some(database)
 }
 
 /// What names and SQL mean on the workspace's target.

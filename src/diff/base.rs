@@ -24,12 +24,12 @@ pub struct Compiling {
 }
 
 impl Compiling {
-    /// Compiles the checkout. What is wrong with it is in its diagnostics.
+    /// Compiles the checkout, with what is known of its database. What is wrong with it is in its diagnostics.
     ///
     /// # Errors
     /// The project cannot be opened, or the machine failed.
-    pub fn checkout(workspace: Workspace) -> Result<Self> {
-        let compiled = compile(&workspace, &CompileOptions::default())?;
+    pub fn checkout(workspace: Workspace, known: &CompileOptions) -> Result<Self> {
+        let compiled = compile(&workspace, known)?;
         let view = View::of(&workspace, &compiled);
         Ok(Self { workspace, compiled, view })
     }
