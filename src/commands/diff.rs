@@ -1,19 +1,26 @@
 //! `kiln diff`: what the checkout would change for readers of a commit, a release or another folder.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use crate::cli::{DiffArgs, DiffFormat, FailOn, Global, Selection};
-use crate::diagnostic::Diagnostics;
+use crate::compile::{CompileOptions, known_to};
 use crate::diff::format::{Gate, Proposal, rules_json};
-use crate::diff::{Comparison, Compiling, Machine, Report, Rule, Settings, Severity, compare, git, waiver};
+use crate::diff::{
+    Check, Comparison, Compiling, Machine, ModelView, Report, Rule, Settings, Severity, View, ViewOrigin,
+    compare, git, waiver,
+};
+use crate::engine::database::Database;
+use crate::engine::state;
 use crate::error::{Error, Result};
+use crate::names::NodeId;
 use crate::project::FILE_NAME;
 use crate::workspace::{FullRefresh, Workspace};
 
 use super::findings::{self, Shown};
 use super::table::render;
 use super::terminal::{Paint, Terminal};
-use super::{Exit, Opened, open, workspace_options};
+use super::{Exit, Opened, open, open_to_read, workspace_options};
 
 impl FailOn {
     /// The severity.
@@ -39,9 +46,9 @@ pub fn diff(terminal: &Terminal, global: &Global, args: &DiffArgs) -> Result<Exi
     }
     let Some(base) = args.base.as_deref() else { return Err(Error::usage("`--base` is missing")) };
     let judged = judge(terminal, global, base, &args.selection)?;
-    let broken = judged.checkout.unexplained(&judged.report.unknowns);
+    let broken = judged.checkout.unexplained(&judged.found.report.unknowns);
     let shown = Shown {
-        judged: &judged,
+        judged: &judged.found,
         base,
         fail_on: args.fail_on.severity(),
         gate: Gate::Merge,
@@ -51,17 +58,13 @@ pub fn diff(terminal: &Terminal, global: &Global, args: &DiffArgs) -> Result<Exi
     if let Some(problems) = broken {
         return Err(Error::Project(problems));
     }
-    Ok(if judged.report.exit_code(shown.fail_on) == 0 { Exit::Fine } else { Exit::Failed })
+    Ok(if judged.found.report.exit_code(shown.fail_on) == 0 { Exit::Fine } else { Exit::Failed })
 }
 
-/// What a comparison found, with its waivers applied.
+/// What a comparison found, with its waivers applied, and the proposal.
 pub(super) struct Judged {
-    /// The findings.
-    pub report: Report,
-    /// What there is to say about waivers that do not count.
-    pub waivers: Diagnostics,
-    /// Who may agree for all readers of a model.
-    pub deciders: BTreeMap<String, Vec<String>>,
+    /// What was found.
+    pub found: waiver::Judged,
     /// The proposal.
     pub checkout: Compiling,
 }
@@ -81,7 +84,12 @@ pub(super) fn judge(
         false => None,
     };
     let machine = machine(&workspace);
-    let checkout = Compiling::checkout(workspace)?;
+    if wanted == "published" {
+        let (report, checkout) = against_release(global, workspace, &settings, &machine, selected.as_ref())?;
+        let deciders = waiver::deciders(checkout.workspace.manifest.contracts.values());
+        return Ok(with_waivers(report, checkout, deciders));
+    }
+    let checkout = Compiling::checkout(workspace, &CompileOptions::default())?;
     let options = workspace_options(global, "diff", FullRefresh::No)?;
     let (base, label, notes) = match global.project_dir.join(wanted).join(FILE_NAME).is_file() {
         true => {
@@ -97,16 +105,18 @@ pub(super) fn judge(
     for note in notes {
         terminal.talk(&format!("{}: {note}\n", terminal.paint(Paint::Yellow, "warning")));
     }
-    let mut report = compare(&Comparison {
+    let published = published(&checkout.workspace);
+    let prove = |model: &ModelView, check: &Check| check.ask(published.as_ref()?.session(), &model.relation);
+    let report = compare(&Comparison {
         base: &base.view,
         proposed: &checkout.view,
         base_label: label,
         proposed_label: "working tree".into(),
         settings: &settings,
         machine: &machine,
-        today: jiff::Timestamp::now().to_string(),
+        today: state::now(),
         selected: selected.as_ref(),
-        prove: None,
+        prove: Some(&prove),
     })?;
     // Who decides is what the base says: a proposal must not name its own approvers.
     let mut deciders = waiver::deciders(checkout.workspace.manifest.contracts.values());
@@ -114,8 +124,51 @@ pub(super) fn judge(
         deciders.remove(&contract.model.value);
     }
     deciders.extend(waiver::deciders(base.workspace.manifest.contracts.values()));
-    let waivers = waiver::apply(&mut report, &checkout.workspace.waivers, &deciders, findings::today());
-    Ok(Judged { report, waivers, deciders, checkout })
+    Ok(with_waivers(report, checkout, deciders))
+}
+
+fn with_waivers(report: Report, checkout: Compiling, deciders: BTreeMap<String, Vec<String>>) -> Judged {
+    let waivers = &checkout.workspace.waivers;
+    Judged { found: waiver::Judged::new(report, waivers, deciders, waiver::today()), checkout }
+}
+
+/// Compares with what readers see: what the release promised when it was published.
+fn against_release(
+    global: &Global,
+    workspace: Workspace,
+    settings: &Settings,
+    machine: &Machine,
+    selected: Option<&BTreeSet<NodeId>>,
+) -> Result<(Report, Compiling)> {
+    let database = open_to_read(global, &workspace)?;
+    let session = database.session();
+    let target = &workspace.target.name;
+    let release = state::current_release(session, target)?.ok_or_else(|| {
+        Error::usage(format!("target `{target}` has no release yet")).hint("`kiln run` publishes one")
+    })?;
+    let mut base = View::of_release(session, &release)?;
+    base.adopt(&|name| workspace.find_node(None, name).ok().map(|node| node.id.clone()));
+    let known = known_to(&workspace, session)?;
+    let mut checkout = Compiling::checkout(workspace, &known)?;
+    checkout.view.origin = ViewOrigin::Database;
+    let report = compare(&Comparison {
+        base: &base,
+        proposed: &checkout.view,
+        base_label: format!("release {} of {}", release.id, release.published_at),
+        proposed_label: "working tree".into(),
+        settings,
+        machine,
+        today: state::now(),
+        selected,
+        prove: Some(&|model: &ModelView, check: &Check| check.ask(session, &model.relation)),
+    })?;
+    Ok((report, checkout))
+}
+
+/// The target's database, if there is one that can be read now: a diff of files needs none.
+fn published(workspace: &Workspace) -> Option<Database> {
+    let database = Database::open_read_only(&workspace.opening("a reader", Duration::ZERO)).ok()??;
+    state::is_present(database.session()).ok()?.then_some(database)
 }
 
 /// What names and SQL mean on the workspace's target.

@@ -4,16 +4,14 @@ use std::path::{Path, PathBuf};
 
 use jiff::ToSpan;
 use jiff::civil::Date;
-use jiff::tz::TimeZone;
 
 use crate::cli::{DiffFormat, Global};
 use crate::diff::Severity;
 use crate::diff::format::{self, Gate, Page, Proposal};
-use crate::diff::waiver::{StubText, stubs};
+use crate::diff::waiver::{Judged, StubText, stubs, today};
 use crate::error::{Error, Result};
 
 use super::artifacts::write;
-use super::diff::Judged;
 use super::terminal::{Forge, Terminal};
 use super::{forge, show_diagnostics};
 
@@ -32,11 +30,6 @@ pub(super) struct Shown<'a> {
     pub gate: Gate,
     /// Whether the proposal could be judged.
     pub proposal: Proposal,
-}
-
-/// Today, in UTC.
-pub(super) fn today() -> Date {
-    jiff::Timestamp::now().to_zoned(TimeZone::UTC).date()
 }
 
 /// The last day of a waiver that begins today.

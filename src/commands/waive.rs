@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::cli::{Global, Selection, WaiveArgs};
 use crate::diagnostic::{Diagnostics, SourceFile, Style, nearest};
-use crate::diff::waiver::{StubText, Waiver, entry, read};
+use crate::diff::waiver::{StubText, Waiver, entry, read, today};
 use crate::diff::{Finding, Report, Rule};
 use crate::error::{Error, Result};
 use crate::yaml::write::{Remarks, list_document};
@@ -15,7 +15,7 @@ use crate::yaml::write::{Remarks, list_document};
 use super::Exit;
 use super::artifacts::write;
 use super::diff::{Judged, judge};
-use super::findings::{last_day, today};
+use super::findings::last_day;
 use super::terminal::{Paint, Terminal};
 use super::words::counted;
 
@@ -33,8 +33,8 @@ pub fn waive(terminal: &Terminal, global: &Global, args: &WaiveArgs) -> Result<E
     }
     let judged = judge(terminal, global, &args.base, &Selection::default())?;
     let chosen = match &args.subject {
-        Some(subject) => one(&judged.report, rule, subject)?,
-        None => judged.report.failing(args.fail_on.severity()).collect(),
+        Some(subject) => one(&judged.found.report, rule, subject)?,
+        None => judged.found.report.failing(args.fail_on.severity()).collect(),
     };
     if chosen.is_empty() {
         terminal.talk(" nothing to waive: no finding counts\n");
@@ -86,14 +86,14 @@ fn one_waiver(
     }
     write(&whole, &new)?;
     terminal.talk(&format!(" wrote {}: {subject}, until {}\n", path.display(), text.expires));
-    let missing = text.missing(finding, &judged.deciders);
+    let missing = text.missing(finding, &judged.found.deciders);
     if !missing.is_empty() {
         let label = terminal.paint(Paint::Yellow, "warning");
         terminal.talk(&format!(
             "{label}: it does not count yet: it needs the approval of `{}`\n",
             missing.join("`, `")
         ));
-        if let Some(names) = judged.deciders.get(&finding.model) {
+        if let Some(names) = judged.found.deciders.get(&finding.model) {
             terminal.talk(&format!(
                 "help: or of one who decides for `{}`: {}\n",
                 finding.model,

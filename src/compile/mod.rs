@@ -38,6 +38,9 @@ pub use artifacts::{write_catalog, write_compiled};
 pub use known::known_to;
 pub use lineage::lineage;
 
+/// The schema in which sources with files stand while queries are bound.
+pub(crate) const SOURCE_SCHEMA: &str = outside::SCHEMA;
+
 /// What is known beforehand. The default is nothing: the project alone.
 #[derive(Debug, Clone, Default)]
 pub struct CompileOptions {

@@ -12,7 +12,7 @@ use super::rule::Rule;
 use super::schema::{self, Renames};
 use super::settings::{Settings, is_enough, needed};
 use super::terms::{self, Presence};
-use super::view::{ModelView, SourceView, View};
+use super::view::{ModelView, SourceView, View, ViewOrigin};
 use crate::contract::Version;
 use crate::error::Result;
 use crate::names::NodeId;
@@ -162,7 +162,8 @@ impl Pairs {
         }
         pairs.added =
             proposed.models.keys().filter(|id| is_new(id) && !taken.contains(id)).cloned().collect();
-        for id in base.sources.keys() {
+        let files = [base, proposed].iter().all(|side| side.origin == ViewOrigin::Files);
+        for id in base.sources.keys().filter(|_| files) {
             match proposed.sources.contains_key(id) {
                 true => pairs.sources.push(id.clone()),
                 false => pairs.removed_sources.push(id.clone()),

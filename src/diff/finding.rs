@@ -284,7 +284,7 @@ pub struct Unknown {
 }
 
 /// All that a diff found.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Report {
     /// What the proposal was compared with: `main (4f1c2ab)`, `release 12`, a folder.
     pub base: String,

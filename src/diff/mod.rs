@@ -14,7 +14,9 @@ pub mod lattice;
 mod leak;
 mod origin;
 mod promise;
+mod proof;
 mod readers;
+mod released;
 mod rule;
 #[cfg(test)]
 pub(crate) mod samples;
@@ -33,7 +35,8 @@ pub use finding::{
 };
 pub use ground::Machine;
 pub use promise::Promise;
+pub use released::{consumer_row, model_row};
 pub use rule::{Protects, Rule};
 pub use settings::Settings;
 pub use spot::Spot;
-pub use view::{ConsumerView, ModelView, SourceView, View};
+pub use view::{ConsumerView, ModelView, SourceView, View, ViewOrigin};

@@ -13,7 +13,7 @@ use crate::contract::{
     Comparison, Contract, Metric, Operator, Property, Quality, QualityKind, SlaKind, Status, Unit,
 };
 use crate::manifest::{Test, TestConfig, TestKind, TestSeverity};
-use crate::sql::tokens;
+use crate::sql::tokens::read;
 use crate::yaml::Kind;
 
 /// Everything that is promised of one model.
@@ -428,7 +428,7 @@ impl Promise {
                 (what.trim_end().to_owned(), must.iter().map(interval).collect(), unit)
             }
             QualityKind::Sql { query, must } => {
-                (tokens::read(&query.value).normalised, must.iter().map(interval).collect(), "value")
+                (read(&query.value).normalised, must.iter().map(interval).collect(), "value")
             }
             QualityKind::Test { name, args, config } => {
                 (format!("{} {}", name.value, sorted(args)), vec![Must::Other(sorted(config))], "rows")

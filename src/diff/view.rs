@@ -15,21 +15,33 @@ use crate::manifest::{Exposure, Materialization, Node, NodeKind, Owner};
 use crate::names::{Fingerprint, NodeId, Relation};
 use crate::sql::items::select_list;
 use crate::sql::rendered::Rendered;
-use crate::sql::tokens;
+use crate::sql::tokens::read;
 use crate::workspace::Workspace;
-
-/// The form of stored views; another one is not read.
-pub const FORMAT: u32 = 1;
 
 /// One side.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct View {
+    /// Where it was read.
+    pub origin: ViewOrigin,
     /// Models and seeds by their id.
     pub models: BTreeMap<NodeId, ModelView>,
     /// Source tables by their id.
     pub sources: BTreeMap<NodeId, SourceView>,
     /// Consumers by name.
     pub consumers: BTreeMap<String, ConsumerView>,
+    /// Models of a release that says nothing of them but their columns, by name.
+    #[serde(skip)]
+    pub(super) bare: BTreeMap<String, ModelView>,
+}
+
+/// Where a view was read. Sources are compared between files alone: what a database knows of them is data.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ViewOrigin {
+    /// A project's files.
+    #[default]
+    Files,
+    /// A database: a release, or what a run is about to make one of.
+    Database,
 }
 
 /// A model or a seed.
@@ -169,8 +181,25 @@ impl View {
 impl ModelView {
     fn of(node: &Node, compiled: &Compiled, promise: Promise) -> Self {
         let found = compiled.models.get(&node.id);
-        let rendered = found.map(|found| &found.rendered);
-        let columns = found.and_then(|found| found.columns.clone()).map(|columns| without_own(node, columns));
+        let columns = found.and_then(|found| found.columns.clone());
+        let sql = compiled.bound(&node.id).unwrap_or_default();
+        let mut view = Self::new(node, found.map(|found| &found.rendered), columns, sql, promise);
+        if let Some(found) = found {
+            view.unknown = found.unknown.clone();
+        }
+        view
+    }
+
+    /// What is known of a node: what its template renders to, its columns, its query as it binds where its parents have
+    /// their published names.
+    pub fn new(
+        node: &Node,
+        rendered: Option<&Rendered>,
+        columns: Option<Vec<ColumnType>>,
+        sql: String,
+        promise: Promise,
+    ) -> Self {
+        let columns = columns.map(|columns| without_own(node, columns));
         let renamed_from =
             node.config.meta.get("renamed_from").and_then(serde_json::Value::as_str).map(str::to_owned);
         Self {
@@ -178,17 +207,16 @@ impl ModelView {
             relation: node.relation.clone(),
             materialized: node.config.materialized.as_str().to_owned(),
             columns,
-            unknown: match found {
-                Some(found) => found.unknown.clone(),
-                None => Some("its template can be rendered only where its parents are built".into()),
-            },
-            sql: compiled.bound(&node.id).unwrap_or_default(),
+            unknown: rendered
+                .is_none()
+                .then(|| "its template can be rendered only where its parents are built".into()),
+            sql,
             own: own(node, rendered),
             reads: node.depends_on.iter().map(|dependency| dependency.node.clone()).collect(),
             promise,
             renamed_from,
             at: Spot::from(&Location::new(&node.file, 0..0)),
-            items: rendered.map(|rendered| items(rendered)).unwrap_or_default(),
+            items: rendered.map(items).unwrap_or_default(),
         }
     }
 
@@ -211,7 +239,8 @@ impl ModelView {
 }
 
 impl ConsumerView {
-    fn of(exposure: &Exposure) -> Self {
+    /// What an exposure says.
+    pub fn of(exposure: &Exposure) -> Self {
         let reads: Vec<NodeId> =
             exposure.depends_on.iter().map(|dependency| dependency.node.clone()).collect();
         let named = |text: &crate::diagnostic::Located<String>| NamedColumn {
@@ -251,13 +280,15 @@ fn own(node: &Node, rendered: Option<&Rendered>) -> Fingerprint {
         // A seed is its data, and data is no promise: its columns say what changed.
         return Fingerprint::of([b"seed".as_slice()]);
     }
-    match rendered {
+    // What these render to depends on what is there already.
+    let grows = ["incremental", "snapshot"].contains(&node.config.materialized.as_str());
+    match rendered.filter(|_| !grows) {
         Some(rendered) => {
             let text = rendered.with_relations(|id| Some(format!("\"{id}\"")));
-            Fingerprint::of([tokens::read(&text).normalised.as_bytes()])
+            Fingerprint::of([read(&text).normalised.as_bytes()])
         }
         // A template that only a database can render is known by its text.
-        None => Fingerprint::of([b"template".as_slice(), node.file.text.as_bytes()]),
+        None => Fingerprint::of([b"template".as_slice(), read(&node.file.text).normalised.as_bytes()]),
     }
 }
 

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 mod layout;
+pub mod promise;
 
 pub use layout::migrate;
 

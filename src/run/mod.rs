@@ -8,6 +8,7 @@ pub mod freshness;
 pub mod land;
 pub mod names;
 pub mod plan;
+mod promised;
 mod publication;
 mod retest;
 mod rollback;
@@ -189,8 +190,9 @@ impl Context<'_> {
         let done = schedule::run(&work, agenda, sessions)?;
         let late_tests =
             interruptible(self.database.session(), self.stop, || self.late_audit(&late, &done, &passed))?;
-        let ending = self.publish(&done, &known, &late_tests, &loads)?;
-        Ok(RunReport { freshness, ..self.report(started, loads, done.reports, late_tests, ending) })
+        let mut diff = None;
+        let ending = self.publish(&done, &known, &late_tests, &loads, &mut diff)?;
+        Ok(RunReport { freshness, diff, ..self.report(started, loads, done.reports, late_tests, ending) })
     }
 
     fn report(
@@ -208,6 +210,7 @@ impl Context<'_> {
             freshness: Vec::new(),
             nodes,
             late_tests,
+            diff: None,
             ending,
             elapsed: started.elapsed(),
         }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::engine::database::Database;
 use crate::engine::publish::{NotPublished, Publication, previous, publish};
 use crate::engine::session::Session;
+use crate::engine::state::promise::Promises;
 use crate::engine::state::{self, Release, RunEnd};
 use crate::error::{Error, Result};
 use crate::workspace::Workspace;
@@ -45,6 +46,7 @@ pub fn rollback(
         before: &current.models,
         after: wanted.models.clone(),
         consumers: &[],
+        promises: Promises { from: Some(wanted.id), ..Promises::default() },
     };
     let published = publish(session, &publication).map_err(|failure| match failure {
         NotPublished::Failed(error) => error,

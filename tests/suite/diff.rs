@@ -101,7 +101,7 @@ fn project() -> Shop {
 
 fn compiled(shop: &Shop) -> Compiling {
     let (workspace, _) = shop.open().unwrap_or_else(|error| panic!("{error}"));
-    Compiling::checkout(workspace).expect("it compiles")
+    Compiling::checkout(workspace, &kiln::compile::CompileOptions::default()).expect("it compiles")
 }
 
 /// The report of a changed project against the one that it was made from.

@@ -5,14 +5,18 @@ mod apply;
 mod read;
 mod write;
 
+use std::collections::BTreeMap;
+
 use jiff::civil::Date;
+use jiff::tz::TimeZone;
 
 pub use apply::{WAIVER_AT, apply, deciders};
 pub use read::read;
 pub use write::{StubText, entry, stubs};
 
+use super::Report;
 use super::rule::Rule;
-use crate::diagnostic::{Located, Location};
+use crate::diagnostic::{Diagnostics, Located, Location};
 
 /// The least digits of a fingerprint that a waiver must give.
 pub const DIGITS: usize = 12;
@@ -46,6 +50,35 @@ impl Waiver {
         let column = self.column.iter().map(|column| format!(".{}", column.value)).collect::<String>();
         format!("{} {}{column}", self.rule.value.slug(), self.model.value)
     }
+}
+
+/// A report with its waivers applied.
+#[derive(Debug)]
+pub struct Judged {
+    /// What was found.
+    pub report: Report,
+    /// What there is to say about waivers that do not count.
+    pub waivers: Diagnostics,
+    /// Who may agree for all readers of a model.
+    pub deciders: BTreeMap<String, Vec<String>>,
+}
+
+impl Judged {
+    /// Applies waivers to a report.
+    pub fn new(
+        mut report: Report,
+        waivers: &[Waiver],
+        deciders: BTreeMap<String, Vec<String>>,
+        today: Date,
+    ) -> Self {
+        let waivers = apply(&mut report, waivers, &deciders, today);
+        Self { report, waivers, deciders }
+    }
+}
+
+/// Today, in UTC.
+pub fn today() -> Date {
+    jiff::Timestamp::now().to_zoned(TimeZone::UTC).date()
 }
 
 #[cfg(test)]
