@@ -18,6 +18,7 @@ use crate::workspace::{FullRefresh, Workspace};
 
 use super::table::render;
 use super::terminal::{Paint, Terminal};
+use super::words::counted;
 use super::{Exit, Opened, open, open_to_read, workspace_options};
 
 /// Compares and says what was found.
@@ -147,9 +148,10 @@ fn rules(terminal: &Terminal, settings: &Settings) -> String {
     render(terminal, head, rows)
 }
 
-fn show(terminal: &Terminal, report: &Report) -> Result<()> {
+/// Findings for people, the loudest first.
+pub(super) fn findings(report: &Report, mildest: Severity) -> String {
     let mut text = String::new();
-    for finding in &report.findings {
+    for finding in report.findings.iter().filter(|finding| finding.severity >= mildest) {
         text.push_str(&format!(
             "{}[{}] {}\n",
             finding.severity.as_str(),
@@ -180,14 +182,19 @@ fn show(terminal: &Terminal, report: &Report) -> Result<()> {
             text.push_str(&format!("  help: {help}\n"));
         }
     }
+    text
+}
+
+fn show(terminal: &Terminal, report: &Report) -> Result<()> {
+    let mut text = findings(report, Severity::Note);
     for unknown in &report.unknowns {
         text.push_str(&format!("unknown: `{}`: {}\n", unknown.subject, unknown.why));
     }
     text.push_str(&format!(
-        "{} errors, {} warnings, {} notes against {}\n",
-        report.count(Severity::Error),
-        report.count(Severity::Warning),
-        report.count(Severity::Note),
+        "{}, {}, {} against {}\n",
+        counted(report.count(Severity::Error) as u64, "error", "errors"),
+        counted(report.count(Severity::Warning) as u64, "warning", "warnings"),
+        counted(report.count(Severity::Note) as u64, "note", "notes"),
         report.base
     ));
     terminal.data(&text)

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use crate::cli::{Global, RunArgs};
 use crate::diagnostic::Severity;
+use crate::diff::Severity as DiffSeverity;
 use crate::error::{Error, Result};
 use crate::run::event::{Ending, Outcome, PlannedNode, RunReport, TestReport, TestStatus};
 use crate::run::land::Which;
@@ -12,6 +13,7 @@ use crate::run::{self, Policy, RunOptions, Scope};
 use crate::workspace::{FullRefresh, Workspace};
 
 use super::artifacts::RunResults;
+use super::diff::findings;
 use super::failures::Teller;
 use super::progress::Reporter;
 use super::terminal::{Terminal, Volume};
@@ -101,6 +103,11 @@ fn tell(teller: &Teller<'_>, report: &RunReport) -> Vec<String> {
         }
     }
     sentences.extend(tell_tests(teller, report.tests()));
+    if let (Ending::NotPublished { .. }, Some(diff)) = (&report.ending, &report.diff) {
+        terminal.gap();
+        terminal.complain(&findings(diff, DiffSeverity::Error));
+        sentences.extend(diff.failing(DiffSeverity::Error).map(|finding| finding.message.clone()));
+    }
     if let Ending::NotPublished { diagnostic: Some(problem), .. } = &report.ending {
         terminal.gap();
         show_diagnostic(terminal, global, problem);
