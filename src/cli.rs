@@ -184,6 +184,9 @@ pub struct RunArgs {
     /// Print what would be done and why, and build nothing
     #[arg(long, conflicts_with_all = ["partial", "no_publish", "reload"])]
     pub explain: bool,
+    /// Publish though it breaks a promise, on a development target; elsewhere `kiln waive` says who agreed
+    #[arg(long, value_name = "RULE:MODEL")]
+    pub allow_breaking: Vec<String>,
 }
 
 /// `kiln test`.

@@ -6,13 +6,14 @@ use jiff::ToSpan;
 use jiff::civil::Date;
 
 use crate::cli::{DiffFormat, Global};
+use crate::diagnostic::Diagnostics;
 use crate::diff::Severity;
 use crate::diff::format::{self, Gate, Page, Proposal};
 use crate::diff::waiver::{Judged, StubText, stubs, today};
 use crate::error::{Error, Result};
 
 use super::artifacts::write;
-use super::terminal::{Forge, Terminal};
+use super::terminal::{Forge, Terminal, Volume};
 use super::{forge, show_diagnostics};
 
 /// How long a waiver holds where nothing else is said.
@@ -76,6 +77,43 @@ pub(super) fn show(
         forge::summary(terminal, &format::markdown(&page));
     }
     Ok(())
+}
+
+/// Tells of what a run's release changes for the readers of the one before: in full if it is kept from them, else only
+/// what they should know.
+pub(super) fn tell(terminal: &Terminal, global: &Global, judged: &Judged) {
+    let in_repository = |path: &Path| forge::in_repository(&global.project_dir, path);
+    let mut report = judged.report.clone();
+    report.findings.retain(|finding| finding.severity >= Severity::Warning);
+    if report.findings.is_empty() {
+        return;
+    }
+    let blocked = report.exit_code(Severity::Error) != 0;
+    // A waiver of another change may be for another target.
+    let about = judged.waivers.sorted().into_iter().filter(|note| note.code != "waiver-unused");
+    let waivers: Diagnostics = about.cloned().collect();
+    let page = Page {
+        report: &report,
+        fail_on: Severity::Error,
+        waivers: &waivers,
+        gate: Gate::Publish,
+        proposal: Proposal::Sound,
+        base: "published",
+        in_repository: &in_repository,
+    };
+    let text = format::text(&page);
+    if blocked {
+        terminal.gap();
+        show_diagnostics(terminal, global, &waivers);
+        terminal.complain(&text);
+    } else if terminal.volume == Volume::Normal {
+        terminal.gap();
+        show_diagnostics(terminal, global, &waivers);
+        terminal.talk(&text);
+    }
+    if terminal.forge == Forge::GitHub {
+        terminal.stderr(&format::github(&page));
+    }
 }
 
 fn render(format: DiffFormat, page: &Page<'_>, shown: &Shown<'_>) -> String {

@@ -3,16 +3,18 @@
 use serde_json::json;
 
 use crate::cli::{Global, RunArgs};
-use crate::diagnostic::Severity;
+use crate::diagnostic::{Severity, nearest};
+use crate::diff::{Rule, Severity as DiffSeverity};
 use crate::error::{Error, Result};
 use crate::run::event::{Ending, Outcome, PlannedNode, RunReport, TestReport, TestStatus};
 use crate::run::land::Which;
 use crate::run::plan::Refresh;
-use crate::run::{self, Policy, RunOptions, Scope};
+use crate::run::{self, Allowed, Policy, RunOptions, Scope};
 use crate::workspace::{FullRefresh, Workspace};
 
 use super::artifacts::RunResults;
 use super::failures::Teller;
+use super::findings;
 use super::progress::Reporter;
 use super::terminal::{Terminal, Volume};
 use super::{Exit, Opened, forge, open, patience, show_diagnostic, stop_flag, summary};
@@ -80,7 +82,36 @@ fn options(global: &Global, args: &RunArgs, workspace: &Workspace) -> Result<Run
             _ => Policy::Whole,
         },
         patience: patience(global),
+        allow: allowed(workspace, &args.allow_breaking)?,
     })
+}
+
+/// What `--allow-breaking` names. Where others read, a waiver says who agreed.
+fn allowed(workspace: &Workspace, named: &[String]) -> Result<Vec<Allowed>> {
+    let target = &workspace.target;
+    let is_dev = target.name.starts_with("dev") || !target.schema_prefix.is_empty();
+    if !named.is_empty() && !is_dev {
+        return Err(Error::usage(format!("`--allow-breaking` is not for target `{}`", target.name)).hint(
+            "`kiln waive --base published` writes a waiver; a development target is one whose name begins with `dev`, or that has a `schema_prefix`",
+        ));
+    }
+    let each = |text: &String| {
+        let wrong =
+            |message: String| Error::usage(message).hint("write `--allow-breaking column-removed:orders`");
+        let Some((slug, model)) = text.split_once(':') else {
+            return Err(wrong(format!("`{text}` is no rule and model")));
+        };
+        let rule =
+            Rule::from_slug(slug).ok_or_else(|| {
+                let near = nearest(slug, Rule::ALL.iter().map(|rule| rule.slug()));
+                let error = Error::usage(format!("there is no rule `{slug}`"));
+                error.hint(near.map_or("`kiln diff --rules` lists them".into(), |near| {
+                    format!("did you mean `{near}`?")
+                }))
+            })?;
+        Ok(Allowed { rule, model: model.to_owned() })
+    };
+    named.iter().map(each).collect()
 }
 
 /// Tells of every failure, in full and once. Gives them as sentences.
@@ -101,6 +132,11 @@ fn tell(teller: &Teller<'_>, report: &RunReport) -> Vec<String> {
         }
     }
     sentences.extend(tell_tests(teller, report.tests()));
+    if let Some(judged) = &report.diff {
+        findings::tell(terminal, global, judged);
+        let failing = judged.report.failing(DiffSeverity::Error);
+        sentences.extend(failing.map(|finding| finding.message.clone()));
+    }
     if let Ending::NotPublished { diagnostic: Some(problem), .. } = &report.ending {
         terminal.gap();
         show_diagnostic(terminal, global, problem);

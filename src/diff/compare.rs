@@ -955,7 +955,7 @@ fn placed(change: Change, old: &ModelView, new: &ModelView) -> Change {
     let column = change.top().unwrap_or_default().to_owned();
     match change.rule {
         Rule::ColumnRemoved if !change.column.as_deref().unwrap_or_default().contains(['.', '[']) => {
-            let change = change.at("model", Side::Proposed, Some(new.place_of("")));
+            let change = change.at("model", Side::Proposed, Some(new.place_without(&column, old)));
             change.at("column", Side::Base, Some(old.place_of(&column)))
         }
         Rule::ColumnRenamed => {

@@ -7,6 +7,7 @@ use super::finding::{Broken, Certainty, ConsumerKind, Place, Side};
 use super::origin::{Affected, Deltas, Sides};
 use super::rule::Rule;
 use super::view::{ConsumerView, ModelView};
+use crate::engine::session::SqlError;
 use crate::error::Result;
 use crate::names::NodeId;
 use crate::sql::lineage::{ColumnLineage, Lineage, TableColumn};
@@ -186,7 +187,7 @@ impl<'a> Readers<'a> {
         // A query that does not bind takes everything below with it.
         if step.effect != Effect::Meaning && new.columns.is_none() && old.columns.is_some() {
             if let Err(error) = self.sides.after.bind(&new.sql)? {
-                let how = format!("does not bind: {}", error.sentence());
+                let how = format!("does not bind: {}", brief(&error));
                 let broken = broken(Certainty::Certain, how, new.name.clone());
                 return Ok(Some((Some(broken), Some(next(Columns::All, Effect::Gone)))));
             }
@@ -323,7 +324,7 @@ impl<'a> Readers<'a> {
             let bound_before = self.sides.before.bind(&query.text)?.is_ok();
             match self.sides.after.bind(&query.text)? {
                 Err(error) if bound_before => {
-                    let how = format!("its query does not bind: {}", error.sentence());
+                    let how = format!("its query does not bind: {}", brief(&error));
                     return Ok(Some((Certainty::Certain, how, &query.at)));
                 }
                 _ if step.effect == Effect::Gone && bound_before => {
@@ -408,4 +409,12 @@ fn add(found: &mut BTreeMap<(ConsumerKind, String), Broken>, broken: Broken) {
             known.reads = reads;
         }
     }
+}
+
+/// What DuckDB says, without the list of what else there is.
+fn brief(error: &SqlError) -> String {
+    let sentence = error.sentence();
+    let end = [sentence.find(['\n', '\t']), sentence.find("; "), sentence.find(". You might")];
+    let end = end.into_iter().flatten().min().unwrap_or(sentence.len());
+    sentence[..end].trim_end_matches(['.', ';', ' ', '!']).to_owned()
 }

@@ -14,6 +14,7 @@ use crate::engine::session::ColumnType;
 use crate::manifest::{Exposure, Materialization, Node, NodeKind, Owner};
 use crate::names::{Fingerprint, NodeId, Relation};
 use crate::sql::items::select_list;
+use crate::sql::relations::words;
 use crate::sql::rendered::Rendered;
 use crate::sql::tokens::read;
 use crate::workspace::Workspace;
@@ -200,13 +201,14 @@ impl ModelView {
         promise: Promise,
     ) -> Self {
         let columns = columns.map(|columns| without_own(node, columns));
+        let names = columns.as_deref().unwrap_or_default();
         let renamed_from =
             node.config.meta.get("renamed_from").and_then(serde_json::Value::as_str).map(str::to_owned);
         Self {
             name: node.name.clone(),
             relation: node.relation.clone(),
             materialized: node.config.materialized.as_str().to_owned(),
-            columns,
+            columns: columns.clone(),
             unknown: rendered
                 .is_none()
                 .then(|| "its template can be rendered only where its parents are built".into()),
@@ -216,7 +218,7 @@ impl ModelView {
             promise,
             renamed_from,
             at: Spot::from(&Location::new(&node.file, 0..0)),
-            items: rendered.map(items).unwrap_or_default(),
+            items: rendered.map(|rendered| items(rendered, names)).unwrap_or_default(),
         }
     }
 
@@ -232,9 +234,19 @@ impl ModelView {
         found.map_or(&self.at, |item| &item.at)
     }
 
+    /// Where an output that is gone would stand: behind the one that stood before it.
+    pub fn place_without(&self, column: &str, before: &Self) -> &Spot {
+        let columns = before.columns.as_deref().unwrap_or_default();
+        let at = columns.iter().position(|known| known.name.eq_ignore_ascii_case(column)).unwrap_or(0);
+        let neighbour =
+            columns[..at].iter().rev().find_map(|known| self.items.get(&known.name.to_lowercase()));
+        neighbour.map_or_else(|| self.place_of(""), |item| &item.at)
+    }
+
     /// The text of an output's expression, if it has an item of its own.
     pub fn expression(&self, column: &str) -> Option<&str> {
-        self.items.get(&column.to_lowercase()).map(|item| item.text.as_str())
+        let item = self.items.get(&column.to_lowercase())?;
+        (!item.text.is_empty()).then_some(item.text.as_str())
     }
 }
 
@@ -292,7 +304,7 @@ fn own(node: &Node, rendered: Option<&Rendered>) -> Fingerprint {
     }
 }
 
-fn items(rendered: &Rendered) -> BTreeMap<String, ItemView> {
+fn items(rendered: &Rendered, columns: &[ColumnType]) -> BTreeMap<String, ItemView> {
     let list = select_list(&rendered.sql);
     let mut items = BTreeMap::new();
     let mut add = |name: String, range: &std::ops::Range<usize>, text: &std::ops::Range<usize>| {
@@ -308,6 +320,19 @@ fn items(rendered: &Rendered) -> BTreeMap<String, ItemView> {
     for item in &list.items {
         let name = item.name.as_deref().unwrap_or("*").to_lowercase();
         add(name, &item.range, &item.expression);
+    }
+    // What comes by a star was written further in, most likely where its name stands last.
+    if list.star().is_some() {
+        let mut last = BTreeMap::new();
+        for (at, word) in words(&rendered.sql) {
+            last.insert(word.to_lowercase(), at);
+        }
+        for column in columns {
+            let name = column.name.to_lowercase();
+            if let Some(at) = last.get(&name).copied() {
+                add(name.clone(), &(at..at + name.len()), &(0..0));
+            }
+        }
     }
     items
 }

@@ -19,6 +19,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::diff::{Finding, Rule};
 use crate::engine::database::Database;
 use crate::engine::load;
 use crate::engine::session::Session;
@@ -56,6 +57,23 @@ pub struct RunOptions {
     pub policy: Policy,
     /// How long to wait for a database that another process holds.
     pub patience: Duration,
+    /// Changes that break promises and are published all the same.
+    pub allow: Vec<Allowed>,
+}
+
+/// A change that may break promises, in one run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Allowed {
+    /// Of which rule.
+    pub rule: Rule,
+    /// Of which model.
+    pub model: String,
+}
+
+impl Allowed {
+    fn covers(&self, finding: &Finding) -> bool {
+        self.rule == finding.rule && self.model == finding.model
+    }
 }
 
 /// Whether a run is of the whole project.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::atomic::Ordering;
 
 use crate::diagnostic::Diagnostic;
-use crate::diff::Report;
+use crate::diff::waiver::Judged;
 use crate::engine::publish::{NotPublished, Publication, collect, publish};
 use crate::engine::state::{self, Published};
 use crate::error::{Error, Result};
@@ -24,7 +24,7 @@ impl Context<'_> {
         known: &Known,
         late_tests: &[TestReport],
         loads: &[LoadOutcome],
-        report: &mut Option<Report>,
+        report: &mut Option<Judged>,
     ) -> Result<Ending> {
         let still = (known.release.id > 0).then(|| (known.release.id, known.release.published_at.clone()));
         let mut blocked = self.blocked(done, late_tests);
@@ -68,7 +68,7 @@ impl Context<'_> {
             }
             let promised = self.promised(done, known, &after, &changed)?;
             let found = promised.report;
-            let breaking = found.as_ref().map(|found| self.breaking(found)).unwrap_or_default();
+            let breaking = found.as_ref().map(|found| self.breaking(&found.report)).unwrap_or_default();
             let about: BTreeSet<NodeId> = breaking.iter().filter_map(|(_, node)| node.clone()).collect();
             let sentence = match breaking.as_slice() {
                 [] => None,

@@ -217,3 +217,45 @@ fn every_format_goes_to_stdout_or_to_a_file() {
     let rules = project.say(&["diff", "--rules", "--format", "json"]);
     assert!(rules.contains("\"rule\": \"column-removed\""));
 }
+
+#[test]
+fn a_run_publishes_a_break_only_where_it_was_agreed_to() {
+    let project = repository();
+    project.write(
+        "models/exposures.yml",
+        &EXPOSURES.replace("select order_id, upper(email) as mail", "select order_id"),
+    );
+    assert!(project.say(&["run"]).starts_with("exit 0"));
+    remove_the_address(&project);
+    insta::assert_snapshot!("run_blocked", said(&project, &["run"]));
+    let waive = ["waive", "--base", "published", "orders.email", "--reason", "GDPR erasure, DATA-431"];
+    insta::assert_snapshot!("run_waive", said(&project, &waive));
+    insta::assert_snapshot!("run_waived", said(&project, &["run"]));
+    // What is published is the new base: nothing is left to agree to.
+    assert!(said(&project, &["run"]).contains("nothing to publish"));
+    assert!(said(&project, &["diff", "--base", "published"]).starts_with("exit 0"));
+}
+
+#[test]
+fn a_development_target_can_be_told_to_go_on() {
+    let project = repository();
+    project.write("models/exposures.yml", "");
+    project.write(
+        "kiln.yml",
+        "name: shop\ndefault_target: dev\ntargets:\n  dev: {type: duckdb, path: target/dev.duckdb, threads: 1}\n  prod: {type: duckdb, path: target/prod.duckdb, threads: 1}\n",
+    );
+    assert!(project.say(&["run"]).starts_with("exit 0"));
+    assert!(project.say(&["run", "--target", "prod"]).starts_with("exit 0"));
+    remove_the_address(&project);
+    let allow = ["run", "--allow-breaking", "column-removed:orders"];
+    insta::assert_snapshot!(
+        "allow_misspelt",
+        said(&project, &["run", "--allow-breaking", "column-remvoed:orders"])
+    );
+    insta::assert_snapshot!(
+        "allow_another",
+        said(&project, &["run", "--allow-breaking", "column-removed:totals"])
+    );
+    insta::assert_snapshot!("allowed", said(&project, &allow));
+    insta::assert_snapshot!("not_allowed", said(&project, &[&allow[..], &["--target", "prod"]].concat()));
+}

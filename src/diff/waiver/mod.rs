@@ -53,7 +53,7 @@ impl Waiver {
 }
 
 /// A report with its waivers applied.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Judged {
     /// What was found.
     pub report: Report,
