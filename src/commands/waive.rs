@@ -56,8 +56,14 @@ fn one_waiver(
 ) -> Result<()> {
     let subject = format!("{} {}", finding.rule.slug(), finding.subject());
     if let Some(known) = judged.checkout.workspace.waivers.iter().find(|waiver| is_of(waiver, finding)) {
-        return Err(Error::usage(format!("there is a waiver of `{subject}` already, at {}", known.at))
-            .hint("edit it: add to `approved_by`, or set a later `expires`"));
+        let message = format!("there is a waiver of `{subject}` already, at {}", known.at);
+        let hint = "edit it: add to `approved_by`, or set a later `expires`";
+        // Among many one that is there keeps none of the others from being written.
+        if args.all {
+            terminal.talk(&format!(" {message}: {hint}\n"));
+            return Ok(());
+        }
+        return Err(Error::usage(message).hint(hint));
     }
     let path = match &args.output {
         Some(path) => path.clone(),
