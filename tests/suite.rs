@@ -9,6 +9,8 @@ mod commands;
 mod crash;
 #[path = "suite/diff.rs"]
 mod diff;
+#[path = "suite/diff_base.rs"]
+mod diff_base;
 #[path = "suite/faults.rs"]
 mod faults;
 #[path = "suite/flights.rs"]
