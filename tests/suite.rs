@@ -11,6 +11,8 @@ mod contracts;
 mod crash;
 #[path = "suite/diff.rs"]
 mod diff;
+#[path = "suite/diff_base.rs"]
+mod diff_base;
 #[path = "suite/faults.rs"]
 mod faults;
 #[path = "suite/flights.rs"]

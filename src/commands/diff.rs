@@ -6,9 +6,10 @@ use std::time::Duration;
 use crate::cli::{DiffArgs, DiffFormat, FailOn, Global, Selection};
 use crate::compile::{CompileOptions, known_to};
 use crate::diff::format::{Gate, Proposal, rules_json};
+use crate::diff::older::History;
 use crate::diff::{
     Check, Comparison, Compiling, Machine, ModelView, Report, Rule, Settings, Severity, View, ViewOrigin,
-    compare, git, waiver,
+    compare, git, older, waiver,
 };
 use crate::engine::database::Database;
 use crate::engine::state;
@@ -91,6 +92,7 @@ pub(super) fn judge(
     }
     let checkout = Compiling::checkout(workspace, &CompileOptions::default())?;
     let options = workspace_options(global, "diff", FullRefresh::No)?;
+    let mut history = History::new();
     let (base, label, notes) = match global.project_dir.join(wanted).join(FILE_NAME).is_file() {
         true => {
             let root = global.project_dir.join(wanted);
@@ -99,6 +101,11 @@ pub(super) fn judge(
         false => {
             let commit = git::read(checkout.workspace.root(), wanted)?;
             let label = format!("{wanted} ({})", commit.short());
+            let files = transitive(&checkout, &settings);
+            if !files.is_empty() {
+                let texts = git::older_texts(checkout.workspace.root(), &commit.hash, &files)?;
+                history = older::of_texts(&checkout.workspace.manifest, texts);
+            }
             (Compiling::base(&options, &commit.root, &checkout)?, label, commit.notes)
         }
     };
@@ -117,6 +124,7 @@ pub(super) fn judge(
         today: state::now(),
         selected: selected.as_ref(),
         prove: Some(&prove),
+        history: &history,
     })?;
     // Who decides is what the base says: a proposal must not name its own approvers.
     let mut deciders = waiver::deciders(checkout.workspace.manifest.contracts.values());
@@ -132,6 +140,17 @@ fn with_waivers(report: Report, checkout: Compiling, deciders: BTreeMap<String, 
     Judged { found: waiver::Judged::new(report, waivers, deciders, waiver::today()), checkout }
 }
 
+/// Files of contracts that are compared with every version before.
+fn transitive(checkout: &Compiling, settings: &Settings) -> Vec<String> {
+    let models = checkout.view.models.values();
+    let terms = models.filter_map(|model| model.promise.terms.as_ref());
+    let files: BTreeSet<String> = terms
+        .filter(|terms| settings.mode_of(terms.compatibility.as_deref()).transitive)
+        .map(|terms| terms.at.0.path().to_string_lossy().into_owned())
+        .collect();
+    files.into_iter().collect()
+}
+
 /// Compares with what readers see: what the release promised when it was published.
 fn against_release(
     global: &Global,
@@ -142,8 +161,8 @@ fn against_release(
 ) -> Result<(Report, Compiling)> {
     let database = open_to_read(global, &workspace)?;
     let session = database.session();
-    let target = &workspace.target.name;
-    let release = state::current_release(session, target)?.ok_or_else(|| {
+    let target = workspace.target.name.clone();
+    let release = state::current_release(session, &target)?.ok_or_else(|| {
         Error::usage(format!("target `{target}` has no release yet")).hint("`kiln run` publishes one")
     })?;
     let mut base = View::of_release(session, &release)?;
@@ -161,6 +180,7 @@ fn against_release(
         today: state::now(),
         selected,
         prove: Some(&|model: &ModelView, check: &Check| check.ask(session, &model.relation)),
+        history: &older::of_releases(session, &target, release.id)?,
     })?;
     Ok((report, checkout))
 }

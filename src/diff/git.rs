@@ -188,6 +188,46 @@ pub fn read(project: &Path, reference: &str) -> Result<Commit> {
     Ok(Commit { folder, root, hash, notes })
 }
 
+/// Commits that are looked through for older texts of a file.
+const MOST_COMMITS: &str = "200";
+
+/// Older texts of some files below a project, up to a commit and without the one in it: pairs of a path and a text, the
+/// newest first. A shallow clone has as many as it has.
+///
+/// # Errors
+/// Git cannot be run.
+pub fn older_texts(project: &Path, hash: &str, paths: &[String]) -> Result<Vec<(String, String)>> {
+    let repository = Repository::find(project)?;
+    let mut texts = Vec::new();
+    for path in paths {
+        let args = [
+            "log",
+            "--follow",
+            "-n",
+            MOST_COMMITS,
+            "--format=%H",
+            "--name-only",
+            "-z",
+            hash,
+            "--",
+            path.as_str(),
+        ];
+        let Ok(log) = repository.git(&args)? else { continue };
+        // `hash NUL LF path NUL`, where the path is the one that the file had at the commit.
+        let mut parts = log.split('\0').map(|part| part.trim_matches('\n')).filter(|part| !part.is_empty());
+        let mut versions = Vec::new();
+        while let (Some(commit), Some(at)) = (parts.next(), parts.next()) {
+            versions.push(format!("{commit}:{at}"));
+        }
+        for version in versions.iter().skip(1) {
+            if let Ok(text) = repository.git(&["cat-file", "blob", version])? {
+                texts.push((path.clone(), text));
+            }
+        }
+    }
+    Ok(texts)
+}
+
 fn entries(repository: &Repository, hash: &str) -> Result<Vec<Entry>> {
     let mut args = vec!["ls-tree", "-r", "-z", "-l", "--full-tree", hash];
     let prefix = repository.prefix.clone();

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::facts::rank;
 use super::ground::Ground;
-use super::terms::rank;
 use super::view::View;
 use crate::error::Result;
 use crate::names::NodeId;

@@ -6,13 +6,19 @@
 mod base;
 mod change;
 mod compare;
+mod facts;
 mod finding;
 pub mod format;
 pub mod git;
 mod ground;
+mod judge;
+mod keys;
 pub mod lattice;
 mod leak;
+mod model;
+pub mod older;
 mod origin;
+mod pairs;
 mod promise;
 mod proof;
 mod readers;
@@ -21,6 +27,7 @@ mod rule;
 #[cfg(test)]
 pub(crate) mod samples;
 mod schema;
+mod service;
 mod settings;
 mod spot;
 mod terms;

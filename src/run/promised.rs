@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::diff::waiver::{self, Judged};
 use crate::diff::{
     Broken, Certainty, Check, Comparison, ConsumerView, Finding, Machine, ModelView, Promise, Report,
-    Settings, Severity, View, ViewOrigin, Waived, compare, consumer_row, model_row,
+    Settings, Severity, View, ViewOrigin, Waived, compare, consumer_row, model_row, older,
 };
 use crate::engine::session::ColumnType;
 use crate::engine::state::Published;
@@ -36,6 +36,7 @@ impl Context<'_> {
         known: &Known,
         after: &BTreeMap<String, Published>,
         changed: &[String],
+        blocked: &BTreeSet<NodeId>,
     ) -> Result<Promised> {
         let manifest = &self.workspace.manifest;
         let session = self.database.session();
@@ -66,7 +67,10 @@ impl Context<'_> {
                     || manifest.contracts.contains_key(&node.id)
                     || !stored.contains_key(node.id.as_str()))
         };
-        let wanted: Vec<&Node> = manifest.nodes.values().filter(is_new).collect();
+        // What is held back promises what it promised.
+        let held_back = |node: &&Node| blocked.contains(&node.id) && stored.contains_key(node.id.as_str());
+        let wanted: Vec<&Node> =
+            manifest.nodes.values().filter(is_new).filter(|node| !held_back(node)).collect();
         let relations: Vec<&str> =
             wanted.iter().filter_map(|node| Some(after.get(&node.name)?.relation.as_str())).collect();
         let columns = build_columns(session, &relations)?;
@@ -202,6 +206,7 @@ impl Context<'_> {
             today: crate::engine::state::now(),
             selected: None,
             prove: Some(&|model: &ModelView, check: &Check| check.ask(session, &model.relation)),
+            history: &older::of_releases(session, &workspace.target.name, known.release.id)?,
         })?;
         let deciders = waiver::deciders(workspace.manifest.contracts.values());
         let mut judged = Judged::new(report, &workspace.waivers, deciders, waiver::today());

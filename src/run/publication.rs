@@ -66,7 +66,7 @@ impl Context<'_> {
                     },
                 });
             }
-            let promised = self.promised(done, known, &after, &changed)?;
+            let promised = self.promised(done, known, &after, &changed, &blocked)?;
             let found = promised.report;
             let breaking = found.as_ref().map(|found| self.breaking(&found.report)).unwrap_or_default();
             let about: BTreeSet<NodeId> = breaking.iter().filter_map(|(_, node)| node.clone()).collect();

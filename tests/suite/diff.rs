@@ -117,6 +117,7 @@ fn report(base: &Compiling, proposed: &Compiling) -> Report {
         today: "2026-11-22".into(),
         selected: None,
         prove: None,
+        history: &Default::default(),
     })
     .expect("it compares")
 }
