@@ -21,7 +21,7 @@ use crate::workspace::{FullRefresh, Workspace};
 use super::findings::{self, Shown};
 use super::table::render;
 use super::terminal::{Paint, Terminal};
-use super::{Exit, Opened, open, open_to_read, workspace_options};
+use super::{Exit, Opened, open, open_to_read, opening};
 
 impl FailOn {
     /// The severity.
@@ -91,7 +91,7 @@ pub(super) fn judge(
         return Ok(with_waivers(report, checkout, deciders));
     }
     let checkout = Compiling::checkout(workspace, &CompileOptions::default())?;
-    let options = workspace_options(global, "diff", FullRefresh::No)?;
+    let options = opening(global, "diff", FullRefresh::No)?;
     let mut history = History::new();
     let (base, label, notes) = match global.project_dir.join(wanted).join(FILE_NAME).is_file() {
         true => {
