@@ -336,7 +336,7 @@ impl Work<'_> {
                 true => format!(
                     "if it was renamed, say so on `{now}` in the contract: `customProperties: [{{property: renamedFrom, value: {was}}}]`"
                 ),
-                false => format!("keep `{was}` beside `{now}` until its readers have moved"),
+                false => format!("keep `{was}` beside `{now}` until whoever reads it has moved"),
             });
             found.retain(|(change, _)| {
                 !(matches!(change.rule, Rule::ColumnAdded | Rule::RequiredColumnAdded)
