@@ -11,6 +11,8 @@ mod crash;
 mod diff;
 #[path = "suite/diff_base.rs"]
 mod diff_base;
+#[path = "suite/docs.rs"]
+mod docs;
 #[path = "suite/faults.rs"]
 mod faults;
 #[path = "suite/flights.rs"]

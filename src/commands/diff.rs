@@ -20,7 +20,7 @@ use crate::workspace::{FullRefresh, Workspace};
 use super::table::render;
 use super::terminal::{Paint, Terminal};
 use super::words::counted;
-use super::{Exit, Opened, open, open_to_read, workspace_options};
+use super::{Exit, Opened, open, open_to_read, opening};
 
 /// Compares and says what was found.
 pub fn diff(terminal: &Terminal, global: &Global, args: &DiffArgs) -> Result<Exit> {
@@ -41,7 +41,7 @@ pub fn diff(terminal: &Terminal, global: &Global, args: &DiffArgs) -> Result<Exi
         return against_release(terminal, global, args, workspace, &settings, &machine, selected.as_ref());
     }
     let checkout = Compiling::checkout(workspace, &CompileOptions::default())?;
-    let options = workspace_options(global, "diff", FullRefresh::No)?;
+    let options = opening(global, "diff", FullRefresh::No)?;
     let mut history = History::new();
     let (base, label, notes) = match global.project_dir.join(wanted).join(FILE_NAME).is_file() {
         true => {

@@ -4,6 +4,7 @@ pub mod artifacts;
 mod clean;
 mod compile;
 mod diff;
+mod docs;
 mod explain;
 pub mod failures;
 pub mod forge;
@@ -38,7 +39,7 @@ use crate::engine::state;
 use crate::error::{Error, Result};
 use crate::manifest::Object;
 use crate::project::FILE_NAME;
-use crate::template::Level;
+use crate::template::{Level, LogMessage};
 use crate::workspace::{FullRefresh, Workspace, WorkspaceOptions};
 use crate::yaml;
 
@@ -57,7 +58,7 @@ pub enum Exit {
 pub fn execute(cli: &Cli) -> ExitCode {
     let log_to = match &cli.command {
         Command::Run(args) if args.explain => LogTo::Stderr,
-        Command::Run(_) | Command::Test(_) | Command::Compile(_) => LogTo::Stdout,
+        Command::Run(_) | Command::Test(_) | Command::Compile(_) | Command::Docs(_) => LogTo::Stdout,
         _ => LogTo::Stderr,
     };
     let terminal = Terminal::new(&cli.global, log_to);
@@ -82,6 +83,7 @@ fn dispatch(cli: &Cli, terminal: &Terminal) -> Result<Exit> {
         Command::Ls(args) => ls::ls(terminal, global, args),
         Command::Show(args) => show::show(terminal, global, args),
         Command::Lineage(args) => lineage::lineage(terminal, global, args),
+        Command::Docs(args) => docs::docs(terminal, global, args),
         Command::History(args) => history::history(terminal, global, args),
         Command::Rollback(args) => rollback::rollback(terminal, global, args),
         Command::Freshness(args) => freshness::freshness(terminal, global, args),
@@ -163,20 +165,11 @@ struct Opened {
 }
 
 fn open(terminal: &Terminal, global: &Global, command: &'static str, refresh: FullRefresh) -> Result<Opened> {
-    let started = std::time::Instant::now();
-    let options = workspace_options(global, command, refresh)?;
-    let (workspace, warnings) = Workspace::open(&options)?;
-    terminal.hide(workspace.secrets());
-    show_diagnostics(terminal, global, &warnings);
-    Ok(Opened { workspace, elapsed: started.elapsed() })
+    Ok(open_with(terminal, global, &opening(global, command, refresh)?)?.0)
 }
 
-/// How to open what the command line names.
-fn workspace_options(
-    global: &Global,
-    command: &'static str,
-    full_refresh: FullRefresh,
-) -> Result<WorkspaceOptions> {
+/// What the command line says of how to open the project.
+fn opening(global: &Global, command: &'static str, refresh: FullRefresh) -> Result<WorkspaceOptions> {
     must_be_a_project(global)?;
     Ok(WorkspaceOptions {
         root: global.project_dir.clone(),
@@ -185,8 +178,30 @@ fn workspace_options(
         threads: global.threads,
         env: Arc::new(|name| std::env::var(name).ok()),
         command,
-        full_refresh,
+        full_refresh: refresh,
     })
+}
+
+/// Tells this binary from others of the same version: what one found, another might not.
+fn binary() -> String {
+    let stamp = std::env::current_exe().and_then(std::fs::metadata).map(|metadata| {
+        let modified = metadata.modified().ok();
+        format!("{} {modified:?}", metadata.len())
+    });
+    stamp.unwrap_or_default()
+}
+
+/// Opens the project, and gives what was said of its files too.
+fn open_with(
+    terminal: &Terminal,
+    global: &Global,
+    options: &WorkspaceOptions,
+) -> Result<(Opened, Diagnostics)> {
+    let started = std::time::Instant::now();
+    let (workspace, warnings) = Workspace::open(options)?;
+    terminal.hide(workspace.secrets());
+    show_diagnostics(terminal, global, &warnings);
+    Ok((Opened { workspace, elapsed: started.elapsed() }, warnings))
 }
 
 /// Says where the project is when it is not here.
@@ -226,7 +241,11 @@ fn vars(global: &Global) -> Result<Object> {
 
 /// Shows what templates said.
 fn show_messages(terminal: &Terminal, workspace: &Workspace) {
-    for message in workspace.messages() {
+    show_said(terminal, &workspace.messages());
+}
+
+fn show_said(terminal: &Terminal, messages: &[LogMessage]) {
+    for message in messages {
         let level = match message.level {
             Level::Debug => continue,
             Level::Info => "info",

@@ -108,7 +108,7 @@ pub fn compare(comparison: &Comparison<'_>) -> Result<Report> {
 
 /// Whether anything of a model differs that a comparison could find.
 fn is_touched(old: &ModelView, new: &ModelView) -> bool {
-    old.own != new.own
+    !old.is_same_query(new)
         || old.columns != new.columns
         || old.relation != new.relation
         || old.materialized != new.materialized

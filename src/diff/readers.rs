@@ -221,7 +221,7 @@ impl<'a> Readers<'a> {
             // It binds, and keeps what it shows: it was adapted, or never needed it.
             Effect::Gone | Effect::Unbound | Effect::Nothing => return Ok(None),
             Effect::Retyped => {
-                if change.rule == Rule::TypeWidened || old.own != new.own {
+                if change.rule == Rule::TypeWidened || !old.is_same_query(new) {
                     return Ok(None);
                 }
                 let how = "computes with it, or compares by it".to_owned();

@@ -26,7 +26,7 @@ use crate::error::{Error, Result};
 use crate::manifest::{Node, SourceTable};
 use crate::sql::rendered::Rendered;
 
-pub use discover::{Discovered, discover};
+pub use discover::{Discovered, discover, named_by};
 pub use drift::SourceColumn;
 pub use ledger::{
     LEDGER, Pending, PendingObject, Reason, create_ledger, forget, loaded_columns, newest, pending,
@@ -134,7 +134,7 @@ pub struct Failed {
 }
 
 /// Something to say about an object that was loaded.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(tag = "note", rename_all = "snake_case")]
 pub enum Note {
     /// A column that the source did not have before was added to it.
