@@ -29,12 +29,9 @@ use crate::engine::load::SourceColumn;
 use crate::engine::session::ColumnType;
 use crate::engine::shadow::Shadow;
 use crate::error::{Error, Result};
-use crate::manifest::SourceTable;
-use crate::names::{Fingerprint, NodeId, Relation};
-use crate::run::candidate::{Candidates, Reading, bind};
+use crate::names::{Fingerprint, NodeId};
 use crate::sql::lineage::Lineage;
 use crate::sql::rendered::Rendered;
-use crate::sql::tokens::without_end;
 use crate::workspace::Workspace;
 
 use cache::memory::{Memory, Notes};
@@ -43,9 +40,7 @@ use ground::Ground;
 pub use artifacts::{write_catalog, write_compiled};
 pub use known::known_to;
 pub use lineage::lineage;
-
-/// The schema in which sources with files stand while queries are bound.
-pub(crate) const SOURCE_SCHEMA: &str = outside::SCHEMA;
+pub use outside::{set_aside, stands_as};
 
 /// What is known beforehand. The default is nothing: the project alone.
 #[derive(Debug, Clone, Default)]
@@ -90,24 +85,6 @@ pub struct Compiled {
     pub base: Fingerprint,
     /// The lineage of each model's query.
     lineages: HashMap<NodeId, Lineage>,
-    /// What stands under another name in the shadow: sources with files.
-    aside: Candidates,
-}
-
-impl Compiled {
-    /// A model's query as it binds in the shadow: its sources with files and its ephemeral parents are tables there.
-    pub fn bound(&self, id: &NodeId) -> Option<String> {
-        let bound = bind(&self.models.get(id)?.rendered, &self.aside, Reading::Now).sql;
-        Some(if bound.contains(';') { without_end(&bound).to_owned() } else { bound })
-    }
-
-    /// Where a source stands in the shadow.
-    pub fn source_relation(&self, source: &SourceTable) -> Relation {
-        match source.files {
-            Some(_) => Relation::new(outside::SCHEMA, source.id.short()),
-            None => source.relation.clone(),
-        }
-    }
 }
 
 /// A compiled model or seed.
@@ -183,7 +160,6 @@ pub fn compile(workspace: &Workspace, options: &CompileOptions) -> Result<Compil
         notes: compiler.notes,
         base,
         lineages: compiler.lineages,
-        aside: compiler.ground.aside,
     })
 }
 

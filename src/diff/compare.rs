@@ -108,7 +108,7 @@ pub fn compare(comparison: &Comparison<'_>) -> Result<Report> {
 
 /// Whether anything of a model differs that a comparison could find.
 fn is_touched(old: &ModelView, new: &ModelView) -> bool {
-    old.own != new.own
+    !old.is_same_query(new)
         || old.columns != new.columns
         || old.relation != new.relation
         || old.materialized != new.materialized
@@ -314,7 +314,8 @@ impl Work<'_> {
         let severity =
             self.severity(change, terms_old.or(terms_new), &breaks, affected, proof.as_ref(), &mut why);
         let mut help = change.help.clone();
-        if help.is_empty() && change.rule == Rule::ColumnRemoved {
+        let is_read = change.is_promise || !breaks.is_empty();
+        if help.is_empty() && change.rule == Rule::ColumnRemoved && is_read {
             help.push(match change.is_promise {
                 true => format!(
                     "keep `{}` as deprecated until its readers have moved, or publish the new shape beside it under another name",

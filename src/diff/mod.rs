@@ -46,4 +46,4 @@ pub use released::{consumer_row, model_row};
 pub use rule::{Protects, Rule};
 pub use settings::Settings;
 pub use spot::Spot;
-pub use view::{ConsumerView, ModelView, SourceView, View, ViewOrigin};
+pub use view::{ConsumerView, ModelView, Seen, SourceView, View, ViewOrigin};

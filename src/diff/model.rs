@@ -23,7 +23,7 @@ impl Work<'_> {
             let changes = schema::columns(&new.name, before, after, &renames);
             let origins = self.sides.origins(old, new, &changes, &renames)?;
             found = changes.into_iter().map(|change| placed(change, old, new)).zip(origins).collect();
-        } else if old.own != new.own || old.columns.is_some() != new.columns.is_some() {
+        } else if !old.is_same_query(new) || old.columns.is_some() != new.columns.is_some() {
             let (side, why) = match &new.columns {
                 None => (Side::Proposed, &new.unknown),
                 Some(_) => (Side::Base, &old.unknown),
@@ -35,7 +35,7 @@ impl Work<'_> {
         }
         self.promises(old, new, &renames, &mut found);
         found.extend(self.whole(old, new).into_iter().map(|change| (change, Origin::Own)));
-        if old.own != new.own {
+        if !old.is_same_query(new) {
             let semantics = self.semantics(old, new, &renames, &mut found)?;
             found.extend(semantics.into_iter().map(|change| (change, Origin::Own)));
         }
@@ -336,7 +336,7 @@ impl Work<'_> {
                 true => format!(
                     "if it was renamed, say so on `{now}` in the contract: `customProperties: [{{property: renamedFrom, value: {was}}}]`"
                 ),
-                false => format!("keep `{was}` beside `{now}` until its readers have moved"),
+                false => format!("keep `{was}` beside `{now}` until whoever reads it has moved"),
             });
             found.retain(|(change, _)| {
                 !(matches!(change.rule, Rule::ColumnAdded | Rule::RequiredColumnAdded)

@@ -74,7 +74,7 @@ impl Sides<'_> {
         renames: &schema::Renames,
     ) -> Result<Vec<Origin>> {
         let is_query = !new.sql.is_empty();
-        if old.own == new.own && is_query {
+        if old.is_same_query(new) && is_query {
             return Ok(vec![Origin::Inherited; changes.len()]);
         }
         if !is_query || changes.is_empty() {

@@ -17,6 +17,8 @@ use crate::sql::lineage::{ColumnLineage, Lineage, TableColumn};
 enum Effect {
     /// What was read is not there.
     Gone,
+    /// The model's query does not bind, so nothing of it is there.
+    Unbound,
     /// It has another type.
     Retyped,
     /// It is there and means something else, or less is known of it.
@@ -189,7 +191,7 @@ impl<'a> Readers<'a> {
             if let Err(error) = self.sides.after.bind(&new.sql)? {
                 let how = format!("does not bind: {}", brief(&error));
                 let broken = broken(Certainty::Certain, how, new.name.clone());
-                return Ok(Some((Some(broken), Some(next(Columns::All, Effect::Gone)))));
+                return Ok(Some((Some(broken), Some(next(Columns::All, Effect::Unbound)))));
             }
         }
         let lost = self.lost(now, affected, &used.value);
@@ -199,7 +201,7 @@ impl<'a> Readers<'a> {
                 let names = lost.keys().map(name).collect::<Vec<_>>().join(", ");
                 let pinned = self.pinned(new, &lost);
                 let (certainty, how) = match (step.effect, pinned) {
-                    (Effect::Gone, _) => {
+                    (Effect::Gone | Effect::Unbound, _) => {
                         let what = if lost.len() == 1 {
                             "its column goes with it"
                         } else {
@@ -217,9 +219,9 @@ impl<'a> Readers<'a> {
                 (Some(broken(certainty, how, names)), Some(next(columns, step.effect)))
             }
             // It binds, and keeps what it shows: it was adapted, or never needed it.
-            Effect::Gone | Effect::Nothing => return Ok(None),
+            Effect::Gone | Effect::Unbound | Effect::Nothing => return Ok(None),
             Effect::Retyped => {
-                if change.rule == Rule::TypeWidened || old.own != new.own {
+                if change.rule == Rule::TypeWidened || !old.is_same_query(new) {
                     return Ok(None);
                 }
                 let how = "computes with it, or compares by it".to_owned();
@@ -308,12 +310,24 @@ impl<'a> Readers<'a> {
         consumer: &'c ConsumerView,
         change: &Change,
     ) -> Result<Option<(Certainty, String, &'c super::spot::Spot)>> {
+        let node = &step.node;
+        let now = self.sides.now(node);
+        let is_it = |read: &NodeId| read == node || read == now;
+        // A consumer that is declared to read the new name was looked at.
+        let moved = now != node && consumer.reads.contains(now);
         let sure = match step.effect {
-            Effect::Gone => Certainty::Certain,
+            Effect::Gone if !moved => Certainty::Certain,
             _ => Certainty::Possible,
         };
-        let node = &step.node;
-        let is_it = |read: &NodeId| read == node || read == self.sides.now(node);
+        if step.effect == Effect::Unbound {
+            let reads = consumer.reads.iter().any(is_it)
+                || self
+                    .queries(consumer)?
+                    .iter()
+                    .any(|lineage| self.usage(node, &Columns::All, lineage).is_any());
+            let how = format!("reads `{}`, which does not bind", self.sides.base.name(node));
+            return Ok(reads.then_some((Certainty::Certain, how, &consumer.at)));
+        }
         for query in &consumer.queries {
             let lineage = self.sides.before.query_lineage(&query.text)?;
             let used = self.usage(node, &step.columns, &lineage);
@@ -360,6 +374,10 @@ impl<'a> Readers<'a> {
                 Some((Certainty::Possible, "does not say which columns it reads".to_owned(), &consumer.at))
             }
         })
+    }
+
+    fn queries(&self, consumer: &ConsumerView) -> Result<Vec<Lineage>> {
+        consumer.queries.iter().map(|query| self.sides.before.query_lineage(&query.text)).collect()
     }
 
     /// What a reader reads, for people: `orders.email`.

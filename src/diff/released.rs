@@ -38,6 +38,7 @@ impl View {
                     unknown: Some("the release does not say what it promised".into()),
                     sql: String::new(),
                     own: Fingerprint::of([]),
+                    template: Fingerprint::of([]),
                     reads: Vec::new(),
                     promise: Promise::default(),
                     renamed_from: None,

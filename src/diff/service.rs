@@ -63,7 +63,7 @@ impl Comparison<'_> {
                 continue;
             };
             let relaxed = if before.severity == "error" && after.severity != "error" {
-                Some(("blocks a publish".to_owned(), "only warns".to_owned()))
+                Some(("an error".to_owned(), "a warning".to_owned()))
             } else if before.what != after.what || before.unit != after.unit {
                 Some((before.what.clone(), after.what.clone()))
             } else {
@@ -73,7 +73,7 @@ impl Comparison<'_> {
                 looser.then(|| (words(&before.must), words(&after.must)))
             };
             if let Some((was, is)) = relaxed {
-                let message = format!("{subject} is weaker: {is} in place of {was}");
+                let message = format!("{subject} is weaker: it was {was} and is {is}");
                 found.push(
                     Change::new(Rule::QualityRuleRelaxed, column.as_deref(), message).from(was).to(is).at(
                         "contract",

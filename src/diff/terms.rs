@@ -70,8 +70,10 @@ pub(super) fn changes(
     work.service(old, new);
     found.extend(work.found);
     if new.terms.is_some() {
-        found = found.into_iter().map(Change::promise).collect();
+        return found.into_iter().map(Change::promise).collect();
     }
+    let places = found.iter_mut().flat_map(|change| &mut change.places);
+    places.for_each(|place| place.label = "properties".into());
     found
 }
 

@@ -7,16 +7,17 @@ use serde::{Deserialize, Serialize};
 
 use super::promise::Promise;
 use super::spot::Spot;
-use crate::compile::Compiled;
+use crate::compile::{Compiled, set_aside, stands_as};
 use crate::diagnostic::Location;
 use crate::engine::load::OWN_COLUMNS;
 use crate::engine::session::ColumnType;
 use crate::manifest::{Exposure, Materialization, Node, NodeKind, Owner};
 use crate::names::{Fingerprint, NodeId, Relation};
+use crate::run::candidate::{Candidates, Reading, bind};
 use crate::sql::items::select_list;
 use crate::sql::relations::words;
 use crate::sql::rendered::Rendered;
-use crate::sql::tokens::read;
+use crate::sql::tokens::{read, without_end};
 use crate::workspace::Workspace;
 
 /// One side.
@@ -62,6 +63,8 @@ pub struct ModelView {
     pub sql: String,
     /// A hash of its query without formatting, whatever its parents are called.
     pub own: Fingerprint,
+    /// A hash of its template and of all that a template can use: it may render to something else each time.
+    pub template: Fingerprint,
     /// What it reads.
     pub reads: Vec<NodeId>,
     /// What is promised of it.
@@ -72,6 +75,17 @@ pub struct ModelView {
     pub at: Spot,
     /// Where its outputs are written, by name in lower case; `*` is a star, an empty name the list itself.
     pub items: BTreeMap<String, ItemView>,
+}
+
+/// What was seen of a node: what its template renders to, its columns, and its query as it binds where its parents have
+/// their published names.
+pub struct Seen<'a> {
+    /// The rendered template, if it can be rendered.
+    pub rendered: Option<&'a Rendered>,
+    /// The columns, if they are known.
+    pub columns: Option<Vec<ColumnType>>,
+    /// The query.
+    pub sql: String,
 }
 
 /// An output's item in the select list.
@@ -133,17 +147,19 @@ impl View {
                 tests.entry(node).or_default().push(test);
             }
         }
+        let aside = set_aside(workspace);
         for node in manifest.nodes.values() {
             let own = tests.get(&node.id).into_iter().flatten().copied();
             let promise = Promise::of(manifest.contracts.get(&node.id), own);
-            view.models.insert(node.id.clone(), ModelView::of(node, compiled, promise));
+            let model = ModelView::of(workspace, node, compiled, &aside, promise);
+            view.models.insert(node.id.clone(), model);
         }
         for source in manifest.sources.values() {
             let declared = source.columns.iter();
             let column_at = declared.map(|column| (column.name.to_lowercase(), Spot::from(&column.at)));
             let seen = SourceView {
                 name: source.id.short().to_owned(),
-                relation: compiled.source_relation(source),
+                relation: stands_as(source),
                 columns: compiled.sources.get(&source.id).cloned(),
                 column_at: column_at.collect(),
                 at: Spot::from(&source.at),
@@ -180,26 +196,28 @@ impl View {
 }
 
 impl ModelView {
-    fn of(node: &Node, compiled: &Compiled, promise: Promise) -> Self {
+    fn of(
+        workspace: &Workspace,
+        node: &Node,
+        compiled: &Compiled,
+        aside: &Candidates,
+        promise: Promise,
+    ) -> Self {
         let found = compiled.models.get(&node.id);
+        let rendered = found.map(|found| &found.rendered);
         let columns = found.and_then(|found| found.columns.clone());
-        let sql = compiled.bound(&node.id).unwrap_or_default();
-        let mut view = Self::new(node, found.map(|found| &found.rendered), columns, sql, promise);
+        let sql = rendered.map(|rendered| bind(rendered, aside, Reading::Now).sql).unwrap_or_default();
+        let sql = if sql.contains(';') { without_end(&sql).to_owned() } else { sql };
+        let mut view = Self::new(workspace, node, Seen { rendered, columns, sql }, promise);
         if let Some(found) = found {
             view.unknown = found.unknown.clone();
         }
         view
     }
 
-    /// What is known of a node: what its template renders to, its columns, its query as it binds where its parents have
-    /// their published names.
-    pub fn new(
-        node: &Node,
-        rendered: Option<&Rendered>,
-        columns: Option<Vec<ColumnType>>,
-        sql: String,
-        promise: Promise,
-    ) -> Self {
+    /// What is known of a node.
+    pub fn new(workspace: &Workspace, node: &Node, seen: Seen<'_>, promise: Promise) -> Self {
+        let Seen { rendered, columns, sql } = seen;
         let columns = columns.map(|columns| without_own(node, columns));
         let names = columns.as_deref().unwrap_or_default();
         let renamed_from =
@@ -214,12 +232,21 @@ impl ModelView {
                 .then(|| "its template can be rendered only where its parents are built".into()),
             sql,
             own: own(node, rendered),
+            template: Fingerprint::of([
+                workspace.surroundings().as_str().as_bytes(),
+                node.file.text.as_bytes(),
+            ]),
             reads: node.depends_on.iter().map(|dependency| dependency.node.clone()).collect(),
             promise,
             renamed_from,
             at: Spot::from(&Location::new(&node.file, 0..0)),
             items: rendered.map(|rendered| items(rendered, names)).unwrap_or_default(),
         }
+    }
+
+    /// Whether two sides have the same query. A template that did not change is the same, though it holds the time.
+    pub fn is_same_query(&self, other: &Self) -> bool {
+        self.own == other.own || (self.template == other.template && !self.sql.is_empty())
     }
 
     /// Whether readers can see it.

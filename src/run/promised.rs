@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::compile::set_aside;
 use crate::diff::waiver::{self, Judged};
 use crate::diff::{
     Broken, Certainty, Check, Comparison, ConsumerView, Finding, Machine, ModelView, Promise, Report,
@@ -12,11 +13,11 @@ use crate::engine::state::Published;
 use crate::engine::state::promise::{Promises, build_columns, promises};
 use crate::error::{Error, Result};
 use crate::manifest::{Materialization, Node};
-use crate::names::{Fingerprint, NodeId, Relation};
+use crate::names::NodeId;
 use crate::sql::tokens::without_end;
 
 use super::Context;
-use super::candidate::{Candidate, Candidates, Physical, Reading, bind};
+use super::candidate::{Candidates, Physical, Reading, bind};
 use super::plan::Known;
 use super::schedule::Done;
 
@@ -74,7 +75,7 @@ impl Context<'_> {
         let relations: Vec<&str> =
             wanted.iter().filter_map(|node| Some(after.get(&node.name)?.relation.as_str())).collect();
         let columns = build_columns(session, &relations)?;
-        let aside = self.sources_aside();
+        let aside = set_aside(self.workspace);
         let mut models: BTreeMap<NodeId, ModelView> = BTreeMap::new();
         for node in wanted {
             let own = tests.get(&node.id).into_iter().flatten().copied();
@@ -151,19 +152,7 @@ impl Context<'_> {
         };
         let sql = rendered.map(|rendered| bind(rendered, aside, Reading::Now).sql).unwrap_or_default();
         let sql = if sql.contains(';') { without_end(&sql).to_owned() } else { sql };
-        ModelView::new(node, rendered, columns, sql, promise)
-    }
-
-    /// Sources with files are no relations; where queries are bound for a comparison they stand aside.
-    fn sources_aside(&self) -> Candidates {
-        let sources = self.workspace.manifest.sources.values().filter(|source| source.files.is_some());
-        sources
-            .map(|source| {
-                let relation = Relation::new(crate::compile::SOURCE_SCHEMA, source.id.short());
-                let physical = Physical::Source(relation);
-                (source.id.clone(), Candidate { fingerprint: Fingerprint::of([]), physical, rows: None })
-            })
-            .collect()
+        ModelView::new(self.workspace, node, Seen { rendered, columns, sql }, promise)
     }
 
     fn compare_with_published(

@@ -132,13 +132,17 @@ fn each_mutation_is_found_once_and_what_is_no_change_is_not() {
     let all = mutations();
     let loud = all.iter().filter(|mutation| !mutation.expected.is_empty()).count();
     let quiet = all.len() - loud;
-    assert!(loud >= 50 && quiet >= 50, "{loud} with a finding, {quiet} without");
+    assert!(loud >= 65 && quiet >= 65, "{loud} with a finding, {quiet} without");
     let (mut right, mut wrong, mut missed) = (0, 0, 0);
     let mut misses = String::new();
+    let mut messages = String::new();
     for mutation in &all {
         let shop = project();
         mutation.apply(&shop);
         let report = report(&base, &compiled(&shop));
+        if !report.findings.is_empty() {
+            messages.push_str(&format!("=== {}\n{}", mutation.name, told(&report)));
+        }
         let found = found(&report);
         let hits = found.iter().filter(|found| mutation.expected.contains(found)).count();
         right += hits;
@@ -156,7 +160,37 @@ fn each_mutation_is_found_once_and_what_is_no_change_is_not() {
         "{} mutations, {loud} with a finding and {quiet} without: precision {precision:.3}, recall {recall:.3}",
         all.len()
     );
+    insta::assert_snapshot!("findings", messages);
     assert!(misses.is_empty(), "precision {precision:.3}, recall {recall:.3}\n{misses}");
+}
+
+/// Every word of a report that a person may read.
+fn told(report: &Report) -> String {
+    let mut text = String::new();
+    for finding in &report.findings {
+        let version =
+            finding.version_needed.as_ref().map(|needed| format!(" (needs {needed})")).unwrap_or_default();
+        text.push_str(&format!("{}: {}{version}\n", finding.severity.as_str(), finding.message));
+        if finding.old.is_some() || finding.new.is_some() {
+            let side = |side: &Option<String>| side.clone().unwrap_or_else(|| "nothing".into());
+            text.push_str(&format!("  {} -> {}\n", side(&finding.old), side(&finding.new)));
+        }
+        for place in &finding.places {
+            text.push_str(&format!("  at {} ({}, {})\n", place.at, place.label, place.side.as_str()));
+        }
+        for broken in &finding.breaks {
+            let via =
+                if broken.via.is_empty() { String::new() } else { format!(" via {}", broken.via.join(", ")) };
+            let (name, certainty, how) = (&broken.name, broken.certainty.as_str(), &broken.how);
+            text.push_str(&format!(
+                "  breaks {name}{via}, {certainty}: {how} [{}]\n",
+                broken.reads.join(", ")
+            ));
+        }
+        finding.why.iter().for_each(|why| text.push_str(&format!("  why: {why}\n")));
+        finding.help.iter().for_each(|help| text.push_str(&format!("  help: {help}\n")));
+    }
+    text
 }
 
 fn share(right: usize, wrong: usize) -> f64 {
