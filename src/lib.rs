@@ -10,6 +10,7 @@ pub mod commands;
 pub mod compile;
 pub mod contract;
 pub mod diagnostic;
+pub mod diff;
 pub mod digest;
 pub mod docs;
 pub mod engine;

@@ -19,6 +19,11 @@ impl NodeId {
         Self(format!("{resource_type}.{package}.{name}").into())
     }
 
+    /// Reads one back from where it was stored.
+    pub fn from_stored(text: impl Into<String>) -> Self {
+        Self(text.into().into())
+    }
+
     /// The whole id.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -7,8 +7,14 @@ mod support;
 mod artifacts;
 #[path = "suite/commands.rs"]
 mod commands;
+#[path = "suite/contracts.rs"]
+mod contracts;
 #[path = "suite/crash.rs"]
 mod crash;
+#[path = "suite/diff.rs"]
+mod diff;
+#[path = "suite/diff_base.rs"]
+mod diff_base;
 #[path = "suite/docs.rs"]
 mod docs;
 #[path = "suite/faults.rs"]
@@ -27,6 +33,9 @@ mod lineage;
 mod publish;
 #[path = "suite/readme.rs"]
 mod readme;
+
+#[path = "suite/waivers.rs"]
+mod waivers;
 
 #[path = "suite/compile.rs"]
 mod compile;

@@ -96,7 +96,8 @@ fn schema(terminal: &Terminal, workspace: &Workspace, node: &Node, output: ShowO
     Ok(Exit::Fine)
 }
 
-fn find<'a>(workspace: &'a Workspace, name: &str) -> Result<&'a Node> {
+/// The model or seed of a name.
+pub(super) fn find<'a>(workspace: &'a Workspace, name: &str) -> Result<&'a Node> {
     let nodes = || workspace.manifest.nodes.values();
     let found = nodes()
         .find(|node| node.name == name)

@@ -43,6 +43,7 @@ use ground::Ground;
 pub use artifacts::write_compiled;
 pub use known::known_to;
 pub use lineage::lineage;
+pub use outside::{set_aside, stands_as};
 
 /// What is known beforehand. The default is nothing: the project alone.
 #[derive(Debug, Clone, Default)]

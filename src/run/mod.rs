@@ -9,6 +9,7 @@ pub mod increment;
 pub mod land;
 pub mod names;
 pub mod plan;
+mod promised;
 mod publication;
 mod retest;
 mod rollback;
@@ -19,6 +20,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::diff::{Finding, Rule};
 use crate::engine::database::Database;
 use crate::engine::load;
 use crate::engine::session::Session;
@@ -59,6 +61,23 @@ pub struct RunOptions {
     pub policy: Policy,
     /// How long to wait for a database that another process holds.
     pub patience: Duration,
+    /// Changes that break promises and are published all the same.
+    pub allow: Vec<Allowed>,
+}
+
+/// A change that may break promises, in one run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Allowed {
+    /// Of which rule.
+    pub rule: Rule,
+    /// Of which model.
+    pub model: String,
+}
+
+impl Allowed {
+    fn covers(&self, finding: &Finding) -> bool {
+        self.rule == finding.rule && self.model == finding.model
+    }
 }
 
 /// Whether a run is of the whole project.
@@ -189,8 +208,9 @@ impl Context<'_> {
         let done = schedule::run(&work, agenda, sessions)?;
         let late_tests =
             interruptible(self.database.session(), self.stop, || self.late_audit(&late, &done, &passed))?;
-        let ending = self.publish(&done, &known, &late_tests, &loads)?;
-        Ok(RunReport { freshness, ..self.report(started, loads, done.reports, late_tests, ending) })
+        let mut diff = None;
+        let ending = self.publish(&done, &known, &late_tests, &loads, &mut diff)?;
+        Ok(RunReport { freshness, diff, ..self.report(started, loads, done.reports, late_tests, ending) })
     }
 
     fn report(
@@ -208,6 +228,7 @@ impl Context<'_> {
             freshness: Vec::new(),
             nodes,
             late_tests,
+            diff: None,
             ending,
             elapsed: started.elapsed(),
         }

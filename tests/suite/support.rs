@@ -144,6 +144,7 @@ pub fn whole(workspace: &Workspace) -> RunOptions {
         load: Which::New,
         policy: Policy::Whole,
         patience: Duration::from_secs(5),
+        allow: Vec::new(),
     }
 }
 

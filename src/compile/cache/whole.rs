@@ -166,7 +166,8 @@ fn lists<'a>(file: &'a ProjectFile, files: &'a ProjectFiles) -> Vec<Vec<&'a Arc<
         &files.properties,
     ];
     let resources = resources.into_iter().map(|list| list.iter().map(|resource| &resource.file).collect());
-    resources.chain([files.contracts.iter().collect(), vec![&file.file]]).collect()
+    let others = [&files.contracts, &files.waivers].map(|list| list.iter().collect());
+    resources.chain(others).chain([vec![&file.file]]).collect()
 }
 
 fn all<'a>(file: &'a ProjectFile, files: &'a ProjectFiles) -> impl Iterator<Item = &'a Arc<SourceFile>> {

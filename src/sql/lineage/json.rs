@@ -33,6 +33,15 @@ enum Open {
 
 /// Reads a plan. `None` for what is not JSON or too deep.
 pub fn parse(text: &str) -> Option<Value> {
+    parse_without(text, &LEFT_OUT)
+}
+
+/// Reads a plan with the types that its expressions return.
+pub fn parse_typed(text: &str) -> Option<Value> {
+    parse_without(text, &LEFT_OUT[1..])
+}
+
+fn parse_without(text: &str, left_out: &[&str]) -> Option<Value> {
     let bytes = text.as_bytes();
     let mut open: Vec<Open> = Vec::new();
     let mut at = 0;
@@ -49,7 +58,7 @@ pub fn parse(text: &str) -> Option<Value> {
                 at = blank(bytes, at + 1);
                 let mut key = None;
                 if bytes.get(at)? == &b'"' {
-                    (key, at) = member_at(text, at, open.len() + 1)?;
+                    (key, at) = member_at(text, at, open.len() + 1, left_out)?;
                 }
                 open.push(Open::Object(Map::new(), key));
                 continue;
@@ -85,7 +94,7 @@ pub fn parse(text: &str) -> Option<Value> {
                 members.insert(key.take()?, value);
                 at = blank(bytes, at);
                 match bytes.get(at)? {
-                    b',' => (*key, at) = member_at(text, blank(bytes, at + 1), depth)?,
+                    b',' => (*key, at) = member_at(text, blank(bytes, at + 1), depth, left_out)?,
                     b'}' => {}
                     _ => return None,
                 }
@@ -95,7 +104,7 @@ pub fn parse(text: &str) -> Option<Value> {
 }
 
 /// The name of the next member that is kept, and where its value starts; no name, and the object's end, if none is.
-fn member_at(text: &str, mut at: usize, depth: usize) -> Option<(Option<String>, usize)> {
+fn member_at(text: &str, mut at: usize, depth: usize, left_out: &[&str]) -> Option<(Option<String>, usize)> {
     let bytes = text.as_bytes();
     loop {
         if bytes.get(at)? != &b'"' {
@@ -108,7 +117,7 @@ fn member_at(text: &str, mut at: usize, depth: usize) -> Option<(Option<String>,
             return None;
         }
         let plain = written.trim_matches('"');
-        if !LEFT_OUT.contains(&plain) || (depth == OUTPUT_DEPTH && plain == "return_type") {
+        if !left_out.contains(&plain) || (depth == OUTPUT_DEPTH && plain == "return_type") {
             return Some((Some(string(written)?), colon + 1));
         }
         at = blank(bytes, passed(bytes, blank(bytes, colon + 1))?);
