@@ -111,6 +111,8 @@ pub enum Command {
     Show(ShowArgs),
     /// Follow columns to what they come from and to what is made of them
     Lineage(LineageArgs),
+    /// Write a site that shows models, columns, tests, contracts and lineage
+    Docs(DocsArgs),
     /// List releases and runs
     History(HistoryArgs),
     /// Point readers back at an earlier release
@@ -327,6 +329,71 @@ pub enum LineageFormat {
     Json,
     /// A flowchart.
     Mermaid,
+}
+
+/// `kiln docs`.
+#[derive(Debug, Args)]
+pub struct DocsArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: DocsCommand,
+}
+
+/// What to do with the site.
+#[derive(Debug, Subcommand)]
+pub enum DocsCommand {
+    /// Write the site into a folder, or into one file
+    Generate(DocsGenerateArgs),
+    /// Show the site in a browser of this machine, and make it anew when the project changes
+    Serve(DocsServeArgs),
+}
+
+/// `kiln docs generate`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  kiln docs generate --out public                          a folder for any web server, or to open from the disk
+  kiln docs generate --single-file --out shop.html         one file to send to somebody
+  kiln diff --format json > diff.json; kiln docs generate --diff diff.json")]
+pub struct DocsGenerateArgs {
+    /// The folder, or with `--single-file` the file, to write [default: `site` in the target folder]
+    #[arg(long, value_name = "PATH")]
+    pub out: Option<PathBuf>,
+    /// Write one HTML file with everything in it
+    #[arg(long)]
+    pub single_file: bool,
+    /// What it shows.
+    #[command(flatten)]
+    pub content: DocsContent,
+}
+
+/// `kiln docs serve`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  kiln docs serve --no-open --port 9000")]
+pub struct DocsServeArgs {
+    /// The port on 127.0.0.1 [default: 8580, or one that is free]
+    #[arg(long, value_name = "PORT")]
+    pub port: Option<u16>,
+    /// Do not open a browser
+    #[arg(long)]
+    pub no_open: bool,
+    /// What it shows.
+    #[command(flatten)]
+    pub content: DocsContent,
+}
+
+/// What the site shows.
+#[derive(Debug, Clone, Args)]
+pub struct DocsContent {
+    /// Draw a change over the graph: what `kiln diff --format json` wrote
+    #[arg(long, value_name = "FILE")]
+    pub diff: Option<PathBuf>,
+    /// Leave out all SQL
+    #[arg(long)]
+    pub no_sql: bool,
+    /// Leave out values of the data: rejected rows, what errors quote
+    #[arg(long)]
+    pub no_samples: bool,
 }
 
 /// `kiln history`.

@@ -9,6 +9,8 @@ mod artifacts;
 mod commands;
 #[path = "suite/crash.rs"]
 mod crash;
+#[path = "suite/docs.rs"]
+mod docs;
 #[path = "suite/faults.rs"]
 mod faults;
 #[path = "suite/flights.rs"]

@@ -21,7 +21,7 @@ use crate::workspace::{FullRefresh, Workspace};
 use super::artifacts::{Artifacts, write};
 use super::terminal::Terminal;
 use super::words::{counted, duration};
-use super::{Exit, Opened, open_with, opening, show_diagnostics, show_said};
+use super::{Exit, Opened, binary, open_with, opening, show_diagnostics, show_said};
 
 /// Compiles. The files are written even if something is wrong: what renders can be looked at.
 pub fn compile(terminal: &Terminal, global: &Global, args: &CompileArgs) -> Result<Exit> {
@@ -112,15 +112,6 @@ fn with_ancestors(workspace: &Workspace, selected: &BTreeSet<NodeId>) -> BTreeSe
         all.extend(workspace.dag.ancestors(&id, None));
     }
     all
-}
-
-/// Tells this binary from others of the same version: what one found, another might not.
-fn binary() -> String {
-    let stamp = std::env::current_exe().and_then(std::fs::metadata).map(|metadata| {
-        let modified = metadata.modified().ok();
-        format!("{} {modified:?}", metadata.len())
-    });
-    stamp.unwrap_or_default()
 }
 
 fn counts(workspace: &Workspace, compiled: &Compiled) -> Counts {

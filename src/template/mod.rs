@@ -11,6 +11,7 @@ mod errors;
 mod filters;
 mod functions;
 mod generic;
+pub mod html;
 mod lexer;
 mod library;
 mod limits;

@@ -17,9 +17,11 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
 use crate::error::{Error, Result};
 use crate::names::Fingerprint;
-use whole::Whole;
 
 /// Changes whenever what is written does.
 const FORMAT: u32 = 1;
@@ -37,6 +39,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone)]
 pub struct Cache {
     folder: PathBuf,
+    name: &'static str,
     kiln: Fingerprint,
 }
 
@@ -57,8 +60,19 @@ impl Turn {
 impl Cache {
     /// The cache in a target folder. `binary` tells builds of one version of Kiln apart.
     pub fn new(folder: &Path, binary: &str) -> Self {
+        Self::named(folder, binary, FILE_NAME)
+    }
+
+    /// A cache with another name: what it holds is another type.
+    pub fn named(folder: &Path, binary: &str, name: &'static str) -> Self {
         let kiln = Fingerprint::of([env!("CARGO_PKG_VERSION").as_bytes(), binary.as_bytes()]);
-        Self { folder: folder.to_owned(), kiln }
+        Self { folder: folder.to_owned(), name, kiln }
+    }
+
+    /// Makes it remember nothing.
+    pub fn forget(&self) {
+        // What is not there is forgotten.
+        let _ = std::fs::remove_file(self.folder.join(self.name));
     }
 
     /// The target folder.
@@ -67,7 +81,7 @@ impl Cache {
     }
 
     /// What the last compile as a whole followed from, if it was good.
-    pub fn whole(&self) -> Option<Whole> {
+    pub fn whole<T: DeserializeOwned>(&self) -> Option<T> {
         let (head, mut reader) = self.open()?;
         serde_json::from_str(&line(&mut reader, &head.whole)?).ok()
     }
@@ -76,12 +90,12 @@ impl Cache {
     ///
     /// # Errors
     /// It cannot be written.
-    pub fn store(&self, whole: Option<&Whole>, rest: &str) -> Result<()> {
+    pub fn store<T: Serialize>(&self, whole: Option<&T>, rest: &str) -> Result<()> {
         let whole = serde_json::to_string(&whole)
             .map_err(|error| Error::Bug(format!("the cache is no JSON: {error}")))?
             + "\n";
         let head = Head { whole: hash(whole.as_bytes()), rest: hash(rest.as_bytes()) };
-        let path = self.folder.join(FILE_NAME);
+        let path = self.folder.join(self.name);
         let written = tempfile::NamedTempFile::new_in(&self.folder).and_then(|mut file| {
             file.write_all(head.line(&self.kiln).as_bytes())?;
             file.write_all(whole.as_bytes())?;
@@ -121,7 +135,7 @@ impl Cache {
     }
 
     fn open(&self) -> Option<(Head, BufReader<File>)> {
-        let mut reader = BufReader::with_capacity(1 << 16, File::open(self.folder.join(FILE_NAME)).ok()?);
+        let mut reader = BufReader::with_capacity(1 << 16, File::open(self.folder.join(self.name)).ok()?);
         let mut first = String::new();
         // A foreign file may have no line's end at all.
         (&mut reader).take(1 << 10).read_line(&mut first).ok()?;

@@ -197,7 +197,9 @@ fn outcome(root: &Path, threads: usize, cache: Option<&Cache>) -> (String, u64) 
     let graph = lineage(&workspace, &compiled).unwrap_or_else(|error| panic!("{error}"));
     writeln!(text, "{:#}", graph.to_json()).expect("a text takes it");
     if let Some(cache) = cache {
-        cache.store(None, &compiled.notes.text(&compiled.base)).expect("a written cache");
+        cache
+            .store::<super::whole::Whole>(None, &compiled.notes.text(&compiled.base))
+            .expect("a written cache");
     }
     (text, compiled.remembered)
 }
@@ -283,7 +285,7 @@ fn a_cache_that_is_cut_off_or_damaged_is_none() {
         assert!(cache.rest().is_none_or(|found| found == rest), "damaged at {at}");
     }
     put(b"\xff\xfe\0 something else");
-    assert!(cache.rest().is_none() && cache.whole().is_none());
+    assert!(cache.rest().is_none() && cache.whole::<super::whole::Whole>().is_none());
     assert_eq!(bound(&root, &cache), MODELS as u64);
     assert_eq!(bound(&root, &cache), 0);
 }

@@ -104,7 +104,7 @@ pub fn unchanged(options: &WorkspaceOptions, selection: &[&[String]], binary: &s
     let (file, problems) = ProjectFile::read(&root, &early_expand(options));
     let file = file.filter(|_| !problems.has_errors())?;
     let folder = root.join(&file.paths.target);
-    let whole = Cache::new(&folder, binary).whole()?;
+    let whole: Whole = Cache::new(&folder, binary).whole()?;
     if whole.asked != asked(options, selection) || !same_env(&whole.env, &options.env) {
         return None;
     }
@@ -173,7 +173,8 @@ fn all<'a>(file: &'a ProjectFile, files: &'a ProjectFiles) -> impl Iterator<Item
     lists(file, files).into_iter().flatten()
 }
 
-fn fingerprint(file: &ProjectFile, files: &ProjectFiles) -> Fingerprint {
+/// What a project's texts are.
+pub fn fingerprint(file: &ProjectFile, files: &ProjectFiles) -> Fingerprint {
     let mut parts: Vec<&[u8]> = Vec::new();
     for list in lists(file, files) {
         for file in &list {
