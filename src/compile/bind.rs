@@ -176,6 +176,16 @@ impl Binding<'_> {
 
     /// Binds what a model renders to.
     fn bind_rendered(&mut self, rendered: &Rendered, bound: &Bound, cause: Option<Cause>) -> Result<Bind> {
+        if let Some(at) = rendered.sql.find('\0') {
+            self.diagnostics.push(
+                Diagnostic::error(
+                    "sql-syntax",
+                    format!("`{}` holds a NUL byte, which no SQL can", self.node.name),
+                )
+                .at(&rendered.locate(at, 1).unwrap_or_else(|| Location::new(&self.node.file, 0..0)), ""),
+            );
+            return Ok(Bind::Not(broken(self.node)));
+        }
         let suspicious = cause.is_some() || bound.sql.contains(';') || has_word(&bound.sql, "pivot");
         if suspicious || bound.sql.trim().is_empty() {
             // What a text is, DuckDB says of some only where their tables are.
