@@ -74,7 +74,8 @@ pub struct Global {
 /// `--log-format`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
-    /// For people.
+    /// For people. dbt asks a parser for its own log records, and shows plain lines as they are.
+    #[value(alias = "otel")]
     Text,
     /// For programs.
     Json,
@@ -96,7 +97,8 @@ pub enum Colour {
 pub enum Command {
     /// Write a new project that runs at once
     Init(InitArgs),
-    /// Render and bind every model and test, and infer types and lineage, without a database
+    /// Check every model and test, and infer types and lineage
+    #[command(visible_alias = "parse")]
     Compile(CompileArgs),
     /// Load, build, test and publish
     #[command(visible_alias = "build")]
@@ -109,6 +111,8 @@ pub enum Command {
     Show(ShowArgs),
     /// Follow columns to what they come from and to what is made of them
     Lineage(LineageArgs),
+    /// Write a site that shows models, columns, tests, contracts and lineage
+    Docs(DocsArgs),
     /// List releases and runs
     History(HistoryArgs),
     /// Point readers back at an earlier release
@@ -149,6 +153,33 @@ pub struct CompileArgs {
     /// Which.
     #[command(flatten)]
     pub selection: Selection,
+    /// Folder for what is written [default: the project's `target-path`]
+    #[arg(long, value_name = "DIR")]
+    pub target_path: Option<PathBuf>,
+    /// What dbt says besides.
+    #[command(flatten)]
+    pub caller: CallerArgs,
+}
+
+/// What dbt-core says to a parser that it runs (`--use-v2-parser --v2-parser "kiln parse"`), beside what every command takes.
+/// Targets are read from kiln.yml, so what names a profile means nothing here.
+#[derive(Debug, Clone, Default, Args)]
+pub struct CallerArgs {
+    /// The id of dbt's own call, for the artifacts
+    #[arg(long, hide = true, value_name = "ID")]
+    pub invocation_id: Option<String>,
+    /// Where dbt's profiles are
+    #[arg(long, hide = true, value_name = "DIR")]
+    pub profiles_dir: Option<PathBuf>,
+    /// The profile
+    #[arg(long, hide = true, value_name = "NAME")]
+    pub profile: Option<String>,
+    /// Where packages are installed
+    #[arg(long, hide = true, value_name = "DIR")]
+    pub packages_install_path: Option<PathBuf>,
+    /// What goes into a log file, of which there is none
+    #[arg(long, hide = true, value_name = "LEVEL")]
+    pub log_level_file: Option<String>,
 }
 
 /// `kiln run`.
@@ -298,6 +329,71 @@ pub enum LineageFormat {
     Json,
     /// A flowchart.
     Mermaid,
+}
+
+/// `kiln docs`.
+#[derive(Debug, Args)]
+pub struct DocsArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: DocsCommand,
+}
+
+/// What to do with the site.
+#[derive(Debug, Subcommand)]
+pub enum DocsCommand {
+    /// Write the site into a folder, or into one file
+    Generate(DocsGenerateArgs),
+    /// Show the site in a browser of this machine, and make it anew when the project changes
+    Serve(DocsServeArgs),
+}
+
+/// `kiln docs generate`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  kiln docs generate --out public                          a folder for any web server, or to open from the disk
+  kiln docs generate --single-file --out shop.html         one file to send to somebody
+  kiln diff --format json > diff.json; kiln docs generate --diff diff.json")]
+pub struct DocsGenerateArgs {
+    /// The folder, or with `--single-file` the file, to write [default: `site` in the target folder]
+    #[arg(long, value_name = "PATH")]
+    pub out: Option<PathBuf>,
+    /// Write one HTML file with everything in it
+    #[arg(long)]
+    pub single_file: bool,
+    /// What it shows.
+    #[command(flatten)]
+    pub content: DocsContent,
+}
+
+/// `kiln docs serve`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  kiln docs serve --no-open --port 9000")]
+pub struct DocsServeArgs {
+    /// The port on 127.0.0.1 [default: 8580, or one that is free]
+    #[arg(long, value_name = "PORT")]
+    pub port: Option<u16>,
+    /// Do not open a browser
+    #[arg(long)]
+    pub no_open: bool,
+    /// What it shows.
+    #[command(flatten)]
+    pub content: DocsContent,
+}
+
+/// What the site shows.
+#[derive(Debug, Clone, Args)]
+pub struct DocsContent {
+    /// Draw a change over the graph: what `kiln diff --format json` wrote
+    #[arg(long, value_name = "FILE")]
+    pub diff: Option<PathBuf>,
+    /// Leave out all SQL
+    #[arg(long)]
+    pub no_sql: bool,
+    /// Leave out values of the data: rejected rows, what errors quote
+    #[arg(long)]
+    pub no_samples: bool,
 }
 
 /// `kiln history`.

@@ -3,14 +3,20 @@
 #[path = "suite/support.rs"]
 mod support;
 
+#[path = "suite/artifacts.rs"]
+mod artifacts;
 #[path = "suite/commands.rs"]
 mod commands;
 #[path = "suite/crash.rs"]
 mod crash;
+#[path = "suite/docs.rs"]
+mod docs;
 #[path = "suite/faults.rs"]
 mod faults;
 #[path = "suite/flights.rs"]
 mod flights;
+#[path = "suite/fuzz.rs"]
+mod fuzz;
 #[path = "suite/lineage.rs"]
 mod lineage;
 #[path = "suite/publish.rs"]

@@ -3,6 +3,7 @@
 pub mod artifacts;
 mod clean;
 mod compile;
+mod docs;
 mod explain;
 pub mod failures;
 pub mod forge;
@@ -56,7 +57,7 @@ pub enum Exit {
 pub fn execute(cli: &Cli) -> ExitCode {
     let log_to = match &cli.command {
         Command::Run(args) if args.explain => LogTo::Stderr,
-        Command::Run(_) | Command::Test(_) | Command::Compile(_) => LogTo::Stdout,
+        Command::Run(_) | Command::Test(_) | Command::Compile(_) | Command::Docs(_) => LogTo::Stdout,
         _ => LogTo::Stderr,
     };
     let terminal = Terminal::new(&cli.global, log_to);
@@ -80,6 +81,7 @@ fn dispatch(cli: &Cli, terminal: &Terminal) -> Result<Exit> {
         Command::Ls(args) => ls::ls(terminal, global, args),
         Command::Show(args) => show::show(terminal, global, args),
         Command::Lineage(args) => lineage::lineage(terminal, global, args),
+        Command::Docs(args) => docs::docs(terminal, global, args),
         Command::History(args) => history::history(terminal, global, args),
         Command::Rollback(args) => rollback::rollback(terminal, global, args),
         Command::Freshness(args) => freshness::freshness(terminal, global, args),

@@ -281,10 +281,14 @@ impl Reach {
         }
         let mut text = String::from("flowchart LR\n");
         for (at, (node, columns)) in boxes.iter().enumerate() {
-            text.push_str(&format!("  subgraph n{at}[\"{}\"]\n", label(node.short())));
+            text.push_str(&format!("  subgraph n{at}[\"{}\"]\n", mermaid_label(node.short())));
             for column in columns {
                 let mark = if self.unknown.contains(*column) { " ?" } else { "" };
-                text.push_str(&format!("    c{}[\"{}{mark}\"]\n", numbers[column], label(&column.column)));
+                text.push_str(&format!(
+                    "    c{}[\"{}{mark}\"]\n",
+                    numbers[column],
+                    mermaid_label(&column.column)
+                ));
             }
             text.push_str("  end\n");
         }
@@ -333,7 +337,7 @@ impl Serialize for NodeColumn {
 }
 
 /// Mermaid reads text in quotes as HTML, with `#` for its own entities.
-fn label(text: &str) -> String {
+pub fn mermaid_label(text: &str) -> String {
     let escaped = text.chars().map(|c| match c {
         '"' => "#quot;".to_owned(),
         '#' => "#35;".to_owned(),

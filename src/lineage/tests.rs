@@ -137,5 +137,5 @@ fn json_lists_every_edge_and_what_is_unknown() {
 
 #[test]
 fn labels_are_escaped() {
-    insta::assert_snapshot!(label("a\"<b>\n#&`"), @"a#quot;#lt;b#gt; #35;#amp;#96;");
+    insta::assert_snapshot!(mermaid_label("a\"<b>\n#&`"), @"a#quot;#lt;b#gt; #35;#amp;#96;");
 }

@@ -11,11 +11,11 @@ mod errors;
 mod filters;
 mod functions;
 mod generic;
+pub mod html;
 mod lexer;
 mod library;
 mod limits;
 mod marker;
-mod md5;
 mod modules;
 mod objects;
 mod packages;
@@ -23,6 +23,7 @@ mod renderer;
 mod rewrite;
 mod scope;
 mod session;
+mod shelf;
 mod time;
 
 #[cfg(test)]
@@ -39,6 +40,7 @@ use crate::names::{NodeId, Relation};
 use crate::sql::rendered::Rendered;
 
 pub use renderer::Renderer;
+pub use shelf::{DocsText, MacroText};
 
 /// What the first reading of a template finds.
 pub use crate::manifest::{ParsedTemplate as Parsed, RefCall, SourceCall};

@@ -134,7 +134,7 @@ pub struct Failed {
 }
 
 /// Something to say about an object that was loaded.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(tag = "note", rename_all = "snake_case")]
 pub enum Note {
     /// A column that the source did not have before was added to it.

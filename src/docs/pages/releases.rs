@@ -1,0 +1,71 @@
+//! The page of releases and runs: what readers got when, and why nothing was published where nothing was.
+
+use std::collections::HashMap;
+
+use serde_json::{Value, json};
+
+use super::seconds;
+use crate::docs::facts::{Facts, Thing};
+
+/// Names that one release lists at most.
+const LISTED: usize = 60;
+
+/// How a run ends that should not.
+const BAD: [&str; 4] = ["failed", "error", "died", "interrupted"];
+
+pub(super) fn content(facts: &Facts<'_>) -> Value {
+    let urls: HashMap<&str, &str> = facts
+        .nodes
+        .iter()
+        .filter(|node| matches!(node.thing, Thing::Node(_)))
+        .map(|node| (node.name.as_str(), node.url.as_str()))
+        .collect();
+    let names = |names: &[String]| {
+        let list: Vec<Value> = names
+            .iter()
+            .take(LISTED)
+            .map(|name| json!({"name": facts.masked(name), "url": urls.get(name.as_str())}))
+            .collect();
+        json!({"list": list, "count": names.len(), "more": names.len().saturating_sub(LISTED)})
+    };
+    let runs: HashMap<&str, &str> =
+        facts.memory.runs.iter().map(|run| (run.id.as_str(), run.command.as_str())).collect();
+    let releases: Vec<Value> = facts
+        .memory
+        .releases
+        .iter()
+        .map(|release| {
+            json!({
+                "id": release.id,
+                "kind": release.kind,
+                "restores": release.restores,
+                "at": release.at,
+                "run": release.run,
+                "command": runs.get(release.run.as_str()),
+                "models": release.models,
+                "added": names(&release.added),
+                "changed": names(&release.changed),
+                "removed": names(&release.removed),
+            })
+        })
+        .collect();
+    let runs: Vec<Value> = facts
+        .memory
+        .runs
+        .iter()
+        .map(|run| {
+            json!({
+                "id": run.id,
+                "command": run.command,
+                "status": run.status,
+                "bad": BAD.contains(&run.status.as_str()),
+                "started": run.started,
+                "time": run.seconds.map(seconds),
+                "counts": run.counts,
+                "release": run.release,
+                "message": run.message.as_ref().map(|message| facts.masked(message)),
+            })
+        })
+        .collect();
+    json!({"releases": releases, "runs": runs, "target": facts.workspace.target.name})
+}

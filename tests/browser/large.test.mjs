@@ -1,0 +1,87 @@
+// 13: five thousand models. Times are measured against a fixed loop, so that a busy machine fails nothing.
+import assert from "node:assert/strict";
+import { after, test } from "node:test";
+import { fileHome, graphOf, openGraph, quiet, slowness, stop, visit } from "./lib.mjs";
+
+after(stop);
+const home = fileHome("large");
+
+test("the overview answers within two seconds, and the script stays short", async () => {
+  const page = await visit(home);
+  await page.goto("about:blank");
+  const slow = await slowness(page);
+  await page.addInitScript(() => {
+    const at = /** @type {any} */ (window);
+    at.long = [];
+    new PerformanceObserver((list) => at.long.push(...list.getEntries().map((entry) => [entry.startTime, entry.duration]))).observe({ type: "longtask", buffered: true });
+  });
+  await page.goto(`${home}index.html`, { waitUntil: "commit" });
+  await page.locator("#q").waitFor();
+  await page.locator("#q").focus();
+  await page.keyboard.type("mart_crm_2");
+  await page.locator("#found-list a").first().waitFor();
+  const took = await page.evaluate(() => performance.now());
+  assert.ok(took < 2000 * slow, `${took.toFixed(0)} ms on a machine ${slow.toFixed(1)} times slower`);
+  await page.waitForLoadState("load");
+  await page.waitForTimeout(1500);
+  const long = await page.evaluate(() => {
+    const loaded = /** @type {PerformanceNavigationTiming} */ (performance.getEntriesByType("navigation")[0]).loadEventEnd;
+    return /** @type {any} */ (window).long.filter((/** @type {number[]} */ task) => task[0] > loaded).map((/** @type {number[]} */ task) => task[1]);
+  });
+  assert.ok(long.every((/** @type {number} */ time) => time < 200 * slow), `tasks of ${long} ms on a machine ${slow.toFixed(1)} times slower`);
+  await page.context().close();
+  quiet(page);
+});
+
+test("the graph is folded first, and all of it can be moved", async () => {
+  const page = await visit(home);
+  const graph = graphOf("large");
+  await openGraph(page, `${home}graph.html`);
+  const groups = await page.locator("#graph .box").count();
+  assert.ok(groups > 1 && groups <= 300, String(groups));
+  for (const by of Object.keys(graph.groups)) assert.ok(graph.groups[by].groups.length <= 300, by);
+  const slow = await slowness(page);
+  await openGraph(page, `${home}graph.html#?view=all`);
+  assert.match(await page.locator(".graph-note").innerText(), new RegExp(`${graph.nodes.length.toLocaleString("en")} nodes, ${graph.edges.length.toLocaleString("en")} edges`));
+  const box = await page.locator(".stage").boundingBox();
+  assert.ok(box);
+  // The time that scripts take in each frame, from the first callback of the frame to the last.
+  await page.evaluate(() => {
+    const at = /** @type {any} */ (window);
+    at.frames = [];
+    const own = window.requestAnimationFrame.bind(window);
+    window.requestAnimationFrame = (then) =>
+      own((time) => {
+        const started = performance.now();
+        then(time);
+        at.frames.push(performance.now() - started);
+      });
+  });
+  const median = async () => {
+    const frames = await page.evaluate(() => /** @type {any} */ (window).frames.splice(0));
+    assert.ok(frames.length > 10, `${frames.length} frames`);
+    return frames.sort((/** @type {number} */ a, /** @type {number} */ b) => a - b)[Math.floor(frames.length / 2)];
+  };
+  const [x, y] = [box.x + box.width / 2, box.y + box.height / 2];
+  const drag = async () => {
+    await page.mouse.move(x, y);
+    await page.mouse.down();
+    for (let step = 1; step <= 40; step++) await page.mouse.move(x + step * 6, y + Math.sin(step) * 30);
+    await page.mouse.up();
+  };
+  const times = /** @type {{ [what: string]: number }} */ ({});
+  await drag();
+  times.far = await median();
+  for (let step = 0; step < 24; step++) await page.mouse.wheel(0, -120);
+  await page.waitForTimeout(200);
+  times.zoom = await median();
+  await drag();
+  times.near = await median();
+  for (const [what, time] of Object.entries(times)) assert.ok(time < 16 * slow, `${what}: ${time.toFixed(1)} ms a frame on a machine ${slow.toFixed(1)} times slower`);
+  const client = await page.context().newCDPSession(page);
+  await client.send("HeapProfiler.collectGarbage");
+  const { usedSize } = await client.send("Runtime.getHeapUsage");
+  assert.ok(usedSize < 150e6, `${(usedSize / 1e6).toFixed(0)} MB`);
+  await page.context().close();
+  quiet(page);
+});
