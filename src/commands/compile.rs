@@ -1,7 +1,6 @@
 //! `kiln compile`: checks the whole project without a database, and leaves its SQL, columns and lineage as files.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -65,13 +64,15 @@ pub fn compile(terminal: &Terminal, global: &Global, args: &CompileArgs) -> Resu
         Some(_) => None,
         None => Some(cache.turn()?),
     };
+    let lineage = serde_json::to_string(&lineage(&workspace, &compiled)?)
+        .map_err(|error| Error::Bug(format!("the lineage is no JSON: {error}")))?;
     let artifacts = Artifacts {
         workspace: &workspace,
         invocation: Invocation::new(args.caller.invocation_id.clone()),
         folder: &folder,
     };
     artifacts.write_catalog(terminal, &compiled)?;
-    write_lineage(terminal, &workspace, &compiled, &folder)?;
+    write(&folder.join("lineage.json"), &terminal.for_file(&(lineage + "\n")))?;
     compiled.models.retain(|id, _| selected.contains(id));
     compiled.tests.retain(|id, _| selected.contains(id));
     artifacts.write_manifest(terminal, Some(&compiled))?;
@@ -101,6 +102,16 @@ pub fn compile(terminal: &Terminal, global: &Global, args: &CompileArgs) -> Resu
     Ok(Exit::Fine)
 }
 
+/// How to compile a project of which `kiln compile` may have bound much already.
+pub(super) fn remembering(workspace: &Workspace) -> CompileOptions {
+    let cache = Cache::new(&workspace.target_folder(), &binary());
+    CompileOptions {
+        memory: Some(Arc::new(Memory::read(&cache))),
+        tables: Tables::Needed,
+        ..CompileOptions::default()
+    }
+}
+
 /// What is selected and all that it needs.
 fn with_ancestors(workspace: &Workspace, selected: &BTreeSet<NodeId>) -> BTreeSet<NodeId> {
     let tests = selected.iter().filter_map(|id| workspace.manifest.tests.get(id));
@@ -110,27 +121,6 @@ fn with_ancestors(workspace: &Workspace, selected: &BTreeSet<NodeId>) -> BTreeSe
         all.extend(workspace.dag.ancestors(&id, None));
     }
     all
-}
-
-fn write_lineage(
-    terminal: &Terminal,
-    workspace: &Workspace,
-    compiled: &Compiled,
-    folder: &Path,
-) -> Result<()> {
-    let graph = serde_json::to_string(&lineage(workspace, compiled)?);
-    let graph = graph.map_err(|error| Error::Bug(format!("the lineage is no JSON: {error}")))?;
-    write(&folder.join("lineage.json"), &terminal.for_file(&(graph + "\n")))
-}
-
-/// How to compile a project of which `kiln compile` may have bound much already.
-pub(super) fn remembering(workspace: &Workspace) -> CompileOptions {
-    let cache = Cache::new(&workspace.target_folder(), &binary());
-    CompileOptions {
-        memory: Some(Arc::new(Memory::read(&cache))),
-        tables: Tables::Needed,
-        ..CompileOptions::default()
-    }
 }
 
 fn counts(workspace: &Workspace, compiled: &Compiled) -> Counts {

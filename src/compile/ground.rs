@@ -171,6 +171,10 @@ impl<'a> Ground<'a> {
         if has_word(sql, "query") || has_word(sql, "query_table") {
             return None;
         }
+        // Of a secret, not even a hash is kept.
+        if self.workspace.secrets().iter().any(|secret| sql.contains(secret)) {
+            return None;
+        }
         let mut parts: Vec<String> = vec![purpose.to_owned(), sql.to_owned()];
         let reads = self.may_read(sql, rendered);
         let known = self.known();

@@ -136,8 +136,12 @@ fn compile_with(
         .chain(manifest.sources.values().map(|source| &source.relation))
         .map(|relation| relation.schema.as_str());
     shadow.create_schemas(schemas.chain([outside::SCHEMA]))?;
-    let conditions =
+    let mut conditions =
         format!("{} {database} {:?} {:?}", shadow.version()?, opening.settings, definitions.statements);
+    for secret in workspace.secrets() {
+        // One that is set is no condition of binding, and not even its hash is kept.
+        conditions = conditions.replace(&secret, "");
+    }
     let base = Fingerprint::of([conditions.as_bytes()]);
     let mut options = options.clone();
     options.memory = options.memory.filter(|memory| memory.is_for(&base));
