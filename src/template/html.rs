@@ -66,8 +66,8 @@ fn href(state: &State<'_, '_>, url: &str, anchor: Option<&str>) -> Value {
 }
 
 /// A sentence in which names stand in backticks, as Kiln's messages have them.
-fn ticks(text: &str) -> Value {
-    let escaped = escaped(text);
+fn ticks(text: Option<&str>) -> Value {
+    let escaped = escaped(text.unwrap_or_default());
     let mut parts = escaped.split('`');
     let mut html = parts.next().unwrap_or_default().to_owned();
     while let Some(name) = parts.next() {
@@ -80,7 +80,8 @@ fn ticks(text: &str) -> Value {
 }
 
 /// A path or a name that may be broken behind its separators.
-fn breaks(text: &str) -> Value {
+fn breaks(text: Option<&str>) -> Value {
+    let text = text.unwrap_or_default();
     let mut html = String::with_capacity(text.len() + 16);
     for part in text.split_inclusive(['/', '_', '.', '@']) {
         html.push_str(&escaped(part));
@@ -144,7 +145,7 @@ mod tests {
 
     #[test]
     fn text_is_escaped_wherever_it_stands() {
-        let text = "<p title=\"{{ text }}\">{{ text }}{{ nothing }}</p>{{ text|ticks }} {{ path|breaks }}";
+        let text = "<p title=\"{{ text }}\">{{ text }}{{ nothing }}</p>{{ text|ticks }} {{ path|breaks }}{{ nothing|ticks }}{{ nothing|breaks }}";
         let html = Html::new(&[("page.html", text)]).expect("is sound");
         let page = html
             .render(
