@@ -280,7 +280,7 @@ error[not-a-query]: `m` is not a query
  --> models/m.sql:1:1
   |
 1 | delete from {{ ref('orders') }}
-  | ^
+  | ^^^^^^
   |
   = help: a model is one SELECT; what has to be done besides belongs into another model
 ");
