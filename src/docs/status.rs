@@ -158,10 +158,10 @@ pub fn is_of_contract(node: &NodeFacts<'_>, test: &Test) -> bool {
 }
 
 fn of_tests(facts: &Facts<'_>, node: &NodeFacts<'_>) -> Option<Verdict> {
-    let newest = |test: &&Test| facts.results(test).first().map(|result| result.status.as_str());
+    let newest = |test: &Test| facts.results(test).first().map(|result| result.status.as_str());
     let (mut failed, mut broken, mut warned) = (0, 0, 0);
     for test in &node.tests {
-        match newest(&test) {
+        match newest(test) {
             Some("fail" | "error") if is_of_contract(node, test) => broken += 1,
             Some("fail" | "error") => failed += 1,
             Some("warn") => warned += 1,
