@@ -840,7 +840,7 @@
       fact("owner", node.owner);
       fact("tags", node.tags?.join(", "));
       fact("rows", node.rows?.toLocaleString("en"));
-      fact("built", node.built ? `${node.built} UTC${node.seconds === undefined ? "" : `, in ${took(node.seconds)}`}` : undefined);
+      fact(node.kind === "source" || node.mat === "append" ? "loaded" : "built", node.built ? `${node.built} UTC${node.seconds === undefined ? "" : `, in ${took(node.seconds)}`}` : undefined);
       fact("upstream", String(node.up ?? 0));
       fact("downstream", String(node.down ?? 0));
       if (overlay(now)) fact("change", node.diff ?? "none");
