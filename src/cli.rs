@@ -74,7 +74,8 @@ pub struct Global {
 /// `--log-format`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
-    /// For people.
+    /// For people. dbt asks a parser for its own log records, and shows plain lines as they are.
+    #[value(alias = "otel")]
     Text,
     /// For programs.
     Json,
@@ -96,7 +97,8 @@ pub enum Colour {
 pub enum Command {
     /// Write a new project that runs at once
     Init(InitArgs),
-    /// Render and bind every model and test, and infer types and lineage, without a database
+    /// Check every model and test, and infer types and lineage
+    #[command(visible_alias = "parse")]
     Compile(CompileArgs),
     /// Load, build, test and publish
     #[command(visible_alias = "build")]
@@ -151,6 +153,33 @@ pub struct CompileArgs {
     /// Which.
     #[command(flatten)]
     pub selection: Selection,
+    /// Folder for what is written [default: the project's `target-path`]
+    #[arg(long, value_name = "DIR")]
+    pub target_path: Option<PathBuf>,
+    /// What dbt says besides.
+    #[command(flatten)]
+    pub caller: CallerArgs,
+}
+
+/// What dbt-core says to a parser that it runs (`--use-v2-parser --v2-parser "kiln parse"`), beside what every command takes.
+/// Targets are read from kiln.yml, so what names a profile means nothing here.
+#[derive(Debug, Clone, Default, Args)]
+pub struct CallerArgs {
+    /// The id of dbt's own call, for the artifacts
+    #[arg(long, hide = true, value_name = "ID")]
+    pub invocation_id: Option<String>,
+    /// Where dbt's profiles are
+    #[arg(long, hide = true, value_name = "DIR")]
+    pub profiles_dir: Option<PathBuf>,
+    /// The profile
+    #[arg(long, hide = true, value_name = "NAME")]
+    pub profile: Option<String>,
+    /// Where packages are installed
+    #[arg(long, hide = true, value_name = "DIR")]
+    pub packages_install_path: Option<PathBuf>,
+    /// What goes into a log file, of which there is none
+    #[arg(long, hide = true, value_name = "LEVEL")]
+    pub log_level_file: Option<String>,
 }
 
 /// `kiln run`.

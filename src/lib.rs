@@ -3,12 +3,14 @@
 //! The library never touches the terminal or the environment; `commands` does. Dependencies point one way, from the
 //! bottom of this list to its top, but for `manifest`, whose types everything speaks.
 
+pub mod artifact;
 pub mod check;
 pub mod cli;
 pub mod commands;
 pub mod compile;
 pub mod contract;
 pub mod diagnostic;
+pub mod digest;
 pub mod docs;
 pub mod engine;
 pub mod error;

@@ -298,6 +298,11 @@ impl Workspace {
         rendered
     }
 
+    /// The macros and docs blocks that templates use.
+    pub fn templates(&self) -> &Renderer {
+        &self.renderer
+    }
+
     /// What templates said, since the last time.
     pub fn messages(&self) -> Vec<LogMessage> {
         self.renderer.messages()

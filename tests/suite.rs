@@ -3,6 +3,8 @@
 #[path = "suite/support.rs"]
 mod support;
 
+#[path = "suite/artifacts.rs"]
+mod artifacts;
 #[path = "suite/commands.rs"]
 mod commands;
 #[path = "suite/crash.rs"]
@@ -13,6 +15,8 @@ mod docs;
 mod faults;
 #[path = "suite/flights.rs"]
 mod flights;
+#[path = "suite/fuzz.rs"]
+mod fuzz;
 #[path = "suite/lineage.rs"]
 mod lineage;
 #[path = "suite/publish.rs"]

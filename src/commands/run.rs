@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
+use crate::artifact::RunResults;
 use crate::cli::{Global, LogFormat, RunArgs};
 use crate::compile::cache::watched::{Outside, WatchedEnv};
 use crate::compile::cache::whole::asked;
@@ -17,7 +18,7 @@ use crate::run::plan::Refresh;
 use crate::run::{self, Policy, RunOptions, Scope};
 use crate::workspace::{FullRefresh, Workspace, WorkspaceOptions};
 
-use super::artifacts::{LastResults, RunResults};
+use super::artifacts::{LastResults, write_results};
 use super::failures::Teller;
 use super::progress::Reporter;
 use super::terminal::{Terminal, Volume};
@@ -57,13 +58,12 @@ pub fn run(terminal: &Terminal, global: &Global, args: &RunArgs) -> Result<Exit>
     }
     let results = RunResults {
         workspace: &workspace,
-        run_id: &report.run_id,
         command: "run",
         nodes: &report.nodes,
         tests: report.tests().collect(),
         elapsed: report.elapsed,
     };
-    results.write(terminal, global)?;
+    write_results(terminal, &report.run_id, &results)?;
     let text = summary::of_run(terminal, &report, started.elapsed());
     if !report.is_good() || terminal.volume == Volume::Normal {
         terminal.gap();

@@ -20,7 +20,7 @@ use crate::run::candidate::{Bound, Reading, bind};
 use crate::sql::lineage::Lineage;
 use crate::sql::relations;
 use crate::sql::rendered::Rendered;
-use crate::sql::tokens::without_end;
+use crate::sql::tokens::{statements, without_end};
 use crate::template::LogMessage;
 
 /// What became of a model.
@@ -342,8 +342,12 @@ impl Binding<'_> {
     fn no_query(&mut self, rendered: &Rendered, bound: &Bound, statement: Statement) {
         let node = self.node;
         let start = Location::new(&node.file, 0..0);
-        let at = rendered.sql.find(|c: char| !c.is_whitespace()).and_then(|at| rendered.locate(at, 1));
-        let at = at.unwrap_or(start);
+        let starts = statements(&rendered.sql);
+        let second = starts.get(1).filter(|_| matches!(statement, Statement::Several(_)));
+        let begins = second.or(starts.first()).copied();
+        let begins = begins.or_else(|| rendered.sql.find(|c: char| !c.is_whitespace()));
+        let word = |at: usize| rendered.sql[at..].find(char::is_whitespace).unwrap_or(1).max(1);
+        let at = begins.and_then(|at| rendered.locate(at, word(at))).unwrap_or(start);
         let not_one = |text: &str| {
             Diagnostic::error("not-a-query", format!("`{}` {text}", node.name))
                 .at(&at, "")

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{CompileOptions, Compiled, compile, write_catalog, write_compiled};
+use super::{CompileOptions, Compiled, compile, write_compiled};
 use crate::diagnostic::Style;
 use crate::engine::session::ColumnType;
 use crate::manifest::Object;
@@ -181,7 +181,7 @@ fn a_mistake_in_a_macro_is_found_in_the_macro() {
         ("models/m.sql", "select {{ cents('amount') }} as cents from {{ ref('orders') }}\n"),
     ]);
     insta::assert_snapshot!(project.messages(), @r"
-error[sql-binding]: `m`: there is no type `bigintt`
+error[unknown-type]: `m`: there is no type `bigintt`
  --> macros/cents.sql:2:25
   |
 2 |   cast({{ c }} * 100 as bigintt)
@@ -194,7 +194,7 @@ error[sql-binding]: `m`: there is no type `bigintt`
 #[test]
 fn a_wrong_function_is_shown() {
     insta::assert_snapshot!(said("select lowr('A') as a\n"), @r"
-error[sql-binding]: `m`: there is no function `lowr`
+error[unknown-function]: `m`: there is no function `lowr`
  --> models/m.sql:1:8
   |
 1 | select lowr('A') as a
@@ -268,10 +268,10 @@ error[sql-syntax]: `m`: syntax error at or near `1`
 fn a_model_is_one_query() {
     insta::assert_snapshot!(said("select 1 as a;\nselect 2 as a;\n"), @r"
 error[not-a-query]: `m` has 2 statements
- --> models/m.sql:1:1
+ --> models/m.sql:2:1
   |
-1 | select 1 as a;
-  | ^
+2 | select 2 as a;
+  | ^^^^^^
   |
   = help: a model is one SELECT; what has to be done besides belongs into another model
 ");
@@ -557,8 +557,8 @@ fn artifacts_are_written() {
     let count =
         write_compiled(&project.workspace, &project.compiled, &target.join("compiled")).expect("written");
     assert_eq!(count, 2);
-    let path = write_catalog(&project.workspace, &project.compiled, &target).expect("written");
-    let text = std::fs::read_to_string(path).expect("a readable file");
+    let call = crate::artifact::Invocation::new(None);
+    let text = crate::artifact::catalog(&project.workspace, &project.compiled, &call).expect("JSON");
     let catalog: serde_json::Value = serde_json::from_str(&text).expect("JSON");
     let column = &catalog["nodes"]["model.shop.orders"]["columns"]["order_id"];
     assert_eq!(column.to_string(), r#"{"type":"BIGINT","index":1,"name":"order_id","comment":"the key"}"#);

@@ -27,6 +27,7 @@ use crate::names::{NodeId, Relation};
 
 pub use self::resolve::resolve;
 pub use self::template::{Param, ParsedTemplate, ReadTemplates, RefCall, SourceCall, TestUse};
+pub(crate) use self::wire::full_name as full_test_name;
 
 /// A JSON object that keeps its order: `meta`, `config`, arguments.
 pub type Object = serde_json::Map<String, Value>;

@@ -92,7 +92,7 @@ const ALL: &[(&str, Function)] = &[
     ("set_strict", |_, args| distinct(args)),
     ("zip", |_, args| zip(args)),
     ("zip_strict", |_, args| zip(args)),
-    ("local_md5", |_, args| Ok(Value::from(super::md5::hex(&args.text(0, "local_md5", "value")?)))),
+    ("local_md5", |_, args| Ok(Value::from(crate::digest::md5(&args.text(0, "local_md5", "value")?)))),
     ("render", |_, args| args.required(0, "render", "string")),
     ("dict", |_, args| Ok(dict(args))),
     ("kiln_list", |_, args| kiln_list(args)),

@@ -16,7 +16,6 @@ mod lexer;
 mod library;
 mod limits;
 mod marker;
-mod md5;
 mod modules;
 mod objects;
 mod packages;
@@ -24,6 +23,7 @@ mod renderer;
 mod rewrite;
 mod scope;
 mod session;
+mod shelf;
 mod time;
 
 #[cfg(test)]
@@ -40,6 +40,7 @@ use crate::names::{NodeId, Relation};
 use crate::sql::rendered::Rendered;
 
 pub use renderer::Renderer;
+pub use shelf::{DocsText, MacroText};
 
 /// What the first reading of a template finds.
 pub use crate::manifest::{ParsedTemplate as Parsed, RefCall, SourceCall};

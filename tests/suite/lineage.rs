@@ -90,3 +90,31 @@ fn misspelt_names_of_lineage() {
         .collect();
     insta::assert_snapshot!("lineage_misspelt", said.join("\n"));
 }
+
+/// A consumer's real SQL says which columns it reads, and how.
+#[test]
+fn the_queries_of_consumers_are_in_the_lineage() {
+    let project = project();
+    project.write(
+        "models/exposures.yml",
+        "exposures:
+  - name: board
+    type: dashboard
+    owner: {name: BI}
+    depends_on: [ref('orders'), ref('totals'), ref('raw_orders')]
+    meta:
+      columns: {totals: [amount]}
+      queries:
+        - \"select max(amount) as Largest, count(*) as n from curated.orders where order_id > 1;\"
+        - \"select t.* from curated.totals as t\"
+",
+    );
+    insta::assert_snapshot!(
+        "lineage_of_queries",
+        project.say(&["lineage", "board", "--upstream", "--format", "json"])
+    );
+    insta::assert_snapshot!(
+        "lineage_into_queries",
+        project.say(&["lineage", "orders.order_id", "--downstream"])
+    );
+}
