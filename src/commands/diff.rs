@@ -1,10 +1,15 @@
 //! `kiln diff`: what the checkout would change for readers of a commit, a release or another folder.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cli::{DiffArgs, FailOn, Global};
-use crate::compile::{CompileOptions, known_to};
+use crate::compile::cache::Cache;
+use crate::compile::cache::memory::Memory;
+use crate::compile::cache::watched::WatchedEnv;
+use crate::compile::{CompileOptions, Tables, known_to};
+use crate::diff::memo::{self, Memo};
 use crate::diff::older::History;
 use crate::diff::{
     Check, Comparison, Compiling, Machine, ModelView, Report, Rule, Settings, Severity, View, ViewOrigin,
@@ -15,16 +20,17 @@ use crate::engine::state;
 use crate::error::{Error, Result};
 use crate::names::NodeId;
 use crate::project::FILE_NAME;
-use crate::workspace::{FullRefresh, Workspace};
+use crate::workspace::{FullRefresh, Workspace, WorkspaceOptions};
 
 use super::table::render;
 use super::terminal::{Paint, Terminal};
 use super::words::counted;
-use super::{Exit, Opened, open, open_to_read, opening};
+use super::{Exit, Opened, binary, open_to_read, open_with, opening};
 
 /// Compares and says what was found.
 pub fn diff(terminal: &Terminal, global: &Global, args: &DiffArgs) -> Result<Exit> {
-    let Opened { workspace, .. } = open(terminal, global, "diff", FullRefresh::No)?;
+    let options = opening(global, "diff", FullRefresh::No)?;
+    let (Opened { workspace, .. }, _) = open_with(terminal, global, &options)?;
     let settings = Settings::read(workspace.project.file.diff.as_ref()).map_err(Error::Project)?;
     if args.rules {
         terminal.data(&rules(terminal, &settings))?;
@@ -40,23 +46,33 @@ pub fn diff(terminal: &Terminal, global: &Global, args: &DiffArgs) -> Result<Exi
     if wanted == "published" {
         return against_release(terminal, global, args, workspace, &settings, &machine, selected.as_ref());
     }
-    let checkout = Compiling::checkout(workspace, &CompileOptions::default())?;
-    let options = opening(global, "diff", FullRefresh::No)?;
+    let binary = binary();
+    let cache = memo::cache(&workspace.target_folder(), &binary);
+    // What either side bound before, or a compile of the checkout, need not be bound again.
+    let mut memory = Memory::read(&cache);
+    if memory.is_empty() {
+        memory = Memory::read(&Cache::new(&workspace.target_folder(), &binary));
+    }
+    let memory = Some(Arc::new(memory));
+    let known =
+        CompileOptions { memory: memory.clone(), tables: Tables::Needed, ..CompileOptions::default() };
+    let checkout = Compiling::checkout(workspace, &known)?;
     let mut history = History::new();
     let (base, label, notes) = match global.project_dir.join(wanted).join(FILE_NAME).is_file() {
         true => {
             let root = global.project_dir.join(wanted);
-            (Compiling::base(&options, &root, &checkout)?, wanted.to_owned(), Vec::new())
+            (Compiling::base(&options, &root, &checkout, memory)?.view, wanted.to_owned(), Vec::new())
         }
         false => {
-            let commit = git::read(checkout.workspace.root(), wanted)?;
-            let label = format!("{wanted} ({})", commit.short());
+            let hash = git::resolve(checkout.workspace.root(), wanted)?;
             let files = transitive(&checkout, &settings);
             if !files.is_empty() {
-                let texts = git::older_texts(checkout.workspace.root(), &commit.hash, &files)?;
+                let texts = git::older_texts(checkout.workspace.root(), &hash, &files)?;
                 history = older::of_texts(&checkout.workspace.manifest, texts);
             }
-            (Compiling::base(&options, &commit.root, &checkout)?, label, commit.notes)
+            let label = format!("{wanted} ({})", git::short(&hash));
+            let memo = commit(&options, &checkout, wanted, &hash, &cache, memory)?;
+            (memo.view, label, memo.notes)
         }
     };
     for note in notes {
@@ -65,7 +81,7 @@ pub fn diff(terminal: &Terminal, global: &Global, args: &DiffArgs) -> Result<Exi
     let published = published(&checkout.workspace);
     let prove = |model: &ModelView, check: &Check| check.ask(published.as_ref()?.session(), &model.relation);
     let report = compare(&Comparison {
-        base: &base.view,
+        base: &base,
         proposed: &checkout.view,
         base_label: label,
         proposed_label: "working tree".into(),
@@ -77,6 +93,33 @@ pub fn diff(terminal: &Terminal, global: &Global, args: &DiffArgs) -> Result<Exi
         history: &history,
     })?;
     end(terminal, args, &checkout, &report)
+}
+
+/// What a commit shows: as it was found the last time, or compiled now and kept.
+fn commit(
+    options: &WorkspaceOptions,
+    checkout: &Compiling,
+    wanted: &str,
+    hash: &str,
+    cache: &Cache,
+    memory: Option<Arc<Memory>>,
+) -> Result<Memo> {
+    let key = Memo::key(options, hash, checkout);
+    if let Some(memo) = Memo::find(cache, &key, options) {
+        return Ok(memo);
+    }
+    let commit = git::read(checkout.workspace.root(), wanted)?;
+    let env = WatchedEnv::default();
+    let watched = WorkspaceOptions { env: env.watch(Arc::clone(&options.env)), ..options.clone() };
+    let base = Compiling::base(&watched, &commit.root, checkout, memory)?;
+    let memo = Memo::new(key, env.reads(), base.view, commit.notes);
+    // Two compiles of one project bind mostly the same; what either of them bound is kept for both.
+    let turn = cache.turn()?;
+    if turn.is_alone() {
+        let notes = base.compiled.notes.with(&checkout.compiled.notes);
+        cache.store(Some(&memo), &notes.text(&checkout.compiled.base))?;
+    }
+    Ok(memo)
 }
 
 /// Files of contracts that are compared with every version before.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::compile::set_aside;
 use crate::diff::{
-    Broken, Certainty, Check, Comparison, ConsumerView, Finding, Machine, ModelView, Promise, Report,
+    Broken, Certainty, Check, Comparison, ConsumerView, Finding, Machine, ModelView, Promise, Report, Seen,
     Settings, Severity, View, ViewOrigin, compare, consumer_row, model_row, older,
 };
 use crate::engine::session::ColumnType;
