@@ -245,12 +245,11 @@ fn entries(repository: &Repository, hash: &str) -> Result<Vec<Entry>> {
     Ok(listed.split('\0').filter_map(entry).collect())
 }
 
+/// What is done with an object, and the entries that it is the content of.
+type Take<'a> = &'a mut dyn FnMut(&[Entry], &[u8]) -> Result<()>;
+
 /// Hands each wanted object to `take`.
-fn blobs(
-    repository: &Repository,
-    wanted: &BTreeMap<String, Vec<Entry>>,
-    take: &mut dyn FnMut(&[Entry], &[u8]) -> Result<()>,
-) -> Result<()> {
+fn blobs(repository: &Repository, wanted: &BTreeMap<String, Vec<Entry>>, take: Take<'_>) -> Result<()> {
     let mut child = repository
         .command(&["cat-file", "--batch"])
         .stdin(Stdio::piped())

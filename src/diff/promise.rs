@@ -213,7 +213,7 @@ impl Promise {
         for test in tests {
             promise.take_test(test);
         }
-        promise.columns.sort_by(|a, b| a.path.to_lowercase().cmp(&b.path.to_lowercase()));
+        promise.columns.sort_by_key(|column| column.path.to_lowercase());
         promise
     }
 
