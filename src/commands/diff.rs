@@ -1,11 +1,16 @@
 //! `kiln diff`: what the checkout would change for readers of a commit, a release or another folder.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cli::{DiffArgs, DiffFormat, FailOn, Global, Selection};
-use crate::compile::{CompileOptions, known_to};
+use crate::compile::cache::Cache;
+use crate::compile::cache::memory::Memory;
+use crate::compile::cache::watched::WatchedEnv;
+use crate::compile::{CompileOptions, Tables, known_to};
 use crate::diff::format::{Gate, Proposal, rules_json};
+use crate::diff::memo::{self, Memo};
 use crate::diff::older::History;
 use crate::diff::{
     Check, Comparison, Compiling, Machine, ModelView, Report, Rule, Settings, Severity, View, ViewOrigin,
@@ -16,12 +21,12 @@ use crate::engine::state;
 use crate::error::{Error, Result};
 use crate::names::NodeId;
 use crate::project::FILE_NAME;
-use crate::workspace::{FullRefresh, Workspace};
+use crate::workspace::{FullRefresh, Workspace, WorkspaceOptions};
 
 use super::findings::{self, Shown};
 use super::table::render;
 use super::terminal::{Paint, Terminal};
-use super::{Exit, Opened, open, open_to_read, opening};
+use super::{Exit, Opened, binary, open, open_to_read, open_with, opening};
 
 impl FailOn {
     /// The severity.
@@ -70,6 +75,14 @@ pub(super) struct Judged {
     pub checkout: Compiling,
 }
 
+impl Judged {
+    fn new(report: Report, base: &View, checkout: Compiling) -> Self {
+        let deciders = waiver::deciders(base, &checkout.view);
+        let waivers = &checkout.workspace.waivers;
+        Self { found: waiver::Judged::new(report, waivers, deciders, waiver::today()), checkout }
+    }
+}
+
 /// Compares the checkout with a base.
 pub(super) fn judge(
     terminal: &Terminal,
@@ -77,7 +90,8 @@ pub(super) fn judge(
     wanted: &str,
     selection: &Selection,
 ) -> Result<Judged> {
-    let Opened { workspace, .. } = open(terminal, global, "diff", FullRefresh::No)?;
+    let options = opening(global, "diff", FullRefresh::No)?;
+    let (Opened { workspace, .. }, _) = open_with(terminal, global, &options)?;
     let settings = Settings::read(workspace.project.file.diff.as_ref()).map_err(Error::Project)?;
     let narrowed = !selection.select.is_empty() || !selection.exclude.is_empty();
     let selected = match narrowed {
@@ -86,27 +100,35 @@ pub(super) fn judge(
     };
     let machine = machine(&workspace);
     if wanted == "published" {
-        let (report, checkout) = against_release(global, workspace, &settings, &machine, selected.as_ref())?;
-        let deciders = waiver::deciders(checkout.workspace.manifest.contracts.values());
-        return Ok(with_waivers(report, checkout, deciders));
+        return against_release(global, workspace, &settings, &machine, selected.as_ref());
     }
-    let checkout = Compiling::checkout(workspace, &CompileOptions::default())?;
-    let options = opening(global, "diff", FullRefresh::No)?;
+    let binary = binary();
+    let cache = memo::cache(&workspace.target_folder(), &binary);
+    // What either side bound before, or a compile of the checkout, need not be bound again.
+    let mut memory = Memory::read(&cache);
+    if memory.is_empty() {
+        memory = Memory::read(&Cache::new(&workspace.target_folder(), &binary));
+    }
+    let memory = Some(Arc::new(memory));
+    let known =
+        CompileOptions { memory: memory.clone(), tables: Tables::Needed, ..CompileOptions::default() };
+    let checkout = Compiling::checkout(workspace, &known)?;
     let mut history = History::new();
     let (base, label, notes) = match global.project_dir.join(wanted).join(FILE_NAME).is_file() {
         true => {
             let root = global.project_dir.join(wanted);
-            (Compiling::base(&options, &root, &checkout)?, wanted.to_owned(), Vec::new())
+            (Compiling::base(&options, &root, &checkout, memory)?.view, wanted.to_owned(), Vec::new())
         }
         false => {
-            let commit = git::read(checkout.workspace.root(), wanted)?;
-            let label = format!("{wanted} ({})", commit.short());
+            let hash = git::resolve(checkout.workspace.root(), wanted)?;
             let files = transitive(&checkout, &settings);
             if !files.is_empty() {
-                let texts = git::older_texts(checkout.workspace.root(), &commit.hash, &files)?;
+                let texts = git::older_texts(checkout.workspace.root(), &hash, &files)?;
                 history = older::of_texts(&checkout.workspace.manifest, texts);
             }
-            (Compiling::base(&options, &commit.root, &checkout)?, label, commit.notes)
+            let label = format!("{wanted} ({})", git::short(&hash));
+            let memo = commit(&options, &checkout, wanted, &hash, &cache, memory)?;
+            (memo.view, label, memo.notes)
         }
     };
     for note in notes {
@@ -115,7 +137,7 @@ pub(super) fn judge(
     let published = published(&checkout.workspace);
     let prove = |model: &ModelView, check: &Check| check.ask(published.as_ref()?.session(), &model.relation);
     let report = compare(&Comparison {
-        base: &base.view,
+        base: &base,
         proposed: &checkout.view,
         base_label: label,
         proposed_label: "working tree".into(),
@@ -126,18 +148,34 @@ pub(super) fn judge(
         prove: Some(&prove),
         history: &history,
     })?;
-    // Who decides is what the base says: a proposal must not name its own approvers.
-    let mut deciders = waiver::deciders(checkout.workspace.manifest.contracts.values());
-    for contract in base.workspace.manifest.contracts.values() {
-        deciders.remove(&contract.model.value);
-    }
-    deciders.extend(waiver::deciders(base.workspace.manifest.contracts.values()));
-    Ok(with_waivers(report, checkout, deciders))
+    Ok(Judged::new(report, &base, checkout))
 }
 
-fn with_waivers(report: Report, checkout: Compiling, deciders: BTreeMap<String, Vec<String>>) -> Judged {
-    let waivers = &checkout.workspace.waivers;
-    Judged { found: waiver::Judged::new(report, waivers, deciders, waiver::today()), checkout }
+/// What a commit shows: as it was found the last time, or compiled now and kept.
+fn commit(
+    options: &WorkspaceOptions,
+    checkout: &Compiling,
+    wanted: &str,
+    hash: &str,
+    cache: &Cache,
+    memory: Option<Arc<Memory>>,
+) -> Result<Memo> {
+    let key = Memo::key(options, hash, checkout);
+    if let Some(memo) = Memo::find(cache, &key, options) {
+        return Ok(memo);
+    }
+    let commit = git::read(checkout.workspace.root(), wanted)?;
+    let env = WatchedEnv::default();
+    let watched = WorkspaceOptions { env: env.watch(Arc::clone(&options.env)), ..options.clone() };
+    let base = Compiling::base(&watched, &commit.root, checkout, memory)?;
+    let memo = Memo::new(key, env.reads(), base.view, commit.notes);
+    // Two compiles of one project bind mostly the same; what either of them bound is kept for both.
+    let turn = cache.turn()?;
+    if turn.is_alone() {
+        let notes = base.compiled.notes.with(&checkout.compiled.notes);
+        cache.store(Some(&memo), &notes.text(&checkout.compiled.base))?;
+    }
+    Ok(memo)
 }
 
 /// Files of contracts that are compared with every version before.
@@ -158,7 +196,7 @@ fn against_release(
     settings: &Settings,
     machine: &Machine,
     selected: Option<&BTreeSet<NodeId>>,
-) -> Result<(Report, Compiling)> {
+) -> Result<Judged> {
     let database = open_to_read(global, &workspace)?;
     let session = database.session();
     let target = workspace.target.name.clone();
@@ -182,7 +220,7 @@ fn against_release(
         prove: Some(&|model: &ModelView, check: &Check| check.ask(session, &model.relation)),
         history: &older::of_releases(session, &target, release.id)?,
     })?;
-    Ok((report, checkout))
+    Ok(Judged::new(report, &base, checkout))
 }
 
 /// The target's database, if there is one that can be read now: a diff of files needs none.

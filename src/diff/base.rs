@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::finding::Unknown;
 use super::view::View;
-use crate::compile::{CompileOptions, Compiled, compile};
+use crate::compile::cache::memory::Memory;
+use crate::compile::{CompileOptions, Compiled, Tables, compile};
 use crate::diagnostic::{Diagnostics, Severity};
 use crate::engine::load::SourceColumn;
 use crate::error::{Error, Result};
@@ -35,11 +37,17 @@ impl Compiling {
     }
 
     /// Compiles another folder as the base of a checkout. A source that both declare in the same way has the columns that
-    /// the checkout's files give it: what is in files is data, and data is no change of a project.
+    /// the checkout's files give it: what is in files is data, and data is no change of a project. `memory` is what an earlier
+    /// compile had bound, of either side.
     ///
     /// # Errors
     /// The folder holds no sound project, or a model of it does not bind: a base that cannot be compiled says nothing.
-    pub fn base(options: &WorkspaceOptions, root: &Path, checkout: &Self) -> Result<Self> {
+    pub fn base(
+        options: &WorkspaceOptions,
+        root: &Path,
+        checkout: &Self,
+        memory: Option<Arc<Memory>>,
+    ) -> Result<Self> {
         let options = WorkspaceOptions { root: root.to_owned(), ..options.clone() };
         let (workspace, _) = Workspace::open(&options).map_err(as_base)?;
         let mut loaded: BTreeMap<NodeId, Vec<SourceColumn>> = BTreeMap::new();
@@ -60,7 +68,8 @@ impl Compiling {
                 loaded.insert(id.clone(), columns.map(column).collect());
             }
         }
-        let compiled = compile(&workspace, &CompileOptions { loaded, ..CompileOptions::default() })?;
+        let known = CompileOptions { loaded, memory, tables: Tables::Needed, ..CompileOptions::default() };
+        let compiled = compile(&workspace, &known)?;
         let broken: Vec<&NodeId> = compiled
             .models
             .iter()

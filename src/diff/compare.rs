@@ -164,7 +164,7 @@ impl Work<'_> {
 
     fn add(&mut self, new: &NodeId, old: &NodeId, changes: Vec<(Change, Origin)>) {
         if !changes.is_empty() {
-            let delta = self.deltas.entry(new.clone()).or_insert_with(Delta::default);
+            let delta = self.deltas.entry(new.clone()).or_default();
             delta.before = Some(old.clone());
             delta.changes.extend(changes);
         }

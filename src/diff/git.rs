@@ -30,11 +30,6 @@ impl Commit {
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
-
-    /// The first digits of the hash.
-    pub fn short(&self) -> &str {
-        &self.hash[..self.hash.len().min(7)]
-    }
 }
 
 /// Where a project stands in its repository.
@@ -117,6 +112,11 @@ impl Repository {
         let answer = self.git(&["rev-list", "--count", &range])?;
         Ok(answer.ok().and_then(|count| count.trim().parse().ok()).unwrap_or(0))
     }
+}
+
+/// The first digits of a hash.
+pub fn short(hash: &str) -> &str {
+    &hash[..hash.len().min(7)]
 }
 
 /// One entry of a commit's tree.
@@ -245,12 +245,11 @@ fn entries(repository: &Repository, hash: &str) -> Result<Vec<Entry>> {
     Ok(listed.split('\0').filter_map(entry).collect())
 }
 
+/// What is done with an object, and the entries that it is the content of.
+type Take<'a> = &'a mut dyn FnMut(&[Entry], &[u8]) -> Result<()>;
+
 /// Hands each wanted object to `take`.
-fn blobs(
-    repository: &Repository,
-    wanted: &BTreeMap<String, Vec<Entry>>,
-    take: &mut dyn FnMut(&[Entry], &[u8]) -> Result<()>,
-) -> Result<()> {
+fn blobs(repository: &Repository, wanted: &BTreeMap<String, Vec<Entry>>, take: Take<'_>) -> Result<()> {
     let mut child = repository
         .command(&["cat-file", "--batch"])
         .stdin(Stdio::piped())

@@ -20,7 +20,8 @@ impl Comparison<'_> {
             .collect();
         before.sort();
         let model = self.model;
-        if before != new.key && !(before.is_empty() && !old.key.is_empty()) {
+        let is_left = !before.is_empty() || old.key.is_empty();
+        if is_left && before != new.key {
             let (was, is) = (before.join(", "), new.key.join(", "));
             let change = match (before.is_empty(), new.key.is_empty()) {
                 (false, true) => {

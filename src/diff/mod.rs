@@ -15,6 +15,7 @@ mod judge;
 mod keys;
 pub mod lattice;
 mod leak;
+pub mod memo;
 mod model;
 pub mod older;
 mod origin;

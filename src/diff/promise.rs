@@ -60,6 +60,9 @@ pub struct Terms {
     pub deprecated: bool,
     /// Promises that Kiln cannot check.
     pub documented_only: Vec<String>,
+    /// Those who may agree to a change for all readers.
+    #[serde(default)]
+    pub deciders: Vec<String>,
     /// The schema entry.
     pub at: Spot,
     /// The version.
@@ -213,7 +216,7 @@ impl Promise {
         for test in tests {
             promise.take_test(test);
         }
-        promise.columns.sort_by(|a, b| a.path.to_lowercase().cmp(&b.path.to_lowercase()));
+        promise.columns.sort_by_key(|column| column.path.to_lowercase());
         promise
     }
 
@@ -266,6 +269,7 @@ impl Promise {
             end_of_life: day(&contract.lifecycle.end_of_life),
             deprecated: contract.deprecated || contract.status == Status::Deprecated,
             documented_only: contract.documentation_only.iter().map(|text| text.value.clone()).collect(),
+            deciders: super::waiver::approvers(contract),
             at: Spot::from(&contract.model.at),
             version_at: Spot::from(&contract.version.at),
         });

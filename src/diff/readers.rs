@@ -187,12 +187,14 @@ impl<'a> Readers<'a> {
         };
         let next = |columns, effect| Step { node: child.clone(), columns, effect, via: via.clone() };
         // A query that does not bind takes everything below with it.
-        if step.effect != Effect::Meaning && new.columns.is_none() && old.columns.is_some() {
-            if let Err(error) = self.sides.after.bind(&new.sql)? {
-                let how = format!("does not bind: {}", brief(&error));
-                let broken = broken(Certainty::Certain, how, new.name.clone());
-                return Ok(Some((Some(broken), Some(next(Columns::All, Effect::Unbound)))));
-            }
+        if step.effect != Effect::Meaning
+            && new.columns.is_none()
+            && old.columns.is_some()
+            && let Err(error) = self.sides.after.bind(&new.sql)?
+        {
+            let how = format!("does not bind: {}", brief(&error));
+            let broken = broken(Certainty::Certain, how, new.name.clone());
+            return Ok(Some((Some(broken), Some(next(Columns::All, Effect::Unbound)))));
         }
         let lost = self.lost(now, affected, &used.value);
         Ok(Some(match step.effect {

@@ -217,16 +217,22 @@ impl ModelView {
 
     /// What is known of a node.
     pub fn new(workspace: &Workspace, node: &Node, seen: Seen<'_>, promise: Promise) -> Self {
-        let Seen { rendered, columns, sql } = seen;
+        let Seen { rendered, columns, mut sql } = seen;
+        let mut items = rendered.map(|rendered| items(rendered, columns.as_deref().unwrap_or_default()));
+        // A view is kept in files and tables that people read.
+        for secret in workspace.secrets().iter().filter(|secret| !secret.is_empty()) {
+            sql = sql.replace(secret.as_str(), "*****");
+            let texts = items.iter_mut().flat_map(|items| items.values_mut());
+            texts.for_each(|item| item.text = item.text.replace(secret.as_str(), "*****"));
+        }
         let columns = columns.map(|columns| without_own(node, columns));
-        let names = columns.as_deref().unwrap_or_default();
         let renamed_from =
             node.config.meta.get("renamed_from").and_then(serde_json::Value::as_str).map(str::to_owned);
         Self {
             name: node.name.clone(),
             relation: node.relation.clone(),
             materialized: node.config.materialized.as_str().to_owned(),
-            columns: columns.clone(),
+            columns,
             unknown: rendered
                 .is_none()
                 .then(|| "its template can be rendered only where its parents are built".into()),
@@ -240,7 +246,7 @@ impl ModelView {
             promise,
             renamed_from,
             at: Spot::from(&Location::new(&node.file, 0..0)),
-            items: rendered.map(|rendered| items(rendered, names)).unwrap_or_default(),
+            items: items.unwrap_or_default(),
         }
     }
 

@@ -197,7 +197,7 @@ impl Context<'_> {
             prove: Some(&|model: &ModelView, check: &Check| check.ask(session, &model.relation)),
             history: &older::of_releases(session, &workspace.target.name, known.release.id)?,
         })?;
-        let deciders = waiver::deciders(workspace.manifest.contracts.values());
+        let deciders = waiver::deciders(&base, &proposed);
         let mut judged = Judged::new(report, &workspace.waivers, deciders, waiver::today());
         for finding in &mut judged.report.findings {
             if self.options.allow.iter().any(|allowed| allowed.covers(finding)) {

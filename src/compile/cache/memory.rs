@@ -56,6 +56,11 @@ impl Memory {
         memory
     }
 
+    /// Whether it holds nothing.
+    pub fn is_empty(&self) -> bool {
+        self.models.is_empty() && self.binds.is_empty()
+    }
+
     /// Whether it was written under the same conditions.
     pub fn is_for(&self, base: &Fingerprint) -> bool {
         self.base == base.as_str()
@@ -75,6 +80,13 @@ impl Memory {
 }
 
 impl Notes {
+    /// What this compile and another one of the same conditions had bound.
+    pub fn with(mut self, other: &Self) -> Self {
+        self.models.extend(other.models.iter().map(|(key, text)| (key.clone(), text.clone())));
+        self.binds.extend(other.binds.iter().cloned());
+        self
+    }
+
     /// Notes a good model. What is remembered already is taken over as it stands.
     pub fn model(
         &mut self,

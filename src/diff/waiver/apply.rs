@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::Waiver;
 use crate::contract::Contract;
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::diff::{Finding, Place, Protects, Report, Severity, Side, Waived};
+use crate::diff::{Finding, Place, Protects, Report, Severity, Side, View, Waived};
 
 /// How the help begins that a finding gets from a waiver that does not count yet.
 pub const WAIVER_AT: &str = "the waiver at";
@@ -166,30 +166,39 @@ fn owners(finding: &Finding) -> impl Iterator<Item = (Option<String>, Option<Str
     owners.map(|owner| (owner.name.clone(), owner.email.clone()))
 }
 
-/// Those whom contracts name to decide about a model: the approvers of its roles, and the roles themselves.
-pub fn deciders<'a>(contracts: impl IntoIterator<Item = &'a Contract>) -> BTreeMap<String, Vec<String>> {
+/// Those who may agree for all readers, by the model's name. What the base says of a model counts: a proposal must not
+/// name its own approvers.
+pub fn deciders(base: &View, proposed: &View) -> BTreeMap<String, Vec<String>> {
     let mut all = BTreeMap::new();
-    for contract in contracts {
-        let mut names: Vec<String> = Vec::new();
-        let roles = contract.roles.as_array().map(Vec::as_slice).unwrap_or_default();
-        for role in roles {
-            for key in ["firstLevelApprovers", "secondLevelApprovers", "role"] {
-                let texts = match role.get(key) {
-                    Some(Value::String(text)) => vec![text.as_str()],
-                    Some(Value::Array(items)) => items.iter().filter_map(Value::as_str).collect(),
-                    _ => Vec::new(),
-                };
-                let each = texts.iter().flat_map(|text| text.split([',', ';'])).map(str::trim);
-                for name in each.filter(|name| !name.is_empty()) {
-                    if !names.iter().any(|known| known == name) {
-                        names.push(name.to_owned());
-                    }
+    for view in [proposed, base] {
+        for model in view.models.values() {
+            if let Some(terms) = &model.promise.terms {
+                all.insert(model.name.clone(), terms.deciders.clone());
+            }
+        }
+    }
+    all.retain(|_, names| !names.is_empty());
+    all
+}
+
+/// Those whom a contract names to decide: the approvers of its roles, and the roles themselves.
+pub fn approvers(contract: &Contract) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    let roles = contract.roles.as_array().map(Vec::as_slice).unwrap_or_default();
+    for role in roles {
+        for key in ["firstLevelApprovers", "secondLevelApprovers", "role"] {
+            let texts = match role.get(key) {
+                Some(Value::String(text)) => vec![text.as_str()],
+                Some(Value::Array(items)) => items.iter().filter_map(Value::as_str).collect(),
+                _ => Vec::new(),
+            };
+            let each = texts.iter().flat_map(|text| text.split([',', ';'])).map(str::trim);
+            for name in each.filter(|name| !name.is_empty()) {
+                if !names.iter().any(|known| known == name) {
+                    names.push(name.to_owned());
                 }
             }
         }
-        if !names.is_empty() {
-            all.insert(contract.model.value.clone(), names);
-        }
     }
-    all
+    names
 }

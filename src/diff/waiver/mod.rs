@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-pub use apply::{WAIVER_AT, apply, deciders};
+pub use apply::{WAIVER_AT, apply, approvers, deciders};
 pub use read::read;
 pub use write::{StubText, entry, stubs};
 
