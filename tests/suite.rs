@@ -7,8 +7,14 @@ mod support;
 mod artifacts;
 #[path = "suite/commands.rs"]
 mod commands;
+#[path = "suite/contracts.rs"]
+mod contracts;
 #[path = "suite/crash.rs"]
 mod crash;
+#[path = "suite/diff.rs"]
+mod diff;
+#[path = "suite/diff_base.rs"]
+mod diff_base;
 #[path = "suite/docs.rs"]
 mod docs;
 #[path = "suite/faults.rs"]
@@ -17,6 +23,10 @@ mod faults;
 mod flights;
 #[path = "suite/fuzz.rs"]
 mod fuzz;
+#[path = "suite/idempotence.rs"]
+mod idempotence;
+#[path = "suite/incremental.rs"]
+mod incremental;
 #[path = "suite/lineage.rs"]
 mod lineage;
 #[path = "suite/publish.rs"]
@@ -24,5 +34,10 @@ mod publish;
 #[path = "suite/readme.rs"]
 mod readme;
 
+#[path = "suite/waivers.rs"]
+mod waivers;
+
 #[path = "suite/compile.rs"]
 mod compile;
+#[path = "suite/compile_cache.rs"]
+mod compile_cache;

@@ -160,7 +160,6 @@ fn reached(around: &Surroundings<'_>, nodes: &BTreeMap<String, Entry<'_>>) -> BT
 }
 
 /// Who reads whom, in both directions. Everything has an entry.
-#[expect(clippy::type_complexity, reason = "two maps of one shape")]
 fn maps(workspace: &Workspace) -> (BTreeMap<String, Vec<String>>, BTreeMap<String, Vec<String>>) {
     let manifest = &workspace.manifest;
     let mut parents: BTreeMap<String, Vec<String>> = BTreeMap::new();

@@ -43,7 +43,7 @@ impl TestName {
         };
         let made = full_test_name(name, prefix, &label, test.column.as_deref(), args);
         // A name that was cut is the beginning of the made one, and a hash; any other is the user's own.
-        let is_cut = test.name.len() >= 32 && test.name.ends_with(&md5(&made));
+        let is_cut = made != test.name && made.len() > test.name.len() && test.name.ends_with(&md5(&made));
         let full = if is_cut { made } else { test.name.clone() };
         let (namespace, plain) = match name.split_once('.') {
             Some((namespace, plain)) => (Value::from(namespace), plain),

@@ -54,10 +54,8 @@ pub fn compile(terminal: &Terminal, global: &Global, args: &CompileArgs) -> Resu
     let cache = Cache::new(&workspace.target_folder(), &binary);
     let is_whole = args.selection.select.is_empty() && args.selection.exclude.is_empty();
     let compile_options = CompileOptions {
-        memory: Some(Arc::new(Memory::read(&cache))),
-        tables: Tables::Needed,
         about: (!is_whole).then(|| Arc::new(with_ancestors(&workspace, &selected))),
-        ..CompileOptions::default()
+        ..remembering(&workspace)
     };
     let mut compiled = compile_project(&workspace, &compile_options)?;
     let mut told = Told { opening: warnings, messages: workspace.messages(), ..Told::default() };
@@ -66,14 +64,15 @@ pub fn compile(terminal: &Terminal, global: &Global, args: &CompileArgs) -> Resu
         Some(_) => None,
         None => Some(cache.turn()?),
     };
-    let lineage = lineage(&workspace, &compiled)?.to_json();
+    let lineage = serde_json::to_string(&lineage(&workspace, &compiled)?)
+        .map_err(|error| Error::Bug(format!("the lineage is no JSON: {error}")))?;
     let artifacts = Artifacts {
         workspace: &workspace,
         invocation: Invocation::new(args.caller.invocation_id.clone()),
         folder: &folder,
     };
     artifacts.write_catalog(terminal, &compiled)?;
-    write(&folder.join("lineage.json"), &terminal.for_file(&format!("{lineage}\n")))?;
+    write(&folder.join("lineage.json"), &terminal.for_file(&(lineage + "\n")))?;
     compiled.models.retain(|id, _| selected.contains(id));
     compiled.tests.retain(|id, _| selected.contains(id));
     artifacts.write_manifest(terminal, Some(&compiled))?;
@@ -101,6 +100,16 @@ pub fn compile(terminal: &Terminal, global: &Global, args: &CompileArgs) -> Resu
     show_diagnostics(terminal, global, &told.found);
     report(terminal, &told, started.elapsed());
     Ok(Exit::Fine)
+}
+
+/// How to compile a project of which `kiln compile` may have bound much already.
+pub(super) fn remembering(workspace: &Workspace) -> CompileOptions {
+    let cache = Cache::new(&workspace.target_folder(), &binary());
+    CompileOptions {
+        memory: Some(Arc::new(Memory::read(&cache))),
+        tables: Tables::Needed,
+        ..CompileOptions::default()
+    }
 }
 
 /// What is selected and all that it needs.

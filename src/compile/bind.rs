@@ -176,6 +176,16 @@ impl Binding<'_> {
 
     /// Binds what a model renders to.
     fn bind_rendered(&mut self, rendered: &Rendered, bound: &Bound, cause: Option<Cause>) -> Result<Bind> {
+        if let Some(at) = rendered.sql.find('\0') {
+            self.diagnostics.push(
+                Diagnostic::error(
+                    "sql-syntax",
+                    format!("`{}` holds a NUL byte, which no SQL can", self.node.name),
+                )
+                .at(&rendered.locate(at, 1).unwrap_or_else(|| Location::new(&self.node.file, 0..0)), ""),
+            );
+            return Ok(Bind::Not(broken(self.node)));
+        }
         let suspicious = cause.is_some() || bound.sql.contains(';') || has_word(&bound.sql, "pivot");
         if suspicious || bound.sql.trim().is_empty() {
             // What a text is, DuckDB says of some only where their tables are.
@@ -399,7 +409,8 @@ pub(super) fn published(ground: &Ground<'_>, rendered: &Rendered) -> String {
     let known = ground.known();
     match rendered.slots.iter().any(|slot| known.inline.contains_key(&slot.node)) {
         true => bind(rendered, &known.inline, Reading::Now).sql,
-        false => without_end(&rendered.sql).trim_end().to_owned(),
+        false if rendered.sql.contains(';') => without_end(&rendered.sql).trim_end().to_owned(),
+        false => rendered.sql.trim_end().to_owned(),
     }
 }
 

@@ -11,6 +11,7 @@ mod checks;
 mod data_tests;
 mod definitions;
 mod ground;
+mod increment;
 mod known;
 mod lineage;
 mod names;
@@ -42,6 +43,7 @@ use ground::Ground;
 pub use artifacts::write_compiled;
 pub use known::known_to;
 pub use lineage::lineage;
+pub use outside::{set_aside, stands_as};
 
 /// What is known beforehand. The default is nothing: the project alone.
 #[derive(Debug, Clone, Default)]
@@ -134,8 +136,12 @@ fn compile_with(
         .chain(manifest.sources.values().map(|source| &source.relation))
         .map(|relation| relation.schema.as_str());
     shadow.create_schemas(schemas.chain([outside::SCHEMA]))?;
-    let conditions =
+    let mut conditions =
         format!("{} {database} {:?} {:?}", shadow.version()?, opening.settings, definitions.statements);
+    for secret in workspace.secrets() {
+        // One that is set is no condition of binding, and not even its hash is kept.
+        conditions = conditions.replace(&secret, "");
+    }
     let base = Fingerprint::of([conditions.as_bytes()]);
     let mut options = options.clone();
     options.memory = options.memory.filter(|memory| memory.is_for(&base));
@@ -162,6 +168,7 @@ fn compile_with(
     compiler.read_outside()?;
     compiler.shadow().seal()?;
     compiler.bind_models()?;
+    compiler.check_increments()?;
     compiler.check_contracts();
     compiler.check_tests()?;
     compiler.check_consumers()?;

@@ -8,7 +8,8 @@ use crate::engine::session::ColumnType;
 use crate::error::{Error, Result};
 use crate::manifest::{NodeKind, SourceTable};
 use crate::names::Relation;
-use crate::run::candidate::Physical;
+use crate::run::candidate::{Candidates, Physical};
+use crate::workspace::Workspace;
 
 use super::ground::{Shape, candidate};
 use super::{Cause, Compiler, State};
@@ -37,6 +38,19 @@ const TYPES: [&str; 18] = [
     "uuid",
     "varchar",
 ];
+/// The relation that a source is while queries are bound.
+pub fn stands_as(source: &SourceTable) -> Relation {
+    match source.files {
+        Some(_) => Relation::new(SCHEMA, source.id.short()),
+        None => source.relation.clone(),
+    }
+}
+
+/// The sources with files, where they stand while queries are bound.
+pub fn set_aside(workspace: &Workspace) -> Candidates {
+    let sources = workspace.manifest.sources.values().filter(|source| source.files.is_some());
+    sources.map(|source| (source.id.clone(), candidate(Physical::Source(stands_as(source))))).collect()
+}
 
 impl Compiler<'_> {
     /// Makes the empty tables of sources and seeds.
@@ -142,7 +156,7 @@ impl Compiler<'_> {
         if source.files.is_none() {
             return Ok(self.shadow().create(&source.relation, columns)?);
         }
-        let aside = Relation::new(SCHEMA, source.id.short());
+        let aside = stands_as(source);
         let own = ColumnType { name: "_source_object".into(), data_type: "VARCHAR".into() };
         let columns: Vec<ColumnType> = columns.iter().cloned().chain([own]).collect();
         self.shadow().create(&aside, &columns)?;

@@ -5,7 +5,10 @@
 //! [`Rule`], whose SQL someone else runs.
 
 mod columns;
+mod disagree;
+mod draft;
 mod enforce;
+mod facts;
 mod measure;
 mod naming;
 mod options;
@@ -16,19 +19,25 @@ mod references;
 mod rule;
 mod sla;
 mod types;
+mod upgrade;
 mod version;
 
+use std::fmt;
 use std::sync::Arc;
 
 use serde_json::Value;
 
-pub use columns::{ColumnFinding, check_columns, disagreements};
+pub use columns::{ColumnFinding, check_columns};
+pub use disagree::disagreements;
+pub use draft::{Draft, DraftColumn};
 pub use enforce::tests;
+pub use facts::{Facts, OtherTest, Reference};
 pub use quality::{Comparison, Metric, Operator, Quality, QualityKind, Unit};
 pub use read::read;
 pub use rule::{Part, Rule};
 pub use sla::{Lifecycle, Sla, SlaKind};
 pub use types::{LogicalType, same_type};
+pub use upgrade::{complete, upgrade};
 pub use version::Version;
 
 use crate::diagnostic::{Located, Location};
@@ -151,8 +160,12 @@ pub struct Property {
     pub options: Vec<(Located<String>, Yaml)>,
     /// Where `required: true` stands.
     pub required: Option<Location>,
+    /// Where `required: false` stands.
+    pub optional: Option<Location>,
     /// Where `unique: true` stands.
     pub unique: Option<Location>,
+    /// Where `unique: false` stands.
+    pub repeats: Option<Location>,
     /// Its position in the primary key, if it is part of it.
     pub primary_key: Option<u64>,
     /// The values that may occur.
@@ -173,6 +186,8 @@ pub struct Property {
     pub custom: Vec<CustomProperty>,
     /// Properties of a nested object.
     pub properties: Vec<Property>,
+    /// `semanticType: measure`: an aggregate that tools compute, and no column.
+    pub measure: bool,
     /// Where it is declared.
     pub at: Location,
 }
@@ -213,6 +228,49 @@ pub struct Compatibility {
 impl Default for Compatibility {
     fn default() -> Self {
         Self { mode: CompatibilityMode::Consumer, transitive: false }
+    }
+}
+
+impl Compatibility {
+    /// Every word that `compatibility:` takes.
+    pub const NAMES: [&'static str; 7] = [
+        "none",
+        "consumer",
+        "history",
+        "full",
+        "consumer_transitive",
+        "history_transitive",
+        "full_transitive",
+    ];
+
+    /// Reads a word.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (mode, transitive) = match text.strip_suffix("_transitive") {
+            Some(mode) => (mode, true),
+            None => (text, false),
+        };
+        let mode = match mode {
+            "none" if !transitive => CompatibilityMode::None,
+            "consumer" => CompatibilityMode::Consumer,
+            "history" => CompatibilityMode::History,
+            "full" => CompatibilityMode::Full,
+            _ => return None,
+        };
+        Some(Self { mode, transitive })
+    }
+}
+
+/// The word as `compatibility:` writes it: `consumer`, `full_transitive`.
+impl fmt::Display for Compatibility {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mode = match self.mode {
+            CompatibilityMode::None => "none",
+            CompatibilityMode::Consumer => "consumer",
+            CompatibilityMode::History => "history",
+            CompatibilityMode::Full => "full",
+        };
+        f.write_str(mode)?;
+        if self.transitive { f.write_str("_transitive") } else { Ok(()) }
     }
 }
 

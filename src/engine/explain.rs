@@ -85,7 +85,8 @@ pub fn explain_at(lead: &str, error: &SqlError, place: &Location, parents: &[Par
 fn inside(sql: &str, offset: usize) -> usize {
     let end = sql.trim_end().len();
     match offset < end {
-        true => offset,
+        // DuckDB counts a byte-order mark as it likes.
+        true => sql.floor_char_boundary(offset),
         false => sql[..end].char_indices().next_back().map_or(0, |(at, _)| at),
     }
 }

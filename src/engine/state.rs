@@ -6,7 +6,9 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+pub mod increment;
 mod layout;
+pub mod promise;
 
 pub use layout::migrate;
 

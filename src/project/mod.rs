@@ -75,6 +75,11 @@ impl Project {
         self.folders.get(kind)
     }
 
+    /// The files of waivers.
+    pub fn waiver_files(&self) -> &[Arc<SourceFile>] {
+        &self.files.waivers
+    }
+
     /// The contract files.
     pub fn contract_files(&self) -> &[Arc<SourceFile>] {
         &self.files.contracts

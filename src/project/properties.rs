@@ -64,6 +64,10 @@ pub struct Constraint {
     pub columns: Vec<String>,
     /// The expression of a check.
     pub expression: Option<String>,
+    /// The other model's `ref` of a foreign key.
+    pub to: Option<String>,
+    /// The other model's columns.
+    pub to_columns: Vec<String>,
     /// Where it stands.
     pub at: Location,
 }
@@ -324,7 +328,9 @@ fn read_constraints(fields: &mut Fields<'_>, column: Option<&str>) -> Vec<Constr
         let kind = inner.required_string("type");
         let listed = inner.strings("columns");
         let expression = inner.string("expression").map(|text| text.value);
-        inner.allow(&["name", "to", "to_columns", "warn_unenforced", "warn_unsupported"]);
+        let to = inner.string("to").map(|text| text.value);
+        let to_columns = inner.strings("to_columns").into_iter().map(|name| name.value).collect();
+        inner.allow(&["name", "warn_unenforced", "warn_unsupported"]);
         if let Some(kind) = kind {
             if !CONSTRAINTS.contains(&kind.value.as_str()) {
                 inner.problem(
@@ -338,7 +344,7 @@ fn read_constraints(fields: &mut Fields<'_>, column: Option<&str>) -> Vec<Constr
                 Some(column) => vec![column.to_owned()],
                 None => listed.into_iter().map(|name| name.value).collect(),
             };
-            all.push(Constraint { kind: kind.value, columns, expression, at: kind.at });
+            all.push(Constraint { kind: kind.value, columns, expression, to, to_columns, at: kind.at });
         }
         absorb(fields, inner);
     }

@@ -4,16 +4,20 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::atomic::Ordering;
 
 use crate::diagnostic::Diagnostic;
+use crate::diff::waiver::Judged;
+use crate::engine::increment::Merge;
 use crate::engine::publish::{NotPublished, Publication, collect, publish};
+use crate::engine::state::increment::increments;
 use crate::engine::state::{self, Published};
 use crate::error::{Error, Result};
-use crate::manifest::Materialization;
+use crate::manifest::{Materialization, Node};
 use crate::names::NodeId;
 
 use super::candidate::Physical;
 use super::event::{Ending, Event, LoadOutcome, Outcome, TestReport};
+use super::increment::replaces_of;
 use super::plan::Known;
-use super::schedule::Done;
+use super::schedule::{Done, SMALL_ROWS};
 use super::{Context, Policy, Scope};
 
 impl Context<'_> {
@@ -23,9 +27,10 @@ impl Context<'_> {
         known: &Known,
         late_tests: &[TestReport],
         loads: &[LoadOutcome],
+        report: &mut Option<Judged>,
     ) -> Result<Ending> {
         let still = (known.release.id > 0).then(|| (known.release.id, known.release.published_at.clone()));
-        let blocked = self.blocked(done, late_tests);
+        let mut blocked = self.blocked(done, late_tests);
         let failed_loads = loads
             .iter()
             .filter(|load| !load.result.as_ref().is_ok_and(|report| report.is_complete()))
@@ -40,29 +45,57 @@ impl Context<'_> {
             let reason = self.why_blocked(done, late_tests, failed_loads);
             return Ok(Ending::NotPublished { reason, diagnostic: None, still });
         }
-        let (after, held_back) = self.after(done, known, &blocked);
-        let changed: Vec<String> = after
-            .iter()
-            .filter(|(model, new)| known.release.models.get(*model) != Some(new))
-            .map(|(model, _)| model.clone())
-            .collect();
-        let removed: Vec<String> =
-            known.release.models.keys().filter(|model| !after.contains_key(*model)).cloned().collect();
-        if changed.is_empty() && removed.is_empty() {
-            let session = self.database.session();
-            // The run that published it may have died before it could collect what the release made useless.
-            if state::was_cut_short(session, &known.release.run_id)? {
-                collect(session, self.workspace.keep_releases())?;
+        let (after, held_back, changed, removed, promises) = loop {
+            let (after, held_back) = self.after(done, known, &blocked);
+            let changed: Vec<String> = after
+                .iter()
+                .filter(|(model, new)| known.release.models.get(*model) != Some(new))
+                .map(|(model, _)| model.clone())
+                .collect();
+            let removed: Vec<String> =
+                known.release.models.keys().filter(|model| !after.contains_key(*model)).cloned().collect();
+            if changed.is_empty() && removed.is_empty() {
+                let session = self.database.session();
+                // The run that published it may have died before it could collect what the release made useless.
+                if state::was_cut_short(session, &known.release.run_id)? {
+                    collect(session, self.workspace.keep_releases())?;
+                }
+                return Ok(match held_back {
+                    0 => Ending::Unchanged { release_id: (known.release.id > 0).then_some(known.release.id) },
+                    _ => Ending::NotPublished {
+                        reason: "everything that changed depends on a failure".into(),
+                        diagnostic: None,
+                        still,
+                    },
+                });
             }
-            return Ok(match held_back {
-                0 => Ending::Unchanged { release_id: (known.release.id > 0).then_some(known.release.id) },
-                _ => Ending::NotPublished {
-                    reason: "everything that changed depends on a failure".into(),
-                    diagnostic: None,
-                    still,
-                },
-            });
-        }
+            let promised = self.promised(done, known, &after, &changed, &blocked)?;
+            let found = promised.report;
+            let breaking = found.as_ref().map(|found| self.breaking(&found.report)).unwrap_or_default();
+            let about: BTreeSet<NodeId> = breaking.iter().filter_map(|(_, node)| node.clone()).collect();
+            let sentence = match breaking.as_slice() {
+                [] => None,
+                [(only, _)] => Some(format!("a promise would break: {}", only.message)),
+                [(first, _), ..] => {
+                    Some(format!("{} promises would break: {}, …", breaking.len(), first.message))
+                }
+            };
+            let can_wait = self.options.policy == Policy::Partial
+                && breaking.iter().all(|(_, node)| node.as_ref().is_some_and(|node| !blocked.contains(node)));
+            if report.is_none() {
+                *report = found;
+            }
+            match sentence {
+                None => break (after, held_back, changed, removed, promised.rows),
+                Some(_) if can_wait => {
+                    for node in about {
+                        blocked.extend(self.workspace.dag.descendants(&node, None));
+                        blocked.insert(node);
+                    }
+                }
+                Some(reason) => return Ok(Ending::NotPublished { reason, diagnostic: None, still }),
+            }
+        };
         if self.stop.load(Ordering::Relaxed) {
             return Err(Error::Interrupted);
         }
@@ -73,6 +106,7 @@ impl Context<'_> {
         consumers.retain(|(name, _)| self.can_be_answered(name, &after, known, done));
         let queries: Vec<(String, String)> =
             consumers.iter().map(|(name, query)| (name.clone(), query.value.clone())).collect();
+        let merges = self.merges(&after, known, done)?;
         let publication = Publication {
             run_id: self.run_id,
             target: &self.workspace.target.name,
@@ -80,7 +114,9 @@ impl Context<'_> {
             restores: None,
             before: &known.release.models,
             after,
+            merges: &merges,
             consumers: &queries,
+            promises,
         };
         match publish(session, &publication) {
             Ok(release_id) => {
@@ -91,6 +127,7 @@ impl Context<'_> {
                 Ok(Ending::Published { release_id, changed, removed, held_back, collected })
             }
             Err(NotPublished::Failed(error)) => Err(error),
+            Err(NotPublished::Moved) => Err(Error::Bug("rows moved twice while they were published".into())),
             Err(NotPublished::NameTaken { relation, kind }) => {
                 let taker = self.workspace.manifest.nodes.values().find(|node| node.relation == relation);
                 let message =
@@ -120,6 +157,35 @@ impl Context<'_> {
                 Ok(Ending::NotPublished { reason, diagnostic: Some(Box::new(diagnostic)), still })
             }
         }
+    }
+
+    /// The new rows of incremental models that are published and not in their tables yet.
+    fn merges(&self, after: &BTreeMap<String, Published>, known: &Known, done: &Done) -> Result<Vec<Merge>> {
+        let manifest = &self.workspace.manifest;
+        let incremental = |model: &str| {
+            let mut nodes = manifest.nodes.values().filter(|node| node.config.incremental.is_some());
+            nodes.find(|node| node.name == model)
+        };
+        let changed = after.iter().filter(|(model, new)| known.release.models.get(*model) != Some(new));
+        let changed: Vec<(&Node, &Published)> =
+            changed.filter_map(|(model, new)| Some((incremental(model)?, new))).collect();
+        if changed.is_empty() {
+            return Ok(Vec::new());
+        }
+        let session = self.database.session();
+        let is_large = |(node, _): &(&Node, &Published)| {
+            let rows = done.candidates.get(&node.id).and_then(|candidate| candidate.rows);
+            rows.is_none_or(|rows| rows > SMALL_ROWS)
+        };
+        if changed.iter().any(is_large) {
+            session.widen()?;
+        }
+        let increments = increments(session)?;
+        let merge = |(node, new): (&Node, &Published)| {
+            let waiting = increments.get(&new.relation).filter(|found| found.version.is_none())?.clone();
+            Some(Merge { waiting, replaces: replaces_of(&done.decisions, node) })
+        };
+        Ok(changed.into_iter().filter_map(merge).collect())
     }
 
     /// Whether all that a consumer reads is published now, or was before.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::engine::database::Database;
 use crate::engine::publish::{NotPublished, Publication, previous, publish};
 use crate::engine::session::Session;
+use crate::engine::state::promise::Promises;
 use crate::engine::state::{self, Release, RunEnd};
 use crate::error::{Error, Result};
 use crate::workspace::Workspace;
@@ -44,7 +45,9 @@ pub fn rollback(
         restores: Some(wanted.id),
         before: &current.models,
         after: wanted.models.clone(),
+        merges: &[],
         consumers: &[],
+        promises: Promises { from: Some(wanted.id), ..Promises::default() },
     };
     let published = publish(session, &publication).map_err(|failure| match failure {
         NotPublished::Failed(error) => error,
@@ -52,6 +55,7 @@ pub fn rollback(
             Error::machine(format!("there is a {kind} `{}` that kiln did not make", relation.plain()))
                 .hint("rename or drop it, then roll back again")
         }
+        NotPublished::Moved => Error::Bug("a rollback moves no rows".into()),
         NotPublished::ConsumerBreaks { consumer, error } => {
             Error::machine(format!("the query of `{consumer}` would break: {error}"))
         }

@@ -1,9 +1,11 @@
 //! SQL as values: quoting, rendered text with its relations and origins. No connection is opened here.
 
 pub mod highlight;
+pub mod items;
 pub mod lineage;
 pub mod quote;
 pub mod relations;
 pub mod rendered;
 pub mod seat;
+pub mod shape;
 pub mod tokens;

@@ -370,6 +370,15 @@ fn walk_plan(text: &str) {
     }
 }
 
+/// What was found once.
+#[test]
+fn found_before() {
+    for text in ["\0;-", "0\u{feff} '", "select '\0' as a"] {
+        open_with("models/orders.sql", text);
+    }
+    open_with("macros/cents.sql", &MACROS.replace("{{ model", "{{é model"));
+}
+
 proptest! {
     #![proptest_config(cases(256))]
 

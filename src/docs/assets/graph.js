@@ -497,6 +497,10 @@
       // A focus must stay readable: a wide neighbourhood is then left through the edges of the view.
       const k = Math.min(1, focus && quiet ? Math.max(whole, w < 500 ? 0.8 : 0.6) : Math.max(whole, 0.015));
       view = { k, x: (w - scene.w * k) / 2, y: top + (h - top - scene.h * k) / 2 };
+      if (quiet && !focus && w < 600 && whole < 0.5 && scene.boxes.length <= SVG_MOST) {
+        // On a phone all of it would be too small to read: it starts with its first layers.
+        view = { k: 0.55, x: 0, y: top + Math.max(0, (h - top - scene.h * 0.55) / 2) };
+      }
       if (focus && k > whole) {
         view.x = scene.w * k > w ? w / 2 - (focus.x + focus.w / 2) * k : view.x;
         view.y = scene.h * k > h - top ? top + (h - top) / 2 - (focus.y + 22) * k : view.y;
@@ -840,7 +844,7 @@
       fact("owner", node.owner);
       fact("tags", node.tags?.join(", "));
       fact("rows", node.rows?.toLocaleString("en"));
-      fact("built", node.built ? `${node.built} UTC${node.seconds === undefined ? "" : `, in ${took(node.seconds)}`}` : undefined);
+      fact(node.kind === "source" || node.mat === "append" ? "loaded" : "built", node.built ? `${node.built} UTC${node.seconds === undefined ? "" : `, in ${took(node.seconds)}`}` : undefined);
       fact("upstream", String(node.up ?? 0));
       fact("downstream", String(node.down ?? 0));
       if (overlay(now)) fact("change", node.diff ?? "none");

@@ -26,18 +26,20 @@ mod relation;
 mod tests;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use serde_json::Value;
 
 use crate::names;
 
-pub use json::parse as parse_plan;
+pub(super) use expression::takes_order;
+pub use json::{parse as parse_plan, parse_typed as parse_typed_plan};
 
 /// A column of a table, as the plan names it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TableColumn {
     /// The table that is scanned.
-    pub table: names::Relation,
+    pub table: Arc<names::Relation>,
     /// Its column, in the spelling of the table.
     pub column: String,
 }

@@ -1,0 +1,214 @@
+//! `kiln diff`: what the checkout would change for readers of a commit, a release or another folder.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::cli::{DiffArgs, DiffFormat, FailOn, Global, Selection};
+use crate::compile::{CompileOptions, known_to};
+use crate::diff::format::{Gate, Proposal, rules_json};
+use crate::diff::older::History;
+use crate::diff::{
+    Check, Comparison, Compiling, Machine, ModelView, Report, Rule, Settings, Severity, View, ViewOrigin,
+    compare, git, older, waiver,
+};
+use crate::engine::database::Database;
+use crate::engine::state;
+use crate::error::{Error, Result};
+use crate::names::NodeId;
+use crate::project::FILE_NAME;
+use crate::workspace::{FullRefresh, Workspace};
+
+use super::findings::{self, Shown};
+use super::table::render;
+use super::terminal::{Paint, Terminal};
+use super::{Exit, Opened, open, open_to_read, opening};
+
+impl FailOn {
+    /// The severity.
+    pub(super) fn severity(self) -> Severity {
+        match self {
+            Self::Error => Severity::Error,
+            Self::Warning => Severity::Warning,
+            Self::Note => Severity::Note,
+        }
+    }
+}
+
+/// Compares and says what was found.
+pub fn diff(terminal: &Terminal, global: &Global, args: &DiffArgs) -> Result<Exit> {
+    if args.rules {
+        let Opened { workspace, .. } = open(terminal, global, "diff", FullRefresh::No)?;
+        let settings = Settings::read(workspace.project.file.diff.as_ref()).map_err(Error::Project)?;
+        terminal.data(&match args.format {
+            DiffFormat::Json => rules_json(&|rule| settings.severity(rule, settings.mode)),
+            _ => rules(terminal, &settings),
+        })?;
+        return Ok(Exit::Fine);
+    }
+    let Some(base) = args.base.as_deref() else { return Err(Error::usage("`--base` is missing")) };
+    let judged = judge(terminal, global, base, &args.selection)?;
+    let broken = judged.checkout.unexplained(&judged.found.report.unknowns);
+    let shown = Shown {
+        judged: &judged.found,
+        base,
+        fail_on: args.fail_on.severity(),
+        gate: Gate::Merge,
+        proposal: if broken.is_some() { Proposal::Broken } else { Proposal::Sound },
+    };
+    findings::show(terminal, global, &shown, args.format, &args.also)?;
+    if let Some(problems) = broken {
+        return Err(Error::Project(problems));
+    }
+    Ok(if judged.found.report.exit_code(shown.fail_on) == 0 { Exit::Fine } else { Exit::Failed })
+}
+
+/// What a comparison found, with its waivers applied, and the proposal.
+pub(super) struct Judged {
+    /// What was found.
+    pub found: waiver::Judged,
+    /// The proposal.
+    pub checkout: Compiling,
+}
+
+/// Compares the checkout with a base.
+pub(super) fn judge(
+    terminal: &Terminal,
+    global: &Global,
+    wanted: &str,
+    selection: &Selection,
+) -> Result<Judged> {
+    let Opened { workspace, .. } = open(terminal, global, "diff", FullRefresh::No)?;
+    let settings = Settings::read(workspace.project.file.diff.as_ref()).map_err(Error::Project)?;
+    let narrowed = !selection.select.is_empty() || !selection.exclude.is_empty();
+    let selected = match narrowed {
+        true => Some(workspace.select(&selection.select, &selection.exclude)?),
+        false => None,
+    };
+    let machine = machine(&workspace);
+    if wanted == "published" {
+        let (report, checkout) = against_release(global, workspace, &settings, &machine, selected.as_ref())?;
+        let deciders = waiver::deciders(checkout.workspace.manifest.contracts.values());
+        return Ok(with_waivers(report, checkout, deciders));
+    }
+    let checkout = Compiling::checkout(workspace, &CompileOptions::default())?;
+    let options = opening(global, "diff", FullRefresh::No)?;
+    let mut history = History::new();
+    let (base, label, notes) = match global.project_dir.join(wanted).join(FILE_NAME).is_file() {
+        true => {
+            let root = global.project_dir.join(wanted);
+            (Compiling::base(&options, &root, &checkout)?, wanted.to_owned(), Vec::new())
+        }
+        false => {
+            let commit = git::read(checkout.workspace.root(), wanted)?;
+            let label = format!("{wanted} ({})", commit.short());
+            let files = transitive(&checkout, &settings);
+            if !files.is_empty() {
+                let texts = git::older_texts(checkout.workspace.root(), &commit.hash, &files)?;
+                history = older::of_texts(&checkout.workspace.manifest, texts);
+            }
+            (Compiling::base(&options, &commit.root, &checkout)?, label, commit.notes)
+        }
+    };
+    for note in notes {
+        terminal.talk(&format!("{}: {note}\n", terminal.paint(Paint::Yellow, "warning")));
+    }
+    let published = published(&checkout.workspace);
+    let prove = |model: &ModelView, check: &Check| check.ask(published.as_ref()?.session(), &model.relation);
+    let report = compare(&Comparison {
+        base: &base.view,
+        proposed: &checkout.view,
+        base_label: label,
+        proposed_label: "working tree".into(),
+        settings: &settings,
+        machine: &machine,
+        today: state::now(),
+        selected: selected.as_ref(),
+        prove: Some(&prove),
+        history: &history,
+    })?;
+    // Who decides is what the base says: a proposal must not name its own approvers.
+    let mut deciders = waiver::deciders(checkout.workspace.manifest.contracts.values());
+    for contract in base.workspace.manifest.contracts.values() {
+        deciders.remove(&contract.model.value);
+    }
+    deciders.extend(waiver::deciders(base.workspace.manifest.contracts.values()));
+    Ok(with_waivers(report, checkout, deciders))
+}
+
+fn with_waivers(report: Report, checkout: Compiling, deciders: BTreeMap<String, Vec<String>>) -> Judged {
+    let waivers = &checkout.workspace.waivers;
+    Judged { found: waiver::Judged::new(report, waivers, deciders, waiver::today()), checkout }
+}
+
+/// Files of contracts that are compared with every version before.
+fn transitive(checkout: &Compiling, settings: &Settings) -> Vec<String> {
+    let models = checkout.view.models.values();
+    let terms = models.filter_map(|model| model.promise.terms.as_ref());
+    let files: BTreeSet<String> = terms
+        .filter(|terms| settings.mode_of(terms.compatibility.as_deref()).transitive)
+        .map(|terms| terms.at.0.path().to_string_lossy().into_owned())
+        .collect();
+    files.into_iter().collect()
+}
+
+/// Compares with what readers see: what the release promised when it was published.
+fn against_release(
+    global: &Global,
+    workspace: Workspace,
+    settings: &Settings,
+    machine: &Machine,
+    selected: Option<&BTreeSet<NodeId>>,
+) -> Result<(Report, Compiling)> {
+    let database = open_to_read(global, &workspace)?;
+    let session = database.session();
+    let target = workspace.target.name.clone();
+    let release = state::current_release(session, &target)?.ok_or_else(|| {
+        Error::usage(format!("target `{target}` has no release yet")).hint("`kiln run` publishes one")
+    })?;
+    let mut base = View::of_release(session, &release)?;
+    base.adopt(&|name| workspace.find_node(None, name).ok().map(|node| node.id.clone()));
+    let known = known_to(&workspace, session)?;
+    let mut checkout = Compiling::checkout(workspace, &known)?;
+    checkout.view.origin = ViewOrigin::Database;
+    let report = compare(&Comparison {
+        base: &base,
+        proposed: &checkout.view,
+        base_label: format!("release {} of {}", release.id, release.published_at),
+        proposed_label: "working tree".into(),
+        settings,
+        machine,
+        today: state::now(),
+        selected,
+        prove: Some(&|model: &ModelView, check: &Check| check.ask(session, &model.relation)),
+        history: &older::of_releases(session, &target, release.id)?,
+    })?;
+    Ok((report, checkout))
+}
+
+/// The target's database, if there is one that can be read now: a diff of files needs none.
+fn published(workspace: &Workspace) -> Option<Database> {
+    let database = Database::open_read_only(&workspace.opening("a reader", Duration::ZERO)).ok()??;
+    state::is_present(database.session()).ok()?.then_some(database)
+}
+
+/// What names and SQL mean on the workspace's target.
+pub(super) fn machine(workspace: &Workspace) -> Machine {
+    let opening = workspace.opening("diff", std::time::Duration::ZERO);
+    let database = opening.path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+    Machine { database: database.unwrap_or_default(), settings: opening.settings }
+}
+
+fn rules(terminal: &Terminal, settings: &Settings) -> String {
+    let head = ["rule", "id", "severity", "bump", "protects", "what"].map(str::to_owned).to_vec();
+    let rows = Rule::ALL.iter().map(|rule| {
+        vec![
+            rule.slug().to_owned(),
+            rule.id().to_owned(),
+            settings.severity(*rule, settings.mode).as_str().to_owned(),
+            rule.default_bump().as_str().to_owned(),
+            rule.protects().as_str().to_owned(),
+            rule.description().to_owned(),
+        ]
+    });
+    render(terminal, head, rows)
+}
