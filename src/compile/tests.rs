@@ -289,7 +289,7 @@ error[not-a-query]: `m` renders to nothing
  --> models/m.sql:1:1
   |
 1 | -- nothing yet
-  | ^
+  | ^^
   |
   = help: a model is one SELECT; what has to be done besides belongs into another model
 ");
