@@ -23,8 +23,8 @@ use crate::names::{Fingerprint, NodeId, Relation};
 use crate::project::{Expand, Project, ProjectFile, ProjectFiles, Target};
 use crate::sql::rendered::{Rendered, Slot};
 use crate::template::{
-    Context, Dispatch, Env, Expander, LogMessage, MacroFile, Renderer, Resolve, TargetView, Template,
-    TestCall,
+    Context, Dispatch, Env, Expander, LogMessage, MacroFile, Overrides, Renderer, Resolve, TargetView,
+    Template, TestCall,
 };
 
 /// How to open a workspace.
@@ -204,6 +204,31 @@ impl Workspace {
         };
         let this = Some((node.id.clone(), node.relation.clone()));
         self.renderer.render(&template, this, &node.config.all, names)
+    }
+
+    /// Renders a model with what a unit test says in the place of what there is.
+    ///
+    /// # Errors
+    /// The template is broken, or what it asks has no answer.
+    pub fn render_with(
+        &self,
+        node: &Node,
+        names: &dyn Resolve,
+        overrides: &Arc<Overrides>,
+    ) -> Result<Rendered, Diagnostics> {
+        let template = Template {
+            id: node.id.clone(),
+            package: node.package.clone(),
+            name: node.name.clone(),
+            file: Arc::clone(&node.file),
+        };
+        let this = Some((node.id.clone(), node.relation.clone()));
+        self.renderer.render_with(&template, this, &node.config.all, names, Some(overrides))
+    }
+
+    /// Names of all macros and functions that templates of the project can call.
+    pub fn macro_names(&self) -> Vec<String> {
+        self.renderer.macro_names()
     }
 
     /// Renders a test to the query whose rows fail.
