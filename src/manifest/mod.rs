@@ -13,6 +13,7 @@ mod template;
 #[cfg(test)]
 pub(crate) mod tests;
 mod unit;
+mod unit_rows;
 mod wire;
 
 use std::collections::BTreeMap;
@@ -27,6 +28,7 @@ use crate::names::{NodeId, Relation};
 
 pub use self::resolve::resolve;
 pub use self::template::{Param, ParsedTemplate, ReadTemplates, RefCall, SourceCall, TestUse};
+pub use self::unit_rows::{UnitCell, UnitRows, UnitTable, UnitValue, csv};
 
 /// A JSON object that keeps its order: `meta`, `config`, arguments.
 pub type Object = serde_json::Map<String, Value>;
@@ -347,7 +349,13 @@ pub struct UnitTest {
     pub node: NodeId,
     /// What each input stands for, in the order of `declared.given`; `None` is the model itself (`this`).
     pub inputs: Vec<Option<NodeId>>,
-    /// Its rows, as declared.
+    /// Tags.
+    pub tags: Vec<String>,
+    /// The rows of each input, in the same order.
+    pub given: Vec<UnitRows>,
+    /// The rows that the model must give.
+    pub expect: UnitRows,
+    /// As declared.
     pub declared: crate::project::UnitTest,
 }
 

@@ -1,10 +1,11 @@
 //! Properties files: the YAML beside models that describes them, their columns and tests, sources and consumers.
 
-use super::consumers::{ExposureProperties, UnitTest, read_exposure, read_unit_test};
+use super::consumers::{ExposureProperties, read_exposure};
 use super::expand::{Expand, expand_tree};
 use super::settings::{Said, Settings, said, settings};
 use super::sources::{SourceProperties, read_source};
 use super::test_entry::{TestEntry, read_tests};
+use super::unit_test::{UnitTest, read_unit_test};
 use super::walk::Resource;
 use crate::diagnostic::{Diagnostic, Diagnostics, Located, Location};
 use crate::manifest::{Column, NodeKind, Object, Owner};
