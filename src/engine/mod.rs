@@ -5,6 +5,7 @@ pub mod explain;
 pub mod lineage;
 pub mod load;
 pub mod publish;
+pub mod sandbox;
 pub mod seed;
 pub mod session;
 pub mod shadow;

@@ -52,30 +52,36 @@ pub enum Statement {
     Broken(SqlError),
 }
 
+/// An in-memory database that is not sealed yet. Its catalog bears the name of the database that it stands for.
+pub(super) fn in_memory(database: &str, settings: &[(String, String)]) -> Result<Session> {
+    let config = Config::default()
+        .with("autoinstall_known_extensions", "false")
+        .and_then(|config| config.with("autoload_known_extensions", "false"))
+        .and_then(|config| config.with("threads", "1"))
+        .map_err(SqlError::from)?;
+    let connection = Connection::open_in_memory_with_flags(config).map_err(SqlError::from)?;
+    let session = Session::new(connection)?;
+    let taken = ["memory", "system", "temp", ""].contains(&database.to_lowercase().as_str());
+    if !taken {
+        let name = identifier(database);
+        session.execute(&format!("ATTACH ':memory:' AS {name}; USE {name}"))?;
+    }
+    for (name, value) in settings {
+        if !LEFT_OUT.contains(&name.to_lowercase().as_str()) {
+            // A setting that DuckDB does not take is said where the database is opened.
+            let _ = session.execute(&format!("SET {} = {}", identifier(name), literal(value)));
+        }
+    }
+    Ok(session)
+}
+
 impl Shadow {
     /// Makes one. Its catalog bears the name of the database that it stands for, so that a name of three parts means the
     /// same; `settings` are the target's, because some of them change what SQL means.
     pub fn open(database: &str, settings: &[(String, String)]) -> Result<Self> {
-        let config = Config::default()
-            .with("autoinstall_known_extensions", "false")
-            .and_then(|config| config.with("autoload_known_extensions", "false"))
-            .and_then(|config| config.with("threads", "1"))
-            .map_err(SqlError::from)?;
-        let connection = Connection::open_in_memory_with_flags(config).map_err(SqlError::from)?;
-        let session = Session::new(connection)?;
+        let session = in_memory(database, settings)?;
         // Nothing is run, so nothing needs a good plan.
         session.execute("PRAGMA disable_optimizer")?;
-        let taken = ["memory", "system", "temp", ""].contains(&database.to_lowercase().as_str());
-        if !taken {
-            let name = identifier(database);
-            session.execute(&format!("ATTACH ':memory:' AS {name}; USE {name}"))?;
-        }
-        for (name, value) in settings {
-            if !LEFT_OUT.contains(&name.to_lowercase().as_str()) {
-                // A setting that DuckDB does not take is said where the database is opened.
-                let _ = session.execute(&format!("SET {} = {}", identifier(name), literal(value)));
-            }
-        }
         Ok(Self { session })
     }
 
