@@ -147,6 +147,9 @@ pub struct CompileArgs {
     /// Which.
     #[command(flatten)]
     pub selection: Selection,
+    /// Run the unit tests too: models on rows that are written down, in memory
+    #[arg(long)]
+    pub unit_tests: bool,
 }
 
 /// `kiln run`.
@@ -198,7 +201,7 @@ pub struct LsArgs {
     /// Which.
     #[command(flatten)]
     pub selection: Selection,
-    /// Only these kinds: model, seed, source, test, exposure
+    /// Only these kinds: model, seed, source, test, unit_test, exposure
     #[arg(long, value_name = "TYPE", num_args = 1.., hide_possible_values = true)]
     pub resource_type: Vec<ResourceType>,
     /// What to print of each
@@ -217,6 +220,9 @@ pub enum ResourceType {
     Source,
     /// Data tests.
     Test,
+    /// Unit tests.
+    #[value(name = "unit_test")]
+    UnitTest,
     /// Consumers.
     Exposure,
 }

@@ -19,5 +19,6 @@ pub mod project;
 pub mod run;
 pub mod sql;
 pub mod template;
+pub mod unit;
 pub mod workspace;
 pub mod yaml;

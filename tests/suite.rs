@@ -18,5 +18,8 @@ mod publish;
 #[path = "suite/readme.rs"]
 mod readme;
 
+#[path = "suite/unit_tests.rs"]
+mod unit_tests;
+
 #[path = "suite/compile.rs"]
 mod compile;

@@ -35,8 +35,12 @@ impl RunResults<'_> {
     /// It cannot be written.
     pub fn write(&self, terminal: &Terminal, global: &Global) -> Result<()> {
         let manifest = &self.workspace.manifest;
-        let by_name: std::collections::HashMap<&str, &str> =
-            manifest.tests.values().map(|test| (test.name.as_str(), test.id.as_str())).collect();
+        let by_name: std::collections::HashMap<&str, &str> = manifest
+            .tests
+            .values()
+            .map(|test| (test.name.as_str(), test.id.as_str()))
+            .chain(manifest.unit_tests.keys().map(|id| (id.short(), id.as_str())))
+            .collect();
         let nodes = self.nodes.iter().map(|report| self.node(report));
         let tests = self.tests.iter().map(|report| {
             let id = by_name

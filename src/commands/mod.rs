@@ -20,6 +20,7 @@ pub mod summary;
 mod table;
 pub mod terminal;
 mod test;
+mod unit;
 pub mod words;
 
 use std::process::ExitCode;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::check::unit::Difference;
 use crate::diagnostic::{Diagnostic, Diagnostics, Location};
 use crate::engine::load::{LoadReport, Progress};
 use crate::manifest::{Materialization, TestSeverity};
@@ -192,6 +193,17 @@ pub struct TestReport {
     pub message: Option<String>,
     /// Wall time; tests that shared a query share it.
     pub elapsed: Duration,
+    /// What a unit test found; `None` for one that passed, and for a data test.
+    pub unit: Option<Box<UnitFinding>>,
+}
+
+/// What a unit test found.
+#[derive(Debug, Clone)]
+pub enum UnitFinding {
+    /// Other rows than expected.
+    Different(Difference),
+    /// It cannot be run: what is wrong with it or with the model.
+    Broken(Diagnostics),
 }
 
 /// How a test ended.

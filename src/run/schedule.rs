@@ -467,7 +467,7 @@ impl Board<'_> {
 
     /// A node that was broken before the schedule began, and what is below it.
     fn finish_broken(&self, mut report: NodeReport, nodes: &BTreeSet<NodeId>) {
-        report.tests = self.not_run(&report.node);
+        report.tests.extend(self.not_run(&report.node));
         let cause = report.node.clone();
         self.work.observer.event(Event::NodeFinished(&report));
         let mut state = self.lock();
