@@ -113,6 +113,8 @@ pub enum Command {
     History(HistoryArgs),
     /// Point readers back at an earlier release
     Rollback(RollbackArgs),
+    /// Say how old each source's data is, and fail if it is older than allowed
+    Freshness(FreshnessArgs),
     /// Drop builds that no kept release needs
     Gc(GcArgs),
     /// Remove what Kiln wrote into the target folder, but never a database
@@ -323,6 +325,17 @@ pub struct HistoryArgs {
 pub struct RollbackArgs {
     /// The release to go back to [default: the one before]
     pub release: Option<i64>,
+}
+
+/// `kiln freshness`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  kiln freshness\n  kiln freshness -s source:shop_api && kiln run\n\nWrites target/sources.json. Exit code 1: a source is older than `error_after`, or has no data."
+)]
+pub struct FreshnessArgs {
+    /// Which sources, or models whose sources.
+    #[command(flatten)]
+    pub selection: Selection,
 }
 
 /// `kiln gc`.

@@ -26,6 +26,7 @@
 
 use serde_json::{Value, json};
 
+use crate::cli::LogFormat;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::run::event::{Event, LoadOutcome, NodeReport, Observer, Outcome, TestReport};
 
@@ -44,10 +45,15 @@ pub struct JsonLog<'a> {
 
 impl Observer for JsonLog<'_> {
     fn event(&self, event: Event<'_>) {
+        if let Event::Started(started) = &event {
+            self.terminal.set_run(started.run_id);
+        }
+        if self.terminal.format != LogFormat::Json {
+            return;
+        }
         let log = |name, node: Option<&str>, fields| self.terminal.log(name, node, fields);
         match event {
             Event::Started(started) => {
-                self.terminal.set_run(started.run_id);
                 log(
                     "started",
                     None,

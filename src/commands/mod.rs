@@ -6,6 +6,7 @@ mod compile;
 mod explain;
 pub mod failures;
 pub mod forge;
+mod freshness;
 mod gc;
 mod history;
 mod init;
@@ -82,6 +83,7 @@ fn dispatch(cli: &Cli, terminal: &Terminal) -> Result<Exit> {
         Command::Lineage(args) => lineage::lineage(terminal, global, args),
         Command::History(args) => history::history(terminal, global, args),
         Command::Rollback(args) => rollback::rollback(terminal, global, args),
+        Command::Freshness(args) => freshness::freshness(terminal, global, args),
         Command::Gc(args) => gc::gc(terminal, global, args),
         Command::Clean => clean::clean(terminal, global),
     }

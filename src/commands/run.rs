@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::cli::{Global, RunArgs};
+use crate::diagnostic::Severity;
 use crate::error::{Error, Result};
 use crate::run::event::{Ending, Outcome, PlannedNode, RunReport, TestReport, TestStatus};
 use crate::run::land::Which;
@@ -35,6 +36,10 @@ pub fn run(terminal: &Terminal, global: &Global, args: &RunArgs) -> Result<Exit>
     let report = outcome?;
     let teller = Teller { terminal, workspace: &workspace, global, command: "run" };
     let failures = tell(&teller, &report);
+    if terminal.volume == Volume::Normal {
+        // A run publishes what it has, however old; so this is a warning here and an error of `kiln freshness`.
+        super::freshness::tell(terminal, global, &workspace, &report.freshness, Severity::Warning);
+    }
     let results = RunResults {
         workspace: &workspace,
         run_id: &report.run_id,

@@ -40,6 +40,18 @@ pub fn duration(value: Duration) -> String {
     }
 }
 
+/// A long time, in its two largest units: `45s`, `12m`, `3h 20m`, `19d 4h`.
+pub fn long(value: Duration) -> String {
+    let seconds = value.as_secs();
+    let (days, hours, minutes) = (seconds / 86_400, seconds % 86_400 / 3_600, seconds % 3_600 / 60);
+    match seconds {
+        0..60 => format!("{seconds}s"),
+        60..3_600 => format!("{minutes}m"),
+        3_600..86_400 => format!("{hours}h {minutes:02}m"),
+        _ => format!("{days}d {hours}h"),
+    }
+}
+
 /// This moment in UTC, as JSON has it.
 pub fn now() -> String {
     jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string()
@@ -81,6 +93,12 @@ mod tests {
         let all =
             [0.004, 0.31, 9.999, 12.44, 59.97, 123.4, 3720.0].map(|s| duration(Duration::from_secs_f64(s)));
         assert_eq!(all, ["0.00s", "0.31s", "10.0s", "12.4s", "1m 00s", "2m 03s", "1h 02m"]);
+    }
+
+    #[test]
+    fn long_times_keep_two_units() {
+        let all = [45, 720, 12_000, 1_656_000].map(|s| long(Duration::from_secs(s)));
+        assert_eq!(all, ["45s", "12m", "3h 20m", "19d 4h"]);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use duckdb::{AccessMode, Config, Connection};
 
-use super::session::{Session, SqlError};
+use super::session::{Session, SqlError, Width};
 use crate::error::{Error, Result};
 
 /// What to do about a folder that cannot be written.
@@ -39,7 +39,8 @@ pub struct Database {
 }
 
 impl Database {
-    /// Opens a file for writing, making it and its folder if they are not there.
+    /// Opens a file for writing, making it and its folder if they are not there. It has one thread until a session
+    /// [widens](Session::widen).
     ///
     /// # Errors
     /// Another run of Kiln holds it, another program holds it (its process id is named), or it cannot be opened.
@@ -51,7 +52,7 @@ impl Database {
         let deadline = Instant::now() + options.patience;
         let lock = lock(options, deadline)?;
         let connection = loop {
-            match connect(options, AccessMode::ReadWrite) {
+            match connect(options, AccessMode::ReadWrite, 1) {
                 Ok(connection) => break connection,
                 Err(error) if is_locked(&error) && Instant::now() < deadline => {
                     std::thread::sleep(Duration::from_millis(100));
@@ -59,7 +60,10 @@ impl Database {
                 Err(error) => return Err(cannot_open(options, &error)),
             }
         };
-        Ok(Self { session: Session::new(connection)?, _lock: Some(lock) })
+        let is_set = options.settings.iter().any(|(name, _)| name.eq_ignore_ascii_case("threads"));
+        let width = Width::narrow(if is_set { 1 } else { options.threads });
+        let session = Session::narrow(connection, width)?;
+        Ok(Self { session, _lock: Some(lock) })
     }
 
     /// Opens a file to read what is published. `None` if there is no file yet.
@@ -72,7 +76,7 @@ impl Database {
         }
         let deadline = Instant::now() + options.patience;
         loop {
-            match connect(options, AccessMode::ReadOnly) {
+            match connect(options, AccessMode::ReadOnly, options.threads) {
                 Ok(connection) => return Ok(Some(Self { session: Session::new(connection)?, _lock: None })),
                 Err(error) if is_locked(&error) && Instant::now() < deadline => {
                     std::thread::sleep(Duration::from_millis(100));
@@ -93,12 +97,12 @@ impl Database {
     }
 }
 
-fn connect(options: &Opening, mode: AccessMode) -> Result<Connection, SqlError> {
+fn connect(options: &Opening, mode: AccessMode, threads: usize) -> Result<Connection, SqlError> {
     let mut config = Config::default()
         .access_mode(mode)?
         // Nothing is downloaded behind a user's back.
         .with("autoinstall_known_extensions", "false")?
-        .with("threads", options.threads.max(1).to_string())?;
+        .with("threads", threads.max(1).to_string())?;
     for (name, value) in &options.settings {
         config = config.with(name, value)?;
     }

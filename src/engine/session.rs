@@ -1,5 +1,8 @@
 //! A session: one connection to the database file, with errors as values and transactions that cannot lie.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use duckdb::Connection;
 use serde_json::Value;
 
@@ -8,6 +11,21 @@ use crate::error::Error;
 /// One connection. A worker has its own; sessions of one database see each other's commits.
 pub struct Session {
     connection: Connection,
+    width: Option<Arc<Width>>,
+}
+
+/// How many threads DuckDB may use, and whether it does already.
+#[derive(Debug)]
+pub(super) struct Width {
+    threads: usize,
+    is_wide: AtomicBool,
+}
+
+impl Width {
+    /// A database that was opened with one thread and may use `threads`.
+    pub(super) fn narrow(threads: usize) -> Arc<Self> {
+        Arc::new(Self { threads, is_wide: AtomicBool::new(threads <= 1) })
+    }
 }
 
 /// What DuckDB says is wrong with a statement.
@@ -170,12 +188,28 @@ impl Session {
     /// Takes a connection over and sets it up.
     pub(super) fn new(connection: Connection) -> Result<Self, SqlError> {
         connection.execute_batch("SET errors_as_json = true")?;
-        Ok(Self { connection })
+        Ok(Self { connection, width: None })
+    }
+
+    /// A session on a database that was opened with one thread.
+    pub(super) fn narrow(connection: Connection, width: Arc<Width>) -> Result<Self, SqlError> {
+        Ok(Self { width: Some(width), ..Self::new(connection)? })
+    }
+
+    /// Lets DuckDB use all its threads from now on, in every session. Until then it has one: waking the others for a
+    /// query over a few rows costs more than the query, so only who has many rows to read or write asks for them.
+    pub fn widen(&self) -> Result<(), SqlError> {
+        match &self.width {
+            Some(width) if !width.is_wide.swap(true, Ordering::Relaxed) => {
+                self.execute(&format!("SET threads = {}", width.threads))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Another session on the same database.
     pub fn fork(&self) -> Result<Self, SqlError> {
-        Self::new(self.connection.try_clone()?)
+        Ok(Self { width: self.width.clone(), ..Self::new(self.connection.try_clone()?)? })
     }
 
     /// The connection itself, for the engine's own modules.

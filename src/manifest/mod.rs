@@ -281,6 +281,26 @@ pub enum Period {
     Day,
 }
 
+impl Period {
+    /// How long it is.
+    pub fn seconds(self) -> u64 {
+        match self {
+            Self::Minute => 60,
+            Self::Hour => 3_600,
+            Self::Day => 86_400,
+        }
+    }
+
+    /// Its name in YAML.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Minute => "minute",
+            Self::Hour => "hour",
+            Self::Day => "day",
+        }
+    }
+}
+
 /// Who to ask.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Owner {

@@ -90,6 +90,9 @@ pub fn audit(
     for chunk in small.chunks(BATCH) {
         run_together(session, chunk, candidates, &mut audited)?;
     }
+    if !large.is_empty() {
+        session.widen()?;
+    }
     for ready in &large {
         run_alone(session, ready, candidates, &mut audited)?;
     }

@@ -8,6 +8,8 @@ use crate::engine::load::{LoadReport, Progress};
 use crate::manifest::{Materialization, TestSeverity};
 use crate::names::NodeId;
 
+use super::freshness::SourceFreshness;
+
 /// Whoever watches a run. Called from several threads.
 pub trait Observer: Sync {
     /// Something happened.
@@ -251,6 +253,8 @@ pub struct RunReport {
     pub target: String,
     /// What was loaded.
     pub loads: Vec<LoadOutcome>,
+    /// How old the sources are that say how old they may be.
+    pub freshness: Vec<SourceFreshness>,
     /// Every selected node, in the order in which they ended.
     pub nodes: Vec<NodeReport>,
     /// Tests that belong to no single node's report.

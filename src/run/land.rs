@@ -103,6 +103,9 @@ impl Landing<'_> {
         let found = load::discover(self.workspace.root(), source)?;
         *objects = found.objects.len();
         let pending = load::pending(connection, &node.id, &found.objects)?;
+        if !pending.objects.is_empty() {
+            self.session.widen()?;
+        }
         self.observer.event(Event::LoadStarted { node: &node.id, objects: pending.objects.len() });
         let plan = LoadPlan {
             model: node,

@@ -4,6 +4,7 @@ pub mod audit;
 pub mod build;
 pub mod candidate;
 pub mod event;
+pub mod freshness;
 pub mod land;
 pub mod names;
 pub mod plan;
@@ -191,6 +192,8 @@ impl Context<'_> {
         if self.options.policy == Policy::Plan {
             return Ok(self.report(started, loads, Vec::new(), Vec::new(), Ending::Withheld));
         }
+        let wanted = freshness::sources_of(workspace, &nodes);
+        let freshness = freshness::measure(workspace, session, &wanted, jiff::Timestamp::now());
         let (gates, late) = self.gates(&tests);
         let passed = match self.options.refresh {
             Refresh::Reuse => state::passed_tests(session)?,
@@ -214,7 +217,7 @@ impl Context<'_> {
             self.late_audit(&late, &done, &passed)
         })?);
         let ending = self.publish(&done, &known, &late_tests, &loads)?;
-        Ok(self.report(started, loads, done.reports, late_tests, ending))
+        Ok(RunReport { freshness, ..self.report(started, loads, done.reports, late_tests, ending) })
     }
 
     fn report(
@@ -229,6 +232,7 @@ impl Context<'_> {
             run_id: self.run_id.to_owned(),
             target: self.workspace.target.name.clone(),
             loads,
+            freshness: Vec::new(),
             nodes,
             late_tests,
             ending,

@@ -8,7 +8,7 @@ use crate::engine::state::{Existing, Release};
 use crate::manifest::{Materialization, Node, NodeKind};
 use crate::names::{Fingerprint, NodeId};
 use crate::sql::rendered::Rendered;
-use crate::sql::tokens::{normalised, volatile};
+use crate::sql::tokens;
 use crate::workspace::Workspace;
 
 use super::candidate::{Candidate, Candidates, Physical};
@@ -187,10 +187,10 @@ fn definition(
         NodeKind::Model => {
             // Names of relations differ from target to target; what a build is made from does not.
             let sql = rendered.with_relations(|id| Some(format!("\"{id}\"")));
-            let sql = normalised(&sql);
+            let reading = tokens::read(&sql);
             let always =
-                volatile(&sql).map(|what| format!("it uses {what}, which gives something else each time"));
-            Ok((Fingerprint::of([materialized, sql.as_bytes()]), always))
+                reading.volatile.map(|what| format!("it uses {what}, which gives something else each time"));
+            Ok((Fingerprint::of([materialized, reading.normalised.as_bytes()]), always))
         }
     }
 }

@@ -365,6 +365,9 @@ impl Board<'_> {
             .filter(|(_, decision)| decision.action == Action::Build)
             .map(|(node, decision)| Job { node, decision })
             .collect();
+        if jobs.iter().any(|job| !self.is_small(&job.node.id, candidates)) {
+            session.widen()?;
+        }
         let groups: Vec<&[Job<'_>]> = if jobs.is_empty() { Vec::new() } else { vec![&jobs[..]] };
         let mut queue: VecDeque<&[Job<'_>]> = groups.into();
         while let Some(group) = queue.pop_front() {

@@ -3,15 +3,38 @@
 //! The tokenizer is sqlparser's. Where it cannot read what DuckDB can, the answers are the careful ones: the text as it
 //! stands, no function found by name but searched for as text.
 
+use std::fmt::Write;
+
 use sqlparser::dialect::DuckDbDialect;
 use sqlparser::tokenizer::{Token, Tokenizer, Whitespace};
 
-/// The text without comments and with single spaces: two texts that differ in formatting alone give the same. Keywords
-/// that can be nothing else are lower-cased; names keep their case, because DuckDB keeps it in a result's columns.
-pub fn normalised(sql: &str) -> String {
-    let Some(tokens) = tokens(sql) else { return sql.trim().to_owned() };
-    let mut text = String::with_capacity(sql.len());
-    for token in &tokens {
+/// What the tokens of a statement say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reading {
+    /// The text without comments and with single spaces: two texts that differ in formatting alone give the same.
+    /// Keywords that can be nothing else are lower-cased; names keep their case, because DuckDB keeps it in a result's
+    /// columns.
+    pub normalised: String,
+    /// The first thing that makes the statement's result differ from run to run, as a person would name it.
+    pub volatile: Option<String>,
+}
+
+/// Reads a statement's tokens once for all that a plan asks of them.
+pub fn read(sql: &str) -> Reading {
+    match tokens(sql) {
+        Some(tokens) => Reading { normalised: normalised(&tokens, sql.len()), volatile: volatile(&tokens) },
+        None => {
+            let lower = sql.to_lowercase();
+            let mut all = VOLATILE.iter().chain(&READERS);
+            let found = all.find(|name| lower.contains(&format!("{name}(")));
+            Reading { normalised: sql.trim().to_owned(), volatile: found.map(|name| format!("{name}()")) }
+        }
+    }
+}
+
+fn normalised(tokens: &[Token], size: usize) -> String {
+    let mut text = String::with_capacity(size);
+    for token in tokens {
         if matches!(token, Token::Whitespace(_) | Token::EOF) {
             continue;
         }
@@ -20,9 +43,12 @@ pub fn normalised(sql: &str) -> String {
         }
         match token {
             Token::Word(word) if word.quote_style.is_none() && is_reserved(&word.value) => {
-                text.push_str(&word.value.to_lowercase());
+                text.extend(word.value.chars().map(|letter| letter.to_ascii_lowercase()));
             }
-            other => text.push_str(&other.to_string()),
+            other => {
+                // Writing into a string cannot fail.
+                let _ = write!(text, "{other}");
+            }
         }
     }
     while let Some(shorter) = text.strip_suffix(';') {
@@ -73,7 +99,7 @@ fn is_reserved(word: &str) -> bool {
         "where",
         "with",
     ];
-    RESERVED.contains(&word.to_lowercase().as_str())
+    word.len() <= 9 && RESERVED.iter().any(|reserved| reserved.eq_ignore_ascii_case(word))
 }
 
 /// Functions whose result is another one each time, and functions that read what Kiln does not watch.
@@ -108,6 +134,9 @@ const VOLATILE: [&str; 28] = [
     "pg_backend_pid",
 ];
 
+/// Those among them that are called without parentheses.
+const BARE: [&str; 5] = ["current_timestamp", "current_date", "current_time", "localtime", "localtimestamp"];
+
 const READERS: [&str; 14] = [
     "read_csv",
     "read_csv_auto",
@@ -125,26 +154,19 @@ const READERS: [&str; 14] = [
     "glob",
 ];
 
-/// The first thing in a statement that makes its result differ from run to run, as a person would name it.
-pub fn volatile(sql: &str) -> Option<String> {
-    let Some(tokens) = tokens(sql) else {
-        let lower = sql.to_lowercase();
-        let all = VOLATILE.iter().chain(&READERS);
-        return all.copied().find(|name| lower.contains(&format!("{name}("))).map(|name| format!("{name}()"));
-    };
+fn volatile(tokens: &[Token]) -> Option<String> {
     let significant: Vec<&Token> =
         tokens.iter().filter(|token| !matches!(token, Token::Whitespace(_))).collect();
     for (at, token) in significant.iter().enumerate() {
         let called = matches!(significant.get(at + 1), Some(Token::LParen));
         match token {
             Token::Word(word) if word.quote_style.is_none() => {
-                let name = word.value.to_lowercase();
-                let bare =
-                    ["current_timestamp", "current_date", "current_time", "localtime", "localtimestamp"];
+                let is_one_of =
+                    |names: &[&str]| names.iter().any(|name| name.eq_ignore_ascii_case(&word.value));
                 let after_dot = at > 0 && matches!(significant[at - 1], Token::Period);
-                let is_function =
-                    called && (VOLATILE.contains(&name.as_str()) || READERS.contains(&name.as_str()));
-                if is_function || (!after_dot && bare.contains(&name.as_str())) {
+                let is_function = called && (is_one_of(&VOLATILE) || is_one_of(&READERS));
+                if is_function || (!after_dot && is_one_of(&BARE)) {
+                    let name = word.value.to_lowercase();
                     return Some(if called { format!("{name}()") } else { name });
                 }
             }
@@ -236,7 +258,15 @@ pub fn cte_seat(sql: &str) -> CteSeat {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{read, *};
+
+    fn normalised(sql: &str) -> String {
+        read(sql).normalised
+    }
+
+    fn volatile(sql: &str) -> Option<String> {
+        read(sql).volatile
+    }
 
     #[test]
     fn formatting_does_not_matter() {

@@ -357,6 +357,49 @@ fn ctrl_c_publishes_nothing() {
 }
 
 #[test]
+fn old_data_is_said_and_freshness_fails_on_it() {
+    let project = Project::new();
+    let sources = |field: &str, limits: &str| {
+        project.write(
+            "models/raw/sources.yml",
+            &format!(
+                "sources:\n  - name: api\n    tables:\n      - name: orders\n        files: landing/*.csv\n        \
+                 {field}freshness: {limits}\n"
+            ),
+        );
+    };
+    project.write("landing/1.csv", "order_id,amount,day\n1,10.00,2026-01-02\n2,20.50,2026-01-01\n");
+    // The table's width follows the age.
+    let complaint = |text: String, word: &str| {
+        assert!(text.contains(word), "{text}");
+        text.lines().filter(|line| !line.starts_with(['┌', '│', '╞', '└'])).collect::<Vec<_>>().join("\n")
+    };
+    insta::assert_snapshot!("freshness_before_a_run", project.say(&["freshness"]));
+    sources("", "{warn_after: {count: 12, period: hour}}");
+    project.say(&["run"]);
+    let fresh = project.say(&["freshness"]);
+    assert!(fresh.starts_with("exit 0") && fresh.contains("12 hours"), "{fresh}");
+    sources("loaded_at_field: day\n        ", "{warn_after: {count: 1, period: day}}");
+    insta::assert_snapshot!("freshness_old", complaint(project.say(&["freshness"]), "old "));
+    sources(
+        "loaded_at_field: day\n        ",
+        "{warn_after: {count: 1, period: day}, error_after: {count: 2, period: day}}",
+    );
+    insta::assert_snapshot!(
+        "freshness_too_old",
+        complaint(project.say(&["freshness", "-s", "source:api"]), "too old")
+    );
+    let file = std::fs::read_to_string(project.path().join("target/sources.json")).expect("an artifact");
+    let file: serde_json::Value = serde_json::from_str(&file).expect("JSON");
+    assert_eq!(file["results"][0]["status"], "error");
+    assert_eq!(file["results"][0]["max_loaded_at"], "2026-01-02T00:00:00Z");
+    assert_eq!(file["results"][0]["criteria"]["error_after"]["period"], "day");
+    insta::assert_snapshot!("run_with_old_data", project.say(&["run"]));
+    sources("loaded_at_field: dya\n        ", "{warn_after: {count: 1, period: day}}");
+    insta::assert_snapshot!("freshness_of_no_column", project.say(&["freshness"]));
+}
+
+#[test]
 fn help_and_no_command() {
     let empty = tempfile::tempdir().expect("a temporary folder");
     let plain = |arguments: &[&str]| said(&kiln(arguments).output().expect("kiln starts"), empty.path());

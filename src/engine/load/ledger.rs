@@ -214,14 +214,14 @@ pub fn forget(conn: &Connection, model: &NodeId, relation: &Relation) -> Result<
 }
 
 /// How new a source's data are: the newest value of `loaded_at_field`, else the newest load. `None` where there is none.
-/// `model` is the raw model that loads the source and `relation` its table.
+/// `model` is the raw model that loads the source and `relation` its table, or the source itself where kiln does not
+/// load it. The ledger exists.
 pub fn newest(
     conn: &Connection,
     source: &SourceTable,
     model: &NodeId,
     relation: &Relation,
 ) -> Result<Option<jiff::Timestamp>> {
-    create_ledger(conn)?;
     let sql = match &source.loaded_at_field {
         None => format!(
             "SELECT epoch_us(max(loaded_at)) FROM _kiln.load WHERE model = {}",

@@ -270,6 +270,7 @@ fn freshness_is_the_newest_value_or_the_newest_load() {
             .expect("an age")
             .map(|at| at.to_string())
     };
+    create_ledger(bench.conn()).expect("a ledger");
     assert_eq!(newest(&bench), None);
     bench.write("landing/a.csv", "order_id,amount,day\n1,1,2025-12-24\n");
     bench.load();

@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 
-use super::{DATA_SCHEMA, is_present, now};
+use super::{DATA_SCHEMA, now, version};
 use crate::engine::session::Session;
 use crate::error::{Error, Result};
 use crate::sql::quote::literal;
@@ -111,10 +111,7 @@ const TABLES: &[Layout] = &[
 /// # Errors
 /// The file was written by a newer Kiln.
 pub fn migrate(session: &Session) -> Result<()> {
-    let found = match is_present(session)? {
-        true => session.count("SELECT max(version) FROM _kiln.version")?,
-        false => 0,
-    };
+    let found = version(session)?.unwrap_or(0);
     if found > VERSION {
         return Err(Error::machine(format!(
             "the database's state has layout {found}, and this kiln knows layouts up to {VERSION}"
