@@ -23,7 +23,7 @@ use crate::names::{Fingerprint, NodeId, Relation};
 use crate::project::{Expand, Project, ProjectFile, ProjectFiles, Target};
 use crate::sql::rendered::{Rendered, Slot};
 use crate::template::{
-    Context, Dispatch, Env, Expander, LogMessage, MacroFile, Overrides, Renderer, Resolve, TargetView,
+    Context, Dispatch, Env, Expander, Form, LogMessage, MacroFile, Overrides, Renderer, Resolve, TargetView,
     Template, TestCall,
 };
 
@@ -191,11 +191,24 @@ impl Workspace {
             .map(|node| &node.id)
     }
 
-    /// Renders a model.
+    /// Renders a model: all of its rows.
     ///
     /// # Errors
     /// The template is broken, or what it asks has no answer.
     pub fn render(&self, node: &Node, names: &dyn Resolve) -> Result<Rendered, Diagnostics> {
+        self.render_form(node, &Form::Whole, names)
+    }
+
+    /// Renders a model for the rows that `form` asks for.
+    ///
+    /// # Errors
+    /// As for [`Workspace::render`].
+    pub fn render_form(
+        &self,
+        node: &Node,
+        form: &Form,
+        names: &dyn Resolve,
+    ) -> Result<Rendered, Diagnostics> {
         let template = Template {
             id: node.id.clone(),
             package: node.package.clone(),
@@ -203,7 +216,7 @@ impl Workspace {
             file: Arc::clone(&node.file),
         };
         let this = Some((node.id.clone(), node.relation.clone()));
-        self.renderer.render(&template, this, &node.config.all, names)
+        self.renderer.render_form(&template, this, &node.config.all, form, names)
     }
 
     /// Renders a model with what a unit test says in the place of what there is.
@@ -223,7 +236,11 @@ impl Workspace {
             file: Arc::clone(&node.file),
         };
         let this = Some((node.id.clone(), node.relation.clone()));
-        self.renderer.render_with(&template, this, &node.config.all, names, Some(overrides))
+        let form = match overrides.macros.get("is_incremental") {
+            Some(Value::Bool(true)) => Form::Delta,
+            _ => Form::Whole,
+        };
+        self.renderer.render_with(&template, this, &node.config.all, (&form, Some(overrides)), names)
     }
 
     /// Names of all macros and functions that templates of the project can call.

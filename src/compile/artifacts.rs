@@ -78,7 +78,10 @@ fn catalog(workspace: &Workspace, compiled: &Compiled) -> Value {
         let kind = match node.config.materialized {
             Materialization::Ephemeral => continue,
             Materialization::View => "VIEW",
-            Materialization::Append | Materialization::Table | Materialization::Seed => "BASE TABLE",
+            Materialization::Append
+            | Materialization::Table
+            | Materialization::Incremental
+            | Materialization::Seed => "BASE TABLE",
         };
         let entry = entry(id.as_str(), kind, &node.relation, &database, columns, &node.columns);
         nodes.insert(id.as_str().to_owned(), entry);

@@ -433,6 +433,8 @@ fn contract_and_properties_must_agree() {
             meta: Default::default(),
             column_types: Default::default(),
             delimiter: ",".into(),
+            incremental: None,
+            event_time: None,
             all: Default::default(),
         },
         description: String::new(),

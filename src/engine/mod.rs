@@ -2,6 +2,7 @@
 
 pub mod database;
 pub mod explain;
+pub mod increment;
 pub mod lineage;
 pub mod load;
 pub mod publish;

@@ -132,10 +132,21 @@ pub struct NodeReport {
     pub outcome: Outcome,
     /// Rows; `None` for a view or where nothing was built.
     pub rows: Option<u64>,
+    /// For an incremental model, how its rows changed; `None` where all of them were built.
+    pub change: Option<RowChange>,
     /// Wall time of building and testing it. Nodes that were built together share it.
     pub elapsed: Duration,
     /// Its tests.
     pub tests: Vec<TestReport>,
+}
+
+/// How the rows of an incremental model changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RowChange {
+    /// New rows.
+    pub added: u64,
+    /// Rows that they took the place of.
+    pub replaced: u64,
 }
 
 impl NodeReport {

@@ -5,6 +5,7 @@ pub mod build;
 pub mod candidate;
 pub mod event;
 pub mod freshness;
+pub mod increment;
 pub mod land;
 pub mod names;
 pub mod plan;
@@ -178,12 +179,7 @@ impl Context<'_> {
             Policy::Plan => Vec::new(),
             _ => self.land(&nodes, &broken)?,
         };
-        let known = Known {
-            builds: state::builds(session)?,
-            release: state::current_release(session, &workspace.target.name)?.unwrap_or_default(),
-            salt: self.run_id.to_owned(),
-            refresh: self.options.refresh,
-        };
+        let known = Known::read(session, &workspace.target.name, self.run_id, self.options.refresh)?;
         let mut candidates = raw_candidates(workspace, session)?;
         self.add_published(&nodes, &known, &mut candidates)?;
         broken.extend(broken_loads(workspace, &loads));
@@ -256,6 +252,7 @@ impl Context<'_> {
             materialized: self.workspace.manifest.nodes[node].config.materialized,
             outcome: Outcome::Failed,
             rows: None,
+            change: None,
             elapsed: reports.iter().filter(|report| of(node, report)).map(|report| report.elapsed).sum(),
             tests: reports.iter().filter(|report| of(node, report)).cloned().collect(),
         });
@@ -507,6 +504,7 @@ fn broken_loads(workspace: &Workspace, loads: &[LoadOutcome]) -> Vec<NodeReport>
                 materialized: node.config.materialized,
                 outcome: Outcome::Error(Box::new(diagnostic)),
                 rows: None,
+                change: None,
                 elapsed: load.elapsed,
                 tests: Vec::new(),
             })

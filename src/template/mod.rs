@@ -206,6 +206,44 @@ pub struct QueryTable {
     pub rows: Vec<Vec<serde_json::Value>>,
 }
 
+/// Which rows a model is asked for: what `is_incremental()` answers.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Form {
+    /// All of them.
+    #[default]
+    Whole,
+    /// All of a window of time.
+    WholeWindow(Window),
+    /// What is new beside what `this` holds.
+    Delta,
+    /// What a window of time holds, in place of what `this` holds of it.
+    DeltaWindow(Window),
+}
+
+/// From a moment up to another and not including it, in UTC as DuckDB writes a TIMESTAMP.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Window {
+    /// The first moment.
+    pub start: String,
+    /// The moment behind the last one.
+    pub end: String,
+}
+
+impl Form {
+    /// What `is_incremental()` answers.
+    pub fn is_incremental(&self) -> bool {
+        matches!(self, Self::Delta | Self::DeltaWindow(_))
+    }
+
+    /// The window, if there is one.
+    pub fn window(&self) -> Option<&Window> {
+        match self {
+            Self::WholeWindow(window) | Self::DeltaWindow(window) => Some(window),
+            Self::Whole | Self::Delta => None,
+        }
+    }
+}
+
 /// Answers what a template asks. Errors are plain sentences; they are shown at the place of the call.
 pub trait Resolve {
     /// The node that `ref` means.

@@ -14,7 +14,7 @@ use minijinja::{Error, Value};
 
 use super::errors::{Unanswered, problem};
 use super::renderer::Core;
-use super::{LogMessage, Overrides, Parsed, QueryTable, limits, marker};
+use super::{Form, LogMessage, Overrides, Parsed, QueryTable, limits, marker};
 use crate::diagnostic::{Location, SourceFile};
 use crate::names::{NodeId, Relation};
 use crate::sql::rendered::Rendered;
@@ -58,6 +58,7 @@ pub(super) struct Session {
     pub fixed: Option<Location>,
     this: RefCell<Option<Value>>,
     pub model: Value,
+    pub form: Form,
     pub config: crate::manifest::Object,
     /// What a unit test puts in the place of what there is.
     pub overrides: Option<Arc<Overrides>>,
@@ -118,6 +119,7 @@ impl Session {
             fixed: None,
             this: RefCell::default(),
             model: Value::from(()),
+            form: Form::Whole,
             config: crate::manifest::Object::new(),
             overrides: None,
             answers: Rc::clone(answers),

@@ -60,6 +60,27 @@ const TABLES: &[Layout] = &[
         ],
     ),
     (
+        "increment",
+        "one row for each version of an incremental model's table",
+        &[
+            ("relation", "VARCHAR NOT NULL", "the version's view in _kiln_data"),
+            ("fingerprint", "VARCHAR NOT NULL", "hash of all that the version is made from"),
+            ("model", "VARCHAR NOT NULL", "the model"),
+            ("target", "VARCHAR NOT NULL", "target that the table belongs to"),
+            ("table", "VARCHAR NOT NULL", "the table in _kiln_data that holds the rows"),
+            ("version", "BIGINT", "1, 2, 3… within the table; NULL while the new rows wait to be published"),
+            ("base", "VARCHAR", "view of the version that it continues; NULL where all rows were built"),
+            ("definition", "VARCHAR NOT NULL", "hash of what the model itself says"),
+            ("inputs", "VARCHAR NOT NULL", "hash of that and of its parents' builds"),
+            ("delta", "VARCHAR", "table of the new rows in _kiln_data"),
+            ("undo", "VARCHAR", "table in _kiln_data of the rows that the version replaced"),
+            ("added", "BIGINT NOT NULL", "new rows"),
+            ("replaced", "BIGINT NOT NULL", "rows that they took the place of"),
+            ("run_id", "VARCHAR NOT NULL", "the run that built it"),
+            ("merged_at", "TIMESTAMP", "UTC; when the new rows came into the table"),
+        ],
+    ),
+    (
         "test_result",
         "one row for each test that was run",
         &[
