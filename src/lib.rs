@@ -9,6 +9,7 @@ pub mod commands;
 pub mod compile;
 pub mod contract;
 pub mod diagnostic;
+pub mod diff;
 pub mod engine;
 pub mod error;
 pub mod graph;

@@ -20,6 +20,9 @@ mod publish;
 #[path = "suite/readme.rs"]
 mod readme;
 
+#[path = "suite/row_limits.rs"]
+mod row_limits;
+
 #[path = "suite/unit_tests.rs"]
 mod unit_tests;
 

@@ -39,6 +39,9 @@ impl Teller<'_> {
         if let Some(test) = self.unit_test(report) {
             return format!("unit test {}", test.declared.name.value);
         }
+        if report.name.starts_with("audit_") && self.definition(report).is_none() {
+            return "more rows changed than it allows".into();
+        }
         match self.definition(report).map(|test| &test.kind) {
             Some(TestKind::Generic { name, .. }) => match &report.column {
                 Some(column) => format!("{name}({column})"),
@@ -64,6 +67,15 @@ impl Teller<'_> {
 
     /// `2 of 99,441 rows`, or what kept the test from running.
     fn extent(&self, report: &TestReport) -> String {
+        if let (Some(diff), TestStatus::Fail) = (&report.rows_changed, report.status) {
+            return format!(
+                "{} added, {} removed, {} changed of {}",
+                number(diff.added),
+                number(diff.removed),
+                number(diff.changed),
+                counted(diff.before, "row", "rows")
+            );
+        }
         if let Some(UnitFinding::Different(difference)) = report.unit.as_deref() {
             return super::unit::extent(difference);
         }
@@ -121,6 +133,9 @@ impl Teller<'_> {
         }
         for line in report.message.iter().flat_map(|message| message.lines()) {
             let _ = writeln!(text, "  {line}");
+        }
+        if let Some(diff) = &report.rows_changed {
+            text += &super::data_diff::body(self.terminal, diff);
         }
         if let Some((columns, rows)) = report.sample.as_ref().filter(|(_, rows)| !rows.is_empty()) {
             text += &self.rows(columns, rows);

@@ -3,6 +3,7 @@
 pub mod artifacts;
 mod clean;
 mod compile;
+mod data_diff;
 mod explain;
 pub mod failures;
 pub mod forge;

@@ -435,6 +435,7 @@ fn contract_and_properties_must_agree() {
             delimiter: ",".into(),
             incremental: None,
             event_time: None,
+            limits: None,
             all: Default::default(),
         },
         description: String::new(),

@@ -13,10 +13,24 @@ pub(super) fn all(project: &Project, manifest: &Manifest, problems: &mut Diagnos
         directions(manifest, node, problems);
         loading(manifest, node, problems);
         contract(manifest, node, problems);
+        limits(manifest, node, problems);
     }
     relations(manifest, problems);
     cycles(manifest, problems);
     folders(project, problems);
+}
+
+/// Which rows changed can be told by a key alone.
+fn limits(manifest: &Manifest, node: &Node, problems: &mut Diagnostics) {
+    let Some(limits) = node.config.limits.as_ref().filter(|limits| limits.changed.is_some()) else { return };
+    if manifest.key_of(&node.id).is_empty() {
+        let message = format!("`max_changed_rows` needs a key, and `{}` has none", node.name);
+        problems.push(
+            Diagnostic::error("audit-key", message)
+                .at(&limits.at, "")
+                .help("name it with `unique_key`, a contract's primary key, or a `unique` test"),
+        );
+    }
 }
 
 /// Sources → first layer → … → last layer: a layer reads itself and the one before, the first reads sources only.

@@ -3,17 +3,18 @@
 use indexmap::IndexMap;
 use serde_json::Value;
 
-use super::incremental;
 use super::{
     AuditScope, Materialization, NodeConfig, NodeKind, Object, ParsedTemplate, TestConfig, TestSeverity,
 };
+use super::{incremental, limits};
 use crate::diagnostic::{Diagnostic, Diagnostics, Location, SourceFile};
 use crate::project::{Said, Settings, TEST_CONFIG, listed};
 use std::sync::{Arc, LazyLock};
 
 /// Keys that Kiln acts on.
-const ACTIVE: [&str; 10] = [
+const ACTIVE: [&str; 11] = [
     "alias",
+    "audit",
     "column_types",
     "delimiter",
     "enabled",
@@ -159,6 +160,7 @@ pub(super) fn node_config(
         delimiter: reader.text("delimiter").unwrap_or_else(|| ",".into()),
         incremental: (materialized == Materialization::Incremental).then(|| incremental::read(&mut reader)),
         event_time: incremental::event_time(&mut reader),
+        limits: limits::read(&mut reader),
         all: settings.iter().map(|(key, said)| (key.clone(), said.value.clone())).collect(),
     }
 }

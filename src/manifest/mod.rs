@@ -8,6 +8,7 @@ mod checks;
 mod config;
 mod consumers;
 mod incremental;
+mod limits;
 mod lineup;
 mod resolve;
 mod template;
@@ -28,6 +29,7 @@ use crate::diagnostic::{Located, Location, SourceFile};
 use crate::names::{NodeId, Relation};
 
 pub use self::incremental::{Grain, Incremental, Interval, OnChange, ShapeChange, Strategy, Updates, moment};
+pub use self::limits::{Limit, RowLimits};
 pub use self::resolve::resolve;
 pub use self::template::{Param, ParsedTemplate, ReadTemplates, RefCall, SourceCall, TestUse};
 pub use self::unit_rows::{UnitCell, UnitRows, UnitTable, UnitValue, csv};
@@ -159,6 +161,8 @@ pub struct NodeConfig {
     pub incremental: Option<Incremental>,
     /// The column that says when a row's thing happened: models built by intervals read only those of theirs.
     pub event_time: Option<String>,
+    /// How much its rows may change from one release to the next.
+    pub limits: Option<RowLimits>,
     /// Every key as resolved, for `config.get` and for the fingerprint of what is not typed here.
     pub all: Object,
 }

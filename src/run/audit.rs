@@ -379,6 +379,7 @@ pub fn blank(test: &Test, status: TestStatus, message: Option<String>) -> TestRe
         message,
         elapsed: Duration::ZERO,
         unit: None,
+        rows_changed: None,
     }
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::check::unit::Difference;
 use crate::diagnostic::{Diagnostic, Diagnostics, Location};
+use crate::diff::data::DataDiff;
 use crate::engine::load::{LoadReport, Progress};
 use crate::manifest::{Materialization, TestSeverity};
 use crate::names::NodeId;
@@ -208,6 +209,8 @@ pub struct TestReport {
     pub elapsed: Duration,
     /// What a unit test found; `None` for one that passed, and for a data test.
     pub unit: Option<Box<UnitFinding>>,
+    /// The rows that changed, where more of them did than the model allows.
+    pub rows_changed: Option<Box<DataDiff>>,
 }
 
 /// What a unit test found.

@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod build;
 pub mod candidate;
+pub mod compare;
 pub mod event;
 pub mod freshness;
 pub mod increment;

@@ -159,6 +159,7 @@ impl Runner<'_> {
             message,
             elapsed: started.elapsed(),
             unit: found.map(Box::new),
+            rows_changed: None,
         })
     }
 

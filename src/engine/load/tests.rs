@@ -81,6 +81,7 @@ fn bench(pattern: &str, format: FileFormat, columns: &[(&str, &str)]) -> Bench {
             delimiter: ",".into(),
             incremental: None,
             event_time: None,
+            limits: None,
             all: Map::new(),
         },
         description: String::new(),
