@@ -16,11 +16,12 @@ use crate::engine::database::Opening;
 use crate::error::{Error, Result};
 use crate::graph::{self, Dag};
 use crate::manifest::{
-    Manifest, Node, Object, Param, ParsedTemplate, ReadTemplates, SourceTable, Test, TestKind, TestUse,
-    resolve,
+    Manifest, Node, Object, Param, ParsedTemplate, ReadTemplates, Snapshot, SnapshotStrategy, SourceTable,
+    Test, TestKind, TestUse, resolve,
 };
 use crate::names::{Fingerprint, NodeId, Relation};
 use crate::project::{Expand, Project, ProjectFile, ProjectFiles, Target};
+use crate::sql::history::{self, Checked};
 use crate::sql::rendered::{Rendered, Slot};
 use crate::template::{
     Context, Dispatch, Env, Expander, Form, LogMessage, MacroFile, Overrides, Renderer, Resolve, TargetView,
@@ -216,7 +217,11 @@ impl Workspace {
             file: Arc::clone(&node.file),
         };
         let this = Some((node.id.clone(), node.relation.clone()));
-        self.renderer.render_form(&template, this, &node.config.all, form, names)
+        let rendered = self.renderer.render_form(&template, this, &node.config.all, form, names)?;
+        match &node.config.snapshot {
+            Some(snapshot) => with_history(node, snapshot, form, &rendered, names),
+            None => Ok(rendered),
+        }
     }
 
     /// Renders a model with what a unit test says in the place of what there is.
@@ -354,6 +359,38 @@ impl Workspace {
     pub fn select(&self, select: &[String], exclude: &[String]) -> Result<BTreeSet<NodeId>> {
         graph::select(&self.manifest, &self.dag, select, exclude)
     }
+}
+
+/// The SQL of a snapshot around its query.
+fn with_history(
+    node: &Node,
+    snapshot: &Snapshot,
+    form: &Form,
+    query: &Rendered,
+    names: &dyn Resolve,
+) -> Result<Rendered, Diagnostics> {
+    if !form.is_incremental() {
+        return Ok(history::whole(query, snapshot));
+    }
+    let SnapshotStrategy::Check { columns, .. } = &snapshot.strategy else {
+        let checked = Checked::Columns(Vec::new());
+        return Ok(history::later(query, snapshot, (&node.id, &node.relation), &checked));
+    };
+    let failed = |message: String| {
+        let message = format!("what `{}` checks cannot be found out: {message}", node.name);
+        Diagnostics::from(crate::diagnostic::Diagnostic::error("snapshot-check", message).at(&node.at, ""))
+    };
+    let there = names.columns(&node.id, &node.relation).map_err(failed)?;
+    let wanted = match columns.is_empty() {
+        true => names.query(&history::columns_of(query)).map_err(failed)?.columns,
+        false => columns.clone(),
+    };
+    let is_there = |name: &String| there.iter().any(|(known, _)| known.eq_ignore_ascii_case(name));
+    let checked = match wanted.iter().all(is_there) {
+        true => Checked::Columns(wanted),
+        false => Checked::Everything,
+    };
+    Ok(history::later(query, snapshot, (&node.id, &node.relation), &checked))
 }
 
 fn no_model(test: &Test) -> Diagnostics {

@@ -20,6 +20,9 @@ mod publish;
 #[path = "suite/readme.rs"]
 mod readme;
 
+#[path = "suite/snapshots.rs"]
+mod snapshots;
+
 #[path = "suite/row_limits.rs"]
 mod row_limits;
 

@@ -81,6 +81,7 @@ fn catalog(workspace: &Workspace, compiled: &Compiled) -> Value {
             Materialization::Append
             | Materialization::Table
             | Materialization::Incremental
+            | Materialization::Snapshot
             | Materialization::Seed => "BASE TABLE",
         };
         let entry = entry(id.as_str(), kind, &node.relation, &database, columns, &node.columns);

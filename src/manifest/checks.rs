@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Dependency, Manifest, Materialization, Node, NodeKind};
+use super::{Dependency, Manifest, Materialization, Node};
 use crate::diagnostic::{Diagnostic, Diagnostics, Location};
 use crate::names::NodeId;
 use crate::project::Project;
@@ -243,8 +243,8 @@ fn cycle(path: &[(&Node, usize)], back_to: &NodeId) -> Diagnostic {
 /// Folder configuration that holds nothing is a folder that was renamed, or a missing project name.
 fn folders(project: &Project, problems: &mut Diagnostics) {
     let files = &project.files;
-    let resources = [("models", &files.models, NodeKind::Model), ("seeds", &files.seeds, NodeKind::Seed)];
-    for (key, resources, _) in resources {
+    let resources = [("models", &files.models), ("seeds", &files.seeds), ("snapshots", &files.snapshots)];
+    for (key, resources) in resources {
         let Some(folder) = project.folder(key) else { continue };
         let fqns: Vec<Vec<&str>> = resources.iter().map(|resource| resource.fqn()).collect();
         for (name, at) in folder.unused(&fqns) {

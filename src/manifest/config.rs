@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::{
     AuditScope, Materialization, NodeConfig, NodeKind, Object, ParsedTemplate, TestConfig, TestSeverity,
 };
-use super::{incremental, limits};
+use super::{incremental, limits, snapshot};
 use crate::diagnostic::{Diagnostic, Diagnostics, Location, SourceFile};
 use crate::project::{Said, Settings, TEST_CONFIG, listed};
 use std::sync::{Arc, LazyLock};
@@ -138,6 +138,7 @@ pub(super) fn node_config(
     let mut reader = Reader { settings, problems };
     let materialized = match kind {
         NodeKind::Seed => Materialization::Seed,
+        NodeKind::Snapshot => Materialization::Snapshot,
         NodeKind::Model => reader.materialized().unwrap_or(default),
     };
     let column_types = match reader.get("column_types") {
@@ -151,6 +152,10 @@ pub(super) fn node_config(
         }
         None => IndexMap::new(),
     };
+    let snapshot = match kind {
+        NodeKind::Snapshot => snapshot::read(&mut reader),
+        _ => None,
+    };
     NodeConfig {
         materialized,
         volatile: reader.bool("volatile"),
@@ -158,7 +163,12 @@ pub(super) fn node_config(
         meta: reader.object("meta"),
         column_types,
         delimiter: reader.text("delimiter").unwrap_or_else(|| ",".into()),
-        incremental: (materialized == Materialization::Incremental).then(|| incremental::read(&mut reader)),
+        incremental: match (&snapshot, materialized) {
+            (Some(snapshot), _) => Some(snapshot.growth()),
+            (None, Materialization::Incremental) => Some(incremental::read(&mut reader)),
+            _ => None,
+        },
+        snapshot,
         event_time: incremental::event_time(&mut reader),
         limits: limits::read(&mut reader),
         all: settings.iter().map(|(key, said)| (key.clone(), said.value.clone())).collect(),
@@ -172,9 +182,12 @@ fn check_keys(settings: &Settings, problems: &mut Diagnostics) {
                 let message = format!("`{key}` is not supported");
                 problems.push(Diagnostic::error("not-supported", message).at(&said.at, "").help(*help));
             }
-        } else if ![&ACTIVE[..], &incremental::KEYS, ACCEPTED].iter().any(|keys| keys.contains(&key.as_str()))
+        } else if ![&ACTIVE[..], &incremental::KEYS, &snapshot::KEYS, ACCEPTED]
+            .iter()
+            .any(|keys| keys.contains(&key.as_str()))
         {
-            let known = ACTIVE.iter().chain(&incremental::KEYS).chain(ACCEPTED).copied();
+            let known =
+                ACTIVE.iter().chain(&incremental::KEYS).chain(&snapshot::KEYS).chain(ACCEPTED).copied();
             problems.push(
                 Diagnostic::error("unknown-config", format!("there is no configuration `{key}`"))
                     .at(&said.at, "")
@@ -354,7 +367,7 @@ impl<'a> Reader<'a> {
         texts
     }
 
-    fn object(&mut self, key: &str) -> Object {
+    pub(super) fn object(&mut self, key: &str) -> Object {
         match self.get(key) {
             None => Object::new(),
             Some(Said { value: Value::Object(object), .. }) => object.clone(),
@@ -394,7 +407,9 @@ impl<'a> Reader<'a> {
         };
         let help = match name.as_str() {
             "materialized_view" => "write `table`: an unchanged table is not built again",
-            "snapshot" => "an `append` model in the first layer keeps every version that was loaded",
+            "snapshot" => {
+                "a snapshot is a `{% snapshot %}` block in `snapshots/`, or has a `relation:` under `snapshots:` in YAML"
+            }
             "seed" => "a seed is a CSV file in `seeds/`",
             _ => "write `table`, `view`, `incremental`, `ephemeral` or `append`",
         };

@@ -11,6 +11,7 @@ mod incremental;
 mod limits;
 mod lineup;
 mod resolve;
+mod snapshot;
 mod template;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -31,6 +32,7 @@ use crate::names::{NodeId, Relation};
 pub use self::incremental::{Grain, Incremental, Interval, OnChange, ShapeChange, Strategy, Updates, moment};
 pub use self::limits::{Limit, RowLimits};
 pub use self::resolve::resolve;
+pub use self::snapshot::{HardDeletes, Snapshot, SnapshotNames, SnapshotStrategy};
 pub use self::template::{Param, ParsedTemplate, ReadTemplates, RefCall, SourceCall, TestUse};
 pub use self::unit_rows::{UnitCell, UnitRows, UnitTable, UnitValue, csv};
 
@@ -67,6 +69,8 @@ pub enum NodeKind {
     Model,
     /// A CSV file of the project.
     Seed,
+    /// A templated SELECT whose results are kept as history.
+    Snapshot,
 }
 
 /// How a node becomes something that can be read.
@@ -84,6 +88,8 @@ pub enum Materialization {
     Ephemeral,
     /// A typed table of a CSV file.
     Seed,
+    /// The history of a query's results.
+    Snapshot,
 }
 
 impl Materialization {
@@ -96,6 +102,7 @@ impl Materialization {
             Self::Incremental => "incremental",
             Self::Ephemeral => "ephemeral",
             Self::Seed => "seed",
+            Self::Snapshot => "snapshot",
         }
     }
 }
@@ -159,6 +166,8 @@ pub struct NodeConfig {
     pub delimiter: String,
     /// How it grows, for an incremental model.
     pub incremental: Option<Incremental>,
+    /// What history it keeps, for a snapshot.
+    pub snapshot: Option<Snapshot>,
     /// The column that says when a row's thing happened: models built by intervals read only those of theirs.
     pub event_time: Option<String>,
     /// How much its rows may change from one release to the next.

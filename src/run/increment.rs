@@ -18,7 +18,8 @@ use crate::engine::session::{ColumnType, Session};
 use crate::engine::state::increment::{Increment, record};
 use crate::manifest::{Incremental, Node, OnChange, Strategy, Updates};
 use crate::names::{Fingerprint, NodeId};
-use crate::sql::quote::{identifier, identifiers};
+use crate::sql::history::TIME_VARIABLE;
+use crate::sql::quote::{identifier, identifiers, literal};
 use crate::sql::rendered::Rendered;
 use crate::sql::tokens::read;
 use crate::template::Form;
@@ -263,6 +264,11 @@ pub(super) fn make(
         let bug = format!("`{}` is incremental and nobody decided how it grows", job.node.name);
         return Err(Failure::Node(Box::new(Diagnostic::error("bug", bug).at(&job.node.at, ""))));
     };
+    if job.node.config.snapshot.is_some() {
+        // One time for all rows that this run writes.
+        let time = literal(&crate::engine::state::now());
+        session.execute(&format!("SET VARIABLE {TIME_VARIABLE} = CAST({time} AS TIMESTAMP)"))?;
+    }
     let making = Making { session, job, config, growth, run_id, target: &workspace.target.name };
     match &growth.step {
         Step::Whole | Step::Nothing => making.whole(candidates),
