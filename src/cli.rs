@@ -161,6 +161,8 @@ Examples:
   kiln run                     everything: what did not change is reused
   kiln run -s +revenue_by_day  one model and all that it needs
   kiln run --explain           what would be done and why; builds nothing
+  kiln run --from 2026-01-01 --to 2026-02-01
+                               do a window of time again; with --explain, say first what that is
   kiln run --partial           publish what does not depend on a failure")]
 pub struct RunArgs {
     /// Which.
@@ -172,6 +174,12 @@ pub struct RunArgs {
     /// Empty the raw tables and load every file again
     #[arg(long)]
     pub reload: bool,
+    /// Do the intervals from here on again, of models that are built by intervals: a day or a time in UTC
+    #[arg(long, value_name = "TIME", conflicts_with_all = ["full_refresh", "reload"])]
+    pub from: Option<String>,
+    /// Up to here [default: now]
+    #[arg(long, value_name = "TIME", requires = "from")]
+    pub to: Option<String>,
     /// Publish what does not depend on a failure
     #[arg(long, conflicts_with = "no_publish")]
     pub partial: bool,

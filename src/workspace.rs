@@ -15,9 +15,10 @@ use crate::diagnostic::{Diagnostics, Located, Location, SourceFile};
 use crate::engine::database::Opening;
 use crate::error::{Error, Result};
 use crate::graph::{self, Dag};
+use crate::interval;
 use crate::manifest::{
     Manifest, Node, Object, Param, ParsedTemplate, ReadTemplates, Snapshot, SnapshotStrategy, SourceTable,
-    Test, TestKind, TestUse, resolve,
+    Strategy, Test, TestKind, TestUse, resolve,
 };
 use crate::names::{Fingerprint, NodeId, Relation};
 use crate::project::{Expand, Project, ProjectFile, ProjectFiles, Target};
@@ -192,12 +193,17 @@ impl Workspace {
             .map(|node| &node.id)
     }
 
-    /// Renders a model: all of its rows.
+    /// Renders a model in the form that says what it is: all of its rows; of one that is built by intervals the first
+    /// interval, since every run has others.
     ///
     /// # Errors
     /// The template is broken, or what it asks has no answer.
     pub fn render(&self, node: &Node, names: &dyn Resolve) -> Result<Rendered, Diagnostics> {
-        self.render_form(node, &Form::Whole, names)
+        let form = match node.config.incremental.as_ref().map(|config| &config.strategy) {
+            Some(Strategy::Interval(interval)) => Form::WholeWindow(interval::first(interval)),
+            _ => Form::Whole,
+        };
+        self.render_form(node, &form, names)
     }
 
     /// Renders a model for the rows that `form` asks for.
@@ -245,7 +251,12 @@ impl Workspace {
             Some(Value::Bool(true)) => Form::Delta,
             _ => Form::Whole,
         };
-        self.renderer.render_with(&template, this, &node.config.all, (&form, Some(overrides)), names)
+        let how = (&form, Some(overrides));
+        let rendered = self.renderer.render_with(&template, this, &node.config.all, how, names)?;
+        Ok(match &node.config.snapshot {
+            Some(snapshot) => history::whole(&rendered, snapshot),
+            None => rendered,
+        })
     }
 
     /// Names of all macros and functions that templates of the project can call.

@@ -11,6 +11,8 @@ mod crash;
 mod faults;
 #[path = "suite/flights.rs"]
 mod flights;
+#[path = "suite/idempotence.rs"]
+mod idempotence;
 #[path = "suite/incremental.rs"]
 mod incremental;
 #[path = "suite/lineage.rs"]

@@ -5,10 +5,12 @@ use serde_json::json;
 use crate::cli::{Global, RunArgs};
 use crate::diagnostic::Severity;
 use crate::error::{Error, Result};
+use crate::manifest::moment;
 use crate::run::event::{Ending, Outcome, PlannedNode, RunReport, TestReport, TestStatus};
 use crate::run::land::Which;
 use crate::run::plan::Refresh;
 use crate::run::{self, Policy, RunOptions, Scope};
+use crate::template::Window;
 use crate::workspace::{FullRefresh, Workspace};
 
 use super::artifacts::RunResults;
@@ -73,6 +75,7 @@ fn options(global: &Global, args: &RunArgs, workspace: &Workspace) -> Result<Run
         selected,
         scope: if is_whole { Scope::Whole } else { Scope::Part },
         refresh: if args.full_refresh { Refresh::Full } else { Refresh::Reuse },
+        window: window(args)?,
         load: if args.reload { Which::All } else { Which::New },
         policy: match (args.explain, args.partial, args.no_publish) {
             (true, _, _) => Policy::Plan,
@@ -82,6 +85,27 @@ fn options(global: &Global, args: &RunArgs, workspace: &Workspace) -> Result<Run
         },
         patience: patience(global),
     })
+}
+
+/// The window of time that `--from` and `--to` ask for.
+fn window(args: &RunArgs) -> Result<Option<Window>> {
+    let Some(from) = &args.from else { return Ok(None) };
+    let read = |name: &str, written: &str| {
+        moment(written).ok_or_else(|| {
+            Error::usage(format!("`{name} {written}` is no time"))
+                .hint("write a day or a time in UTC: `2026-01-01`, `2026-01-01T06:00`")
+        })
+    };
+    let start = read("--from", from)?;
+    let end = match &args.to {
+        Some(to) => read("--to", to)?,
+        None => crate::interval::now(),
+    };
+    match start < end {
+        true => Ok(Some(Window { start, end })),
+        false => Err(Error::usage(format!("there is no time from {start} to {end}"))
+            .hint("`--to` is the moment behind the last one")),
+    }
 }
 
 /// Tells of every failure, in full and once. Gives them as sentences.

@@ -112,7 +112,7 @@ impl Compiler<'_> {
                 let landing = manifest.nodes.get(self.workspace.landing_of(&source.id)?)?;
                 let physical = Physical::Source(landing.relation.clone());
                 let fingerprint = crate::names::Fingerprint::of([]);
-                Some((source.id.clone(), Candidate { fingerprint, physical, rows: None }))
+                Some((source.id.clone(), Candidate { fingerprint, physical, rows: None, intervals: None }))
             })
             .collect()
     }

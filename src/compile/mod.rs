@@ -6,6 +6,7 @@
 
 mod artifacts;
 mod checks;
+mod increment;
 mod known;
 mod lineage;
 mod names;
@@ -241,10 +242,14 @@ impl Compiler<'_> {
                     fingerprint: Fingerprint::of([]),
                     physical: Physical::Inline(Box::new(rendered.clone())),
                     rows: None,
+                    intervals: None,
                 },
             );
         }
         let state = self.bind_rendered(node, &rendered, cause)?;
+        if state == State::Known {
+            self.check_increment(node, &rendered)?;
+        }
         let unknown = match &state {
             State::Unknown(Cause { root, reason: Some(reason) }) => Some(because(root, reason)),
             State::Unknown(Cause { root, reason: None }) if *root != node.id => {

@@ -119,8 +119,12 @@ impl Compiler<'_> {
         let own = ColumnType { name: "_source_object".into(), data_type: "VARCHAR".into() };
         let columns: Vec<ColumnType> = columns.iter().cloned().chain([own]).collect();
         self.shadow.create(&aside, &columns)?;
-        let candidate =
-            Candidate { fingerprint: Fingerprint::of([]), physical: Physical::Source(aside), rows: None };
+        let candidate = Candidate {
+            fingerprint: Fingerprint::of([]),
+            physical: Physical::Source(aside),
+            rows: None,
+            intervals: None,
+        };
         self.candidates.insert(source.id.clone(), candidate);
         Ok(())
     }

@@ -564,3 +564,71 @@ fn artifacts_are_written() {
     assert_eq!(column.to_string(), r#"{"type":"BIGINT","index":1,"name":"order_id","comment":"the key"}"#);
     assert_eq!(catalog["sources"]["source.shop.app.orders"]["metadata"]["schema"], "app");
 }
+
+#[test]
+fn both_forms_of_an_incremental_model_are_bound() {
+    let model = |config: &str, filter: &str| {
+        said(&format!(
+            "{{{{ config(materialized='incremental', {config}) }}}}
+select order_id, amount {{% if is_incremental() %}}{{% else %}}, order_date {{% endif %}} from {{{{ ref('orders') }}}}
+{{% if is_incremental() %}}{filter}{{% endif %}}
+"
+        ))
+    };
+    let sync = "on_schema_change='sync_all_columns'";
+    insta::assert_snapshot!(
+        model(sync, "where order_id > (select max(order_id) from {{ this }}) and order_date > (select max(order_date) from {{ ref('orders') }})"),
+        @""
+    );
+    insta::assert_snapshot!(model(sync, "where order_id > (select max(order_no) from {{ this }})"), @"
+    error[sql-binding]: `m`, where it is incremental: there is no column `order_no` here
+     --> models/m.sql:3:55
+      |
+    3 | {% if is_incremental() %}where order_id > (select max(order_no) from {{ this }}){% endif %}
+      |                                                       ^^^^^^^^ no such column
+      |
+      = help: did you mean `order_id`?
+      = help: `orders` has `order_id`, `customer_id`, `order_date`, `amount`
+    ");
+    insta::assert_snapshot!(model("incremental_strategy='append'", ""), @"
+    error[schema-change]: `m` has other columns where it is incremental: missing: `order_date`
+     --> models/m.sql:2:31
+      |
+    2 | select order_id, amount {% if is_incremental() %}{% else %}, order_date {% endif %} from {{ ref('orders') }}
+      |                               ^^^^^^^^^^^^^^
+      |
+      = help: give the same columns in both forms, or write `on_schema_change='append_new_columns'`
+    ");
+    let merge =
+        "incremental_strategy='merge', unique_key=['order_id', 'line'], merge_update_columns=['amuont']";
+    insta::assert_snapshot!(model(&format!("{merge}, {sync}"), ""), @"
+    error[unique-key]: the `unique_key` `line` is not a column of `m`
+     --> models/m.sql:1:69
+      |
+    1 | {{ config(materialized='incremental', incremental_strategy='merge', unique_key=['order_id', 'line'], merge_update_columns=['amuont'],...
+      |                                                                     ^^^^^^^^^^
+      |
+      = help: a key of several columns is a list: `unique_key=['a', 'b']`
+
+    error[incremental-column]: `amuont` is not a column of `m`
+     --> models/m.sql:1:125
+      |
+    1 | {{ config(materialized='incremental', incremental_strategy='merge', unique_key=['order_id', 'line'], merge_update_columns=['amuont'],...
+      |                                                                                                                             ^^^^^^
+      |
+      = help: did you mean `amount`?
+    ");
+}
+
+#[test]
+fn a_model_built_by_intervals_has_its_columns() {
+    let project = built(&[(
+        "models/daily.sql",
+        "{{ config(materialized='incremental', incremental_strategy='interval', event_time='order_date', batch_size='month', begin='2026-01-01') }}
+select order_date, '{{ interval.start }}'::timestamp as since, '{{ model.batch.event_time_end }}' as until, sum(amount) as amount
+from {{ ref('orders') }} group by all
+",
+    )]);
+    insta::assert_snapshot!(project.messages(), @"");
+    insta::assert_snapshot!(project.columns("daily"), @"order_date DATE, since TIMESTAMP, until VARCHAR, amount DECIMAL(38,2)");
+}

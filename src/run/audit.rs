@@ -158,6 +158,7 @@ fn with_delta(session: &Session, test: &Test, candidates: &Candidates) -> Result
         fingerprint: fingerprint.clone(),
         physical: Physical::Build(delta),
         rows: Some(rows.max(0) as u64),
+        intervals: None,
     };
     let mut candidates = candidates.clone();
     candidates.insert(node.clone(), candidate);
@@ -476,6 +477,6 @@ fn relation_of(physical: &Physical) -> Option<String> {
             Some(crate::names::Relation::new(crate::engine::state::DATA_SCHEMA, build).to_string())
         }
         Physical::Raw { relation, .. } | Physical::Source(relation) => Some(relation.to_string()),
-        Physical::Inline(_) => None,
+        Physical::Inline(_) | Physical::Slice { .. } => None,
     }
 }

@@ -101,16 +101,17 @@ fn candidate(
     if let Some(missing) = missing {
         return Ok(Err(format!("it reads `{}`, which is not built", missing.node.short())));
     }
-    if !is_decidable(node, candidates, &|_| false) {
+    if !is_decidable(workspace, node, candidates, &|_| false) {
         return Ok(Err("what it is can be known only when it is built".into()));
     }
     let decision = decide(workspace, node, candidates, known, Some(session))?;
+    let intervals = decision.intervals();
     let physical = match decision.action {
         Action::Inline => Physical::Inline(Box::new(decision.rendered)),
         Action::Reuse => Physical::Build(decision.relation),
         _ => return Ok(Err(decision.reason)),
     };
-    Ok(Ok(Candidate { fingerprint: decision.fingerprint, physical, rows: decision.rows }))
+    Ok(Ok(Candidate { fingerprint: decision.fingerprint, physical, rows: decision.rows, intervals }))
 }
 
 fn beside(

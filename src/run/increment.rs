@@ -8,31 +8,31 @@
 //! A version is made from the version before (its *base*), from the definition and from the parents' builds. Where the
 //! base was made from this definition and these parents already, there is nothing to do.
 
-use crate::diagnostic::{Diagnostic, Diagnostics, Location};
-use crate::engine::increment::shape::{Change, Shape, find};
-use crate::engine::increment::{
-    Replaces, VERSION_COLUMN, columns_of, delta_of, head, keep_undo, newest_view, quoted, rows_of, undo_of,
-    waiting_view, whole,
-};
-use crate::engine::session::{ColumnType, Session};
-use crate::engine::state::increment::{Increment, record};
-use crate::manifest::{Incremental, Node, OnChange, Strategy, Updates};
+mod due;
+mod fill;
+mod make;
+
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::engine::increment::{Replaces, delta_of, head, rows_of};
+use crate::engine::session::Session;
+use crate::engine::state::increment::Increment;
+use crate::manifest::{Incremental, Interval, Node, OnChange, Strategy};
 use crate::names::{Fingerprint, NodeId};
-use crate::sql::history::TIME_VARIABLE;
-use crate::sql::quote::{identifier, identifiers, literal};
 use crate::sql::rendered::Rendered;
-use crate::sql::tokens::read;
-use crate::template::Form;
+use crate::sql::tokens;
+use crate::template::{Form, Window};
 use crate::workspace::Workspace;
 
-use super::build::{Failure, Job, Made, explain, run_model};
-use super::candidate::{Bound, Candidate, Candidates, Physical, Reading, bind};
-use super::event::{Action, RowChange};
+use super::candidate::{Candidate, Candidates, Physical};
+use super::event::Action;
 use super::names::Names;
-use super::plan::{Decision, Known, Refresh, definition, made_from, why_changed};
+use super::plan::{Decision, Known, Refresh, definition, made_from, relation_name, why_changed};
+use crate::interval::{Intervals, from_text, joined, to_text, told};
 
-/// Most keys that a message names.
-const NAMED_KEYS: usize = 3;
+use due::{Chooser, Same, timed_parents};
+pub(super) use fill::Filled;
+pub use make::no_such_key;
+pub(super) use make::{fill, make};
 
 /// What is to be done with the table of an incremental model.
 #[derive(Debug, Clone)]
@@ -43,6 +43,21 @@ pub struct Growth {
     pub inputs: Fingerprint,
     /// What the new rows take the place of.
     pub replaces: Replaces,
+    /// What is built of it, for a model that is built by intervals.
+    pub intervals: Option<Intervals>,
+    /// What an earlier run had built of it.
+    pub resume: Option<Resume>,
+    /// Its parents' builds, where it is built by intervals.
+    pub parents: Vec<String>,
+}
+
+/// A version of which some intervals failed.
+#[derive(Debug, Clone)]
+pub struct Resume {
+    /// The table of what was built.
+    pub table: String,
+    /// What was not.
+    pub failed: Vec<Window>,
 }
 
 /// What is to be done with the table of an incremental model.
@@ -81,126 +96,251 @@ pub fn decide(
     known: &Known,
     session: Option<&Session>,
 ) -> Result<Decision, Diagnostics> {
+    let interval = match &config.strategy {
+        Strategy::Interval(interval) => Some(interval),
+        _ => None,
+    };
     let names = Names { workspace, candidates, session };
-    let rendered = workspace.render_form(node, &Form::Whole, &names)?;
+    let rendered = workspace.render(node, &names)?;
     let (definition, mut always) = definition(workspace, node, &rendered)?;
+    let definition = match interval {
+        Some(interval) => with_cut(&definition, interval),
+        None => definition,
+    };
     let mut parts = made_from(node, &definition, candidates, &mut always);
     if always.is_some() {
         parts.push(known.salt.as_bytes().to_vec());
     }
     let inputs = Fingerprint::of(parts.iter().map(Vec::as_slice));
-    let base = base_of(node, known);
-    let target = &workspace.target.name;
-    if let Some(why) = why_whole(config, base.as_ref(), &definition, known) {
-        let fingerprint = Fingerprint::of([b"kiln whole 1".as_slice(), inputs.as_str().as_bytes()]);
-        let growth = Growth { step: Step::Whole, inputs, replaces: Replaces::of(config, &[]) };
-        return Ok(decision(node, known, fingerprint, definition, rendered, growth, why));
+    let base = base_of(node, known, interval);
+    let chooser = interval.map(|config| Chooser { workspace, node, config, candidates, known, session });
+    let drafting =
+        Drafting { node, config, known, definition, inputs, parents: parents_of(node, candidates) };
+    if let Some(why) = why_whole(config, base.as_ref(), &drafting.definition, known) {
+        let increment = base.as_ref().map(|base| &base.increment);
+        let intervals = chooser.map(|chooser| chooser.whole(increment)).transpose()?;
+        return Ok(drafting.whole(rendered, increment, intervals, why));
     }
     let Some(base) = base else {
         return Err(Diagnostic::error("bug", "an incremental model without a base is built whole")
             .at(&node.at, "")
             .into());
     };
-    if base.increment.inputs == inputs {
-        let reason = match base.increment.target == *target {
+    let same = if base.increment.inputs == drafting.inputs { Same::Yes } else { Same::No };
+    let chosen = chooser.map(|chooser| chooser.delta(&base.increment, same)).transpose()?;
+    let (intervals, rest) = match chosen {
+        Some((intervals, rest)) => (Some(intervals), rest),
+        None => (None, Same::Yes),
+    };
+    let nothing_due = intervals.as_ref().is_none_or(|intervals| intervals.built.is_empty());
+    if same == Same::Yes && nothing_due {
+        return Ok(drafting.unchanged(&workspace.target.name, base, rendered));
+    }
+    let own = with_base(node, &base.increment, candidates);
+    let names = Names { workspace, candidates: &own, session };
+    let form = match intervals.as_ref().map(|intervals| joined(intervals.built.iter().cloned())) {
+        None => Form::Delta,
+        Some(windows) => match (windows.first(), windows.last()) {
+            (Some(first), Some(last)) => {
+                Form::DeltaWindow(Window { start: first.start.clone(), end: last.end.clone() })
+            }
+            _ => Form::Delta,
+        },
+    };
+    let delta = workspace.render_form(node, &form, &names)?;
+    let why = match (&known.asked, always) {
+        (Some(_), _) if interval.is_some() => "asked for with `--from` and `--to`".to_owned(),
+        (_, Some(why)) => why,
+        (_, None) if same == Same::Yes => "intervals are missing".to_owned(),
+        (_, None) => why_changed(node, &drafting.definition, &Fingerprint::of([]), candidates, known),
+    };
+    Ok(drafting.delta(&workspace.target.name, base, delta, intervals, why, rest))
+}
+
+/// What every decision for a model has in it.
+struct Drafting<'a> {
+    node: &'a Node,
+    config: &'a Incremental,
+    known: &'a Known,
+    definition: Fingerprint,
+    inputs: Fingerprint,
+    parents: Vec<String>,
+}
+
+impl Drafting<'_> {
+    fn whole(
+        mut self,
+        rendered: Rendered,
+        base: Option<&Increment>,
+        intervals: Option<Intervals>,
+        why: String,
+    ) -> Decision {
+        if self.known.asked.is_some() && intervals.is_some() && base.is_none() {
+            // What comes after the window that was asked for is still to come.
+            self.inputs = Fingerprint::of([self.inputs.as_str().as_bytes(), self.known.salt.as_bytes()]);
+        }
+        let windows = intervals.as_ref().map(|intervals| to_text(&intervals.built)).unwrap_or_default();
+        let fingerprint = Fingerprint::of([
+            b"kiln whole 1".as_slice(),
+            self.inputs.as_str().as_bytes(),
+            windows.as_bytes(),
+        ]);
+        let reason = self.with_intervals(why, intervals.as_ref());
+        self.decision(fingerprint, rendered, Step::Whole, intervals, reason)
+    }
+
+    fn unchanged(self, target: &str, base: Base, rendered: Rendered) -> Decision {
+        let reason = match base.increment.target == target {
             true => "unchanged since the release".to_owned(),
             false => format!("what target `{}` has, and nothing is new", base.increment.target),
         };
-        return Ok(Decision {
+        Decision {
             action: Action::Reuse,
             reason,
             fingerprint: base.increment.fingerprint.clone(),
-            definition,
+            definition: self.definition,
             rendered,
             relation: base.increment.relation.clone(),
             rows: base.rows,
             growth: None,
-        });
-    }
-    let own = with_base(node, &base.increment, candidates);
-    let names = Names { workspace, candidates: &own, session };
-    let delta = workspace.render_form(node, &Form::Delta, &names)?;
-    let text = read(&delta.with_relations(|id| Some(format!("\"{id}\"")))).normalised;
-    let how =
-        format!("{:?} {:?} {:?} {:?}", config.strategy, config.unique_key, config.predicates, config.updates);
-    let fingerprint = Fingerprint::of([
-        b"kiln delta 1".as_slice(),
-        inputs.as_str().as_bytes(),
-        base.increment.fingerprint.as_str().as_bytes(),
-        how.as_bytes(),
-        format!("{:?}", config.on_schema_change).as_bytes(),
-        text.as_bytes(),
-    ]);
-    let reason = match base.increment.target == *target {
-        true => {
-            let why = match always {
-                Some(why) => why,
-                None => why_changed(node, &definition, &fingerprint, candidates, known),
-            };
-            format!("{why}: new rows only")
         }
-        false => format!(
-            "copies {} rows of target `{}` and takes in what is new",
-            base.rows.map_or("the".to_owned(), |rows| rows.to_string()),
-            base.increment.target
-        ),
-    };
-    let step = match base.increment.target == *target {
-        true => Step::Onto(base),
-        false => Step::Copy(base),
-    };
-    let growth = Growth { step, inputs, replaces: Replaces::of(config, &[]) };
-    Ok(decision(node, known, fingerprint, definition, delta, growth, reason))
+    }
+
+    fn delta(
+        mut self,
+        target: &str,
+        base: Base,
+        rendered: Rendered,
+        intervals: Option<Intervals>,
+        why: String,
+        rest: Same,
+    ) -> Decision {
+        let text = tokens::read(&rendered.with_relations(|id| Some(format!("\"{id}\"")))).normalised;
+        let Incremental { strategy, unique_key, predicates, updates, on_schema_change, .. } = self.config;
+        let how = format!("{strategy:?} {unique_key:?} {predicates:?} {updates:?} {on_schema_change:?}");
+        let windows = intervals.as_ref().map(|intervals| to_text(&intervals.built)).unwrap_or_default();
+        let asked = self.known.asked.is_some() && intervals.is_some();
+        if asked && rest == Same::No {
+            // Only what was asked for is done: what else changed is still to come.
+            self.inputs = Fingerprint::of([self.inputs.as_str().as_bytes(), self.known.salt.as_bytes()]);
+        }
+        let salt = if asked { self.known.salt.as_str() } else { "" };
+        let fingerprint = Fingerprint::of([
+            b"kiln delta 1".as_slice(),
+            self.inputs.as_str().as_bytes(),
+            base.increment.fingerprint.as_str().as_bytes(),
+            how.as_bytes(),
+            windows.as_bytes(),
+            salt.as_bytes(),
+            text.as_bytes(),
+        ]);
+        let is_own = base.increment.target == target;
+        let reason = match (is_own, &intervals) {
+            (true, None) => format!("{why}: new rows only"),
+            (true, Some(_)) => self.with_intervals(why, intervals.as_ref()),
+            (false, _) => format!(
+                "copies {} rows of target `{}` and takes in what is new",
+                base.rows.map_or("the".to_owned(), |rows| rows.to_string()),
+                base.increment.target
+            ),
+        };
+        let step = if is_own { Step::Onto(base) } else { Step::Copy(base) };
+        self.decision(fingerprint, rendered, step, intervals, reason)
+    }
+
+    fn with_intervals(&self, why: String, intervals: Option<&Intervals>) -> String {
+        match (&self.config.strategy, intervals) {
+            (Strategy::Interval(config), Some(intervals)) => {
+                format!("{why}: {}", told(config.grain, &intervals.built))
+            }
+            _ => why,
+        }
+    }
+
+    /// A decision for a version that may have been built already.
+    fn decision(
+        self,
+        fingerprint: Fingerprint,
+        rendered: Rendered,
+        step: Step,
+        intervals: Option<Intervals>,
+        reason: String,
+    ) -> Decision {
+        let known = self.known;
+        let base = match &step {
+            Step::Onto(base) | Step::Copy(base) => Some(base.increment.relation.as_str()),
+            Step::Whole | Step::Nothing => None,
+        };
+        let windows = intervals.as_ref().map(|intervals| joined(intervals.built.iter().cloned()));
+        let replaces = Replaces::of(self.config, &windows.unwrap_or_default());
+        // New rows that wait fit the very version that they were built for.
+        let fits = |found: &&Increment| found.version.is_some() || found.base.as_deref() == base;
+        let existing =
+            known.builds.get(&fingerprint).filter(|_| known.refresh == Refresh::Reuse).and_then(|existing| {
+                Some((existing, known.increments.get(&existing.relation).filter(fits)?))
+            });
+        let resume = existing.filter(|(_, found)| !found.failed.is_empty()).map(|(_, found)| Resume {
+            table: match &step {
+                Step::Whole => rows_of(&found.relation),
+                _ => delta_of(&found.relation),
+            },
+            failed: from_text(&found.failed),
+        });
+        let growth = Growth { step, inputs: self.inputs, replaces, intervals, resume, parents: self.parents };
+        match existing.filter(|_| growth.resume.is_none()) {
+            Some((existing, _)) => Decision {
+                action: Action::Reuse,
+                reason: "built before, by a run that did not publish it or for another target".to_owned(),
+                relation: existing.relation.clone(),
+                rows: existing.rows,
+                fingerprint,
+                definition: self.definition,
+                rendered,
+                growth: Some(Box::new(Growth { step: Step::Nothing, ..growth })),
+            },
+            None => Decision {
+                action: Action::Build,
+                reason: match (&growth.resume, &self.config.strategy) {
+                    (Some(resume), Strategy::Interval(config)) => {
+                        format!("{} failed before", told(config.grain, &resume.failed))
+                    }
+                    _ => reason,
+                },
+                relation: relation_name(self.node, &fingerprint, known),
+                fingerprint,
+                definition: self.definition,
+                rendered,
+                rows: None,
+                growth: Some(Box::new(growth)),
+            },
+        }
+    }
 }
 
-/// A decision for a version that may have been built already.
-fn decision(
-    node: &Node,
-    known: &Known,
-    fingerprint: Fingerprint,
-    definition: Fingerprint,
-    rendered: Rendered,
-    growth: Growth,
-    reason: String,
-) -> Decision {
-    let base = match &growth.step {
-        Step::Onto(base) | Step::Copy(base) => Some(base.increment.relation.as_str()),
-        Step::Whole | Step::Nothing => None,
-    };
-    // New rows that wait fit the very version that they were built for.
-    let fits = |relation: &str| {
-        known
-            .increments
-            .get(relation)
-            .is_some_and(|found| found.version.is_some() || found.base.as_deref() == base)
-    };
-    let existing = known.builds.get(&fingerprint).filter(|existing| fits(&existing.relation));
-    match existing.filter(|_| known.refresh == Refresh::Reuse) {
-        Some(existing) => Decision {
-            action: Action::Reuse,
-            reason: "built before, by a run that did not publish it or for another target".to_owned(),
-            relation: existing.relation.clone(),
-            rows: existing.rows,
-            fingerprint,
-            definition,
-            rendered,
-            growth: Some(Box::new(Growth { step: Step::Nothing, ..growth })),
-        },
-        None => {
-            let relation = super::plan::relation_name(node, &fingerprint, known);
-            let growth = Some(Box::new(growth));
-            Decision {
-                action: Action::Build,
-                reason,
-                fingerprint,
-                definition,
-                rendered,
-                relation,
-                rows: None,
-                growth,
-            }
-        }
-    }
+/// A definition with how time is cut.
+fn with_cut(definition: &Fingerprint, interval: &Interval) -> Fingerprint {
+    Fingerprint::of([
+        b"kiln intervals 1".as_slice(),
+        definition.as_str().as_bytes(),
+        interval.event_time.as_bytes(),
+        interval.grain.as_str().as_bytes(),
+        interval.begin.as_bytes(),
+    ])
+}
+
+/// The builds that a model reads.
+fn parents_of(node: &Node, candidates: &Candidates) -> Vec<String> {
+    let candidates = node.depends_on.iter().filter_map(|dependency| candidates.get(&dependency.node));
+    candidates.map(due::key).collect()
+}
+
+/// Whether a model's decision needs its parents' rows: how far a model that is built by intervals goes is seen there. Of
+/// parents that are built by intervals themselves it is known beforehand.
+pub(super) fn asks_parents(workspace: &Workspace, node: &Node, candidates: &Candidates) -> bool {
+    let is_interval =
+        matches!(&node.config.incremental, Some(Incremental { strategy: Strategy::Interval(_), .. }));
+    is_interval
+        && timed_parents(workspace, node, candidates).any(|(_, _, candidate)| candidate.intervals.is_none())
 }
 
 /// Why all rows are built, if they are.
@@ -231,9 +371,11 @@ fn why_whole(
 }
 
 /// The version that readers of this target see; where there is none, the one that those of another target see.
-fn base_of(node: &Node, known: &Known) -> Option<Base> {
+fn base_of(node: &Node, known: &Known, interval: Option<&Interval>) -> Option<Base> {
     let own = known.release.models.get(&node.name).map(|published| &published.relation);
-    let relation = own.or_else(|| known.elsewhere.get(&node.name))?;
+    // With `--from` a target begins there instead of copying what another has.
+    let begins = known.asked.is_some() && interval.is_some();
+    let relation = own.or_else(|| known.elsewhere.get(&node.name).filter(|_| !begins))?;
     let increment = known.increments.get(relation)?.clone();
     let rows = known.builds.get(&increment.fingerprint).and_then(|build| build.rows);
     let head = head(&increment.table, &known.increments);
@@ -247,395 +389,10 @@ fn with_base(node: &Node, base: &Increment, candidates: &Candidates) -> Candidat
         fingerprint: base.fingerprint.clone(),
         physical: Physical::Build(base.relation.clone()),
         rows: None,
+        intervals: None,
     };
     own.insert(node.id.clone(), this);
     own
-}
-
-/// Builds a version, in the transaction that records it. Gives what its view reads.
-pub(super) fn make(
-    workspace: &Workspace,
-    session: &Session,
-    run_id: &str,
-    job: &Job<'_>,
-    candidates: &Candidates,
-) -> Result<(Made, Vec<String>), Failure> {
-    let (Some(growth), Some(config)) = (&job.decision.growth, &job.node.config.incremental) else {
-        let bug = format!("`{}` is incremental and nobody decided how it grows", job.node.name);
-        return Err(Failure::Node(Box::new(Diagnostic::error("bug", bug).at(&job.node.at, ""))));
-    };
-    if job.node.config.snapshot.is_some() {
-        // One time for all rows that this run writes.
-        let time = literal(&crate::engine::state::now());
-        session.execute(&format!("SET VARIABLE {TIME_VARIABLE} = CAST({time} AS TIMESTAMP)"))?;
-    }
-    let making = Making { session, job, config, growth, run_id, target: &workspace.target.name };
-    match &growth.step {
-        Step::Whole | Step::Nothing => making.whole(candidates),
-        Step::Onto(base) => making.delta(base, Place::Table, candidates),
-        Step::Copy(base) => making.delta(base, Place::Copy, candidates),
-    }
-}
-
-/// Where new rows go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
-    /// Into the table that is there.
-    Table,
-    /// Into a copy of it.
-    Copy,
-}
-
-struct Making<'a> {
-    session: &'a Session,
-    job: &'a Job<'a>,
-    config: &'a Incremental,
-    growth: &'a Growth,
-    run_id: &'a str,
-    target: &'a str,
-}
-
-impl Making<'_> {
-    fn relation(&self) -> &str {
-        &self.job.decision.relation
-    }
-
-    fn whole(&self, candidates: &Candidates) -> Result<(Made, Vec<String>), Failure> {
-        let bound = bind(&self.job.decision.rendered, candidates, Reading::Now);
-        let table = rows_of(self.relation());
-        let (prefix, suffix) = whole(&table);
-        let rows = run_model(self.session, self.job, &prefix, &bound, suffix)?;
-        let columns = columns_of(self.session, &table)?;
-        self.check_columns(&columns)?;
-        self.session.execute(&newest_view(self.relation(), &table, &columns))?;
-        self.record(&table, Some(1), None, None, RowChange { added: rows, replaced: 0 })?;
-        Ok((Made { rows: Some(rows), change: None }, vec![table]))
-    }
-
-    fn delta(
-        &self,
-        base: &Base,
-        place: Place,
-        candidates: &Candidates,
-    ) -> Result<(Made, Vec<String>), Failure> {
-        let session = self.session;
-        let own = with_base(self.job.node, &base.increment, candidates);
-        let bound = bind(&self.job.decision.rendered, &own, Reading::Now);
-        let new = session.describe(&bound.sql).map_err(|error| {
-            if error.is_interrupt() || error.is_machine() {
-                return Failure::Sql(error);
-            }
-            Failure::Node(Box::new(explain(&error, 0, &bound, &self.job.decision.rendered, self.job.node)))
-        })?;
-        self.check_columns(&new)?;
-        let there = columns_of(session, &base.increment.relation)?;
-        let shape = Shape::of(self.config.on_schema_change, &self.config.strategy, &there, &new)
-            .map_err(|difference| Failure::Node(Box::new(self.other_shape(&difference.to_string()))))?;
-        let delta = delta_of(self.relation());
-        let added = self.new_rows(&bound, &new, &there, &shape, &base.increment.relation)?;
-        if place == Place::Copy || shape.change == Change::Other {
-            return self.copy(base, &there, &shape, added);
-        }
-        let replaces = &self.growth.replaces;
-        let undo = undo_of(self.relation());
-        let is_newest = base.increment.version == Some(base.head);
-        let keep = keep_undo(&undo, &base.increment.table, &delta, replaces).filter(|_| is_newest);
-        let replaced = match keep {
-            Some(sql) => session.execute_counted(&sql).map_err(|error| self.narrowing(error))?,
-            None => self.count_replaced(&base.increment.relation)?,
-        };
-        let mut reads = vec![base.increment.relation.clone(), delta.clone()];
-        if is_newest {
-            match replaced {
-                0 => session.execute(&format!("DROP TABLE IF EXISTS {}", quoted(&undo)))?,
-                _ => reads.push(undo.clone()),
-            }
-        }
-        // Without anything to replace the view needs no join.
-        let replacing = if replaced == 0 { &Replaces::Nothing } else { replaces };
-        let view = waiting_view(self.relation(), &base.increment.relation, &delta, &shape.columns, replacing);
-        session.execute(&view).map_err(|error| self.narrowing(error))?;
-        let change = RowChange { added, replaced };
-        self.record(&base.increment.table, None, Some(&base.increment.relation), Some(&delta), change)?;
-        let rows = self.rows_before(base)?.saturating_sub(replaced) + added;
-        Ok((Made { rows: Some(rows), change: Some(change) }, reads))
-    }
-
-    /// Builds the table of the new rows, in the shape that they will have.
-    fn new_rows(
-        &self,
-        bound: &Bound,
-        new: &[ColumnType],
-        there: &[ColumnType],
-        shape: &Shape,
-        base: &str,
-    ) -> Result<u64, Failure> {
-        let delta = delta_of(self.relation());
-        let missing = shape.columns.iter().any(|column| find(new, &column.name).is_none());
-        let is_partial =
-            self.config.strategy == Strategy::Merge && (missing || self.config.updates != Updates::All);
-        if !is_partial {
-            let (prefix, suffix) = create(&delta, shape, new);
-            let added = run_model(self.session, self.job, &prefix, bound, suffix)?;
-            self.check_keys(&delta)?;
-            return Ok(added);
-        }
-        let found = format!("{}__found", self.relation());
-        let given: Vec<ColumnType> =
-            shape.columns.iter().filter(|column| find(new, &column.name).is_some()).cloned().collect();
-        let (prefix, suffix) = create(&found, &Shape { columns: given.clone(), change: Change::Same }, new);
-        run_model(self.session, self.job, &prefix, bound, suffix)?;
-        self.check_keys(&found)?;
-        let merged = self.merged(&delta, &found, &given, there, shape, base);
-        let added = self.session.execute_counted(&merged).map_err(|error| self.narrowing(error))?;
-        self.session.execute(&format!("DROP TABLE {}", quoted(&found)))?;
-        Ok(added)
-    }
-
-    /// The statement that fills what a merge does not change from the rows that are there.
-    fn merged(
-        &self,
-        delta: &str,
-        found: &str,
-        given: &[ColumnType],
-        there: &[ColumnType],
-        shape: &Shape,
-        base: &str,
-    ) -> String {
-        let has = |names: &[String], name: &str| names.iter().any(|known| known.eq_ignore_ascii_case(name));
-        let is_key = |name: &str| has(&self.config.unique_key, name);
-        let changes = |name: &str| match &self.config.updates {
-            Updates::All => true,
-            Updates::Only(names) => is_key(name) || has(names, name),
-            Updates::Except(names) => is_key(name) || !has(names, name),
-        };
-        let columns = shape.columns.iter().map(|column| {
-            let name = identifier(&column.name);
-            let old = match find(there, &column.name) {
-                Some(_) => format!("CAST(DBT_INTERNAL_DEST.{name} AS {})", column.data_type),
-                None => "NULL".to_owned(),
-            };
-            match find(given, &column.name) {
-                Some(_) if changes(&column.name) => format!("DBT_INTERNAL_SOURCE.{name} AS {name}"),
-                Some(_) => format!(
-                    "CASE WHEN DBT_INTERNAL_DEST.\"_kiln_matched\" THEN {old} ELSE DBT_INTERNAL_SOURCE.{name} END AS {name}"
-                ),
-                None => format!("{old} AS {name}"),
-            }
-        });
-        let columns: Vec<String> = columns.collect();
-        let equal = self.config.unique_key.iter().map(|key| {
-            let key = identifier(key);
-            format!("DBT_INTERNAL_DEST.{key} = DBT_INTERNAL_SOURCE.{key}")
-        });
-        let narrowed = self.config.predicates.iter().map(|predicate| format!("(\n{predicate}\n)"));
-        let matched: Vec<String> = equal.chain(narrowed).collect();
-        format!(
-            "CREATE OR REPLACE TABLE {} AS SELECT {} FROM {} AS DBT_INTERNAL_SOURCE LEFT JOIN \
-             (SELECT *, TRUE AS \"_kiln_matched\" FROM {}) AS DBT_INTERNAL_DEST ON {}",
-            quoted(delta),
-            columns.join(", "),
-            quoted(found),
-            quoted(base),
-            matched.join(" AND ")
-        )
-    }
-
-    /// Makes a table of its own from the rows of the version before and the new ones.
-    fn copy(
-        &self,
-        base: &Base,
-        there: &[ColumnType],
-        shape: &Shape,
-        added: u64,
-    ) -> Result<(Made, Vec<String>), Failure> {
-        let session = self.session;
-        let (table, delta) = (rows_of(self.relation()), delta_of(self.relation()));
-        let kept = self.growth.replaces.kept(&quoted(&base.increment.relation), &quoted(&delta), "*");
-        let version = identifier(VERSION_COLUMN);
-        let columns = identifiers(shape.columns.iter().map(|column| &column.name));
-        let rows = session.execute_counted(&format!(
-            "CREATE OR REPLACE TABLE {} AS SELECT {}, 1::BIGINT AS {version} FROM ({kept}\n)\n\
-             UNION ALL SELECT {columns}, 1::BIGINT FROM {}",
-            quoted(&table),
-            shape.select(there),
-            quoted(&delta)
-        ));
-        let rows = rows.map_err(|error| self.not_copied(error))?;
-        session.execute(&format!("DROP TABLE {}", quoted(&delta)))?;
-        session.execute(&newest_view(self.relation(), &table, &shape.columns))?;
-        let replaced = (self.rows_before(base)? + added).saturating_sub(rows);
-        let change = RowChange { added, replaced };
-        self.record(&table, Some(1), Some(&base.increment.relation), None, change)?;
-        Ok((Made { rows: Some(rows), change: Some(change) }, vec![table]))
-    }
-
-    fn rows_before(&self, base: &Base) -> Result<u64, Failure> {
-        match base.rows {
-            Some(rows) => Ok(rows),
-            None => {
-                let sql = format!("SELECT count(*) FROM {}", quoted(&base.increment.relation));
-                Ok(self.session.count(&sql)?.max(0) as u64)
-            }
-        }
-    }
-
-    fn count_replaced(&self, base: &str) -> Result<u64, Failure> {
-        let delta = quoted(&delta_of(self.relation()));
-        match self.growth.replaces.replaced(&quoted(base), &delta, "1") {
-            Some(query) => {
-                Ok(self.session.count(&format!("SELECT count(*) FROM ({query}\n)"))?.max(0) as u64)
-            }
-            None => Ok(0),
-        }
-    }
-
-    fn record(
-        &self,
-        table: &str,
-        version: Option<i64>,
-        base: Option<&str>,
-        delta: Option<&str>,
-        change: RowChange,
-    ) -> Result<(), Failure> {
-        let increment = Increment {
-            relation: self.relation().to_owned(),
-            fingerprint: self.job.decision.fingerprint.clone(),
-            model: self.job.node.name.clone(),
-            target: self.target.to_owned(),
-            table: table.to_owned(),
-            version,
-            base: base.map(str::to_owned),
-            definition: self.job.decision.definition.clone(),
-            inputs: self.growth.inputs.clone(),
-            delta: delta.map(str::to_owned),
-            undo: None,
-            added: change.added,
-            replaced: change.replaced,
-            presence: crate::engine::state::increment::Presence::There,
-        };
-        Ok(record(self.session, &increment, self.run_id)?)
-    }
-
-    /// The key must be among the columns, and no column may have Kiln's own name.
-    fn check_columns(&self, columns: &[ColumnType]) -> Result<(), Failure> {
-        let node = self.job.node;
-        let named = |key: &&String| find(columns, key).is_none();
-        if let Some(key) = self.config.unique_key.iter().find(named) {
-            return Err(Failure::Node(Box::new(no_such_key(node, key, columns))));
-        }
-        if columns.iter().any(|column| column.name.to_lowercase().starts_with(VERSION_COLUMN)) {
-            let message =
-                format!("`{}` did not build: `{VERSION_COLUMN}` is a column of kiln's own", node.name);
-            let diagnostic = Diagnostic::error("column-reserved", message).at(&node.at, "");
-            return Err(Failure::Node(Box::new(diagnostic.help("give the column another name"))));
-        }
-        Ok(())
-    }
-
-    /// A merge with two new rows for one key has no result: DuckDB refuses it where the key is there, and doubles it
-    /// where it is not.
-    fn check_keys(&self, table: &str) -> Result<(), Failure> {
-        if self.config.strategy != Strategy::Merge {
-            return Ok(());
-        }
-        let keys = &self.config.unique_key;
-        let columns = identifiers(keys);
-        let given: Vec<String> = keys.iter().map(|key| format!("{} IS NOT NULL", identifier(key))).collect();
-        let shown: Vec<String> =
-            keys.iter().map(|key| format!("CAST({} AS VARCHAR)", identifier(key))).collect();
-        let doubled = self.session.rows(&format!(
-            "SELECT {}, count(*)::VARCHAR FROM {} WHERE {} GROUP BY {columns} HAVING count(*) > 1 \
-             ORDER BY {columns} LIMIT {NAMED_KEYS}",
-            shown.join(", "),
-            quoted(table),
-            given.join(" AND "),
-        ))?;
-        if doubled.is_empty() {
-            return Ok(());
-        }
-        let named = doubled.iter().map(|row| {
-            let key = keys
-                .iter()
-                .zip(row)
-                .map(|(key, value)| format!("{key} = {}", value.as_deref().unwrap_or("NULL")));
-            let count = row.last().and_then(Option::as_deref).unwrap_or_default();
-            format!("{} ({count} rows)", key.collect::<Vec<_>>().join(", "))
-        });
-        let named = named.collect::<Vec<_>>().join("; ");
-        let node = self.job.node;
-        let message = format!("`{}` did not build: new rows have the same `unique_key`: {named}", node.name);
-        let by = keys.join(", ");
-        Err(Failure::Node(Box::new(
-            Diagnostic::error("duplicate-key", message).at(&said(node, "unique_key"), "").help(format!(
-                "keep one row of each key, such as with `qualify row_number() over (partition by {by} order by ... desc) = 1`"
-            )),
-        )))
-    }
-
-    fn other_shape(&self, difference: &str) -> Diagnostic {
-        let node = self.job.node;
-        let message = format!("`{}` did not build: its columns changed: {difference}", node.name);
-        Diagnostic::error("schema-change", message).at(&said(node, "on_schema_change"), "").help(
-            "write `on_schema_change='append_new_columns'` or `'sync_all_columns'`, or run with `--full-refresh`",
-        )
-    }
-
-    /// A statement of Kiln's own failed that holds the user's `incremental_predicates`.
-    fn narrowing(&self, error: crate::engine::session::SqlError) -> Failure {
-        if error.is_interrupt() || error.is_machine() || self.config.predicates.is_empty() {
-            return Failure::Sql(error);
-        }
-        let node = self.job.node;
-        let message =
-            format!("the `incremental_predicates` of `{}` do not work: {}", node.name, error.sentence());
-        Failure::Node(Box::new(
-            Diagnostic::error("incremental-predicates", message)
-                .at(&said(node, "incremental_predicates"), "")
-                .help(
-                    "call the rows that are there `DBT_INTERNAL_DEST` and the new ones `DBT_INTERNAL_SOURCE`",
-                ),
-        ))
-    }
-
-    fn not_copied(&self, error: crate::engine::session::SqlError) -> Failure {
-        if error.is_interrupt() || error.is_machine() {
-            return Failure::Sql(error);
-        }
-        let node = self.job.node;
-        let message = format!("`{}` did not build: rows that are there do not fit: {error}", node.name);
-        Failure::Node(Box::new(
-            Diagnostic::error("schema-change", message)
-                .at(&said(node, "on_schema_change"), "")
-                .help("run with `--full-refresh`, or give the column another name"),
-        ))
-    }
-}
-
-/// What is wrong with a `unique_key` that is not a column.
-pub fn no_such_key(node: &Node, key: &str, columns: &[ColumnType]) -> Diagnostic {
-    let message = format!("the `unique_key` `{key}` is not a column of `{}`", node.name);
-    Diagnostic::error("unique-key", message)
-        .at(&said(node, "unique_key"), "")
-        .suggest(key, columns.iter().map(|column| column.name.as_str()))
-        .help("a key of several columns is a list: `unique_key=['a', 'b']`")
-}
-
-/// The statement around a query that makes a table of a shape.
-fn create(table: &str, shape: &Shape, new: &[ColumnType]) -> (String, &'static str) {
-    let table = quoted(table);
-    match shape.columns == new {
-        true => (format!("CREATE OR REPLACE TABLE {table} AS "), ""),
-        false => (format!("CREATE OR REPLACE TABLE {table} AS SELECT {} FROM (\n", shape.select(new)), "\n)"),
-    }
-}
-
-/// Where a template says a setting, else where the model is described.
-fn said(node: &Node, key: &str) -> Location {
-    match node.file.text.find(key) {
-        Some(at) => Location::new(&node.file, at..at + key.len()),
-        None => node.at.clone(),
-    }
 }
 
 /// What new rows of a model take the place of, for whoever publishes it.

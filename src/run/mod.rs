@@ -27,6 +27,7 @@ use crate::engine::state::{self, RunEnd};
 use crate::error::{Error, Result};
 use crate::manifest::{Materialization, Node, Test};
 use crate::names::NodeId;
+use crate::template::Window;
 use crate::workspace::Workspace;
 
 pub use retest::{TestRun, test, test_after};
@@ -51,6 +52,8 @@ pub struct RunOptions {
     pub scope: Scope,
     /// Builds anew what exists.
     pub refresh: Refresh,
+    /// The window of time that models built by intervals do again (`--from`, `--to`).
+    pub window: Option<Window>,
     /// Which objects raw models load.
     pub load: Which,
     /// What is published when something failed.
@@ -180,7 +183,8 @@ impl Context<'_> {
             Policy::Plan => Vec::new(),
             _ => self.land(&nodes, &broken)?,
         };
-        let known = Known::read(session, &workspace.target.name, self.run_id, self.options.refresh)?;
+        let mut known = Known::read(session, &workspace.target.name, self.run_id, self.options.refresh)?;
+        known.asked = self.options.window.clone();
         let mut candidates = raw_candidates(workspace, session)?;
         self.add_published(&nodes, &known, &mut candidates)?;
         broken.extend(broken_loads(workspace, &loads));
@@ -308,6 +312,7 @@ impl Context<'_> {
                             fingerprint: decision.fingerprint,
                             physical: Physical::Inline(Box::new(decision.rendered)),
                             rows: None,
+                            intervals: None,
                         },
                     );
                 }
@@ -381,7 +386,7 @@ impl Context<'_> {
             }
             let building =
                 |id: &NodeId| decisions.get(id).is_some_and(|decision| decision.action == Action::Build);
-            if !is_decidable(node, &provisional, &building) {
+            if !is_decidable(self.workspace, node, &provisional, &building) {
                 later.insert(id.clone());
                 let unloaded = node.depends_on.iter().find(|dependency| {
                     let parent = manifest.nodes.get(&dependency.node);
@@ -406,6 +411,7 @@ impl Context<'_> {
                         fingerprint: decision.fingerprint.clone(),
                         physical,
                         rows: decision.rows,
+                        intervals: decision.intervals(),
                     };
                     provisional.insert(id.clone(), candidate);
                     decisions.insert(id.clone(), decision);

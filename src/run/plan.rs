@@ -10,12 +10,14 @@ use crate::manifest::{Materialization, Node, NodeKind};
 use crate::names::{Fingerprint, NodeId};
 use crate::sql::rendered::Rendered;
 use crate::sql::tokens;
+use crate::template::Window;
 use crate::workspace::Workspace;
 
 use super::candidate::{Candidate, Candidates, Physical};
 use super::event::Action;
 use super::increment::{self, Growth};
 use super::names::Names;
+use crate::interval::Intervals;
 
 /// What is known when a run begins.
 pub struct Known {
@@ -27,6 +29,8 @@ pub struct Known {
     pub salt: String,
     /// Whether everything is built anew (`--full-refresh`).
     pub refresh: Refresh,
+    /// The window of time that was asked for: models built by intervals do it again.
+    pub asked: Option<Window>,
     /// Versions of incremental models, by the name of their view.
     pub increments: HashMap<String, Increment>,
     /// What readers of another target see of incremental models: the view's name, by model.
@@ -49,6 +53,7 @@ impl Known {
             release: state::current_release(session, target)?.unwrap_or_default(),
             salt: salt.to_owned(),
             refresh,
+            asked: None,
             increments,
             elsewhere,
         })
@@ -61,6 +66,7 @@ impl Known {
             fingerprint: published.fingerprint.clone(),
             physical: Physical::Build(published.relation.clone()),
             rows: self.builds.get(&published.fingerprint).and_then(|build| build.rows),
+            intervals: None,
         })
     }
 }
@@ -93,6 +99,13 @@ pub struct Decision {
     pub rows: Option<u64>,
     /// What is to be done with the table of an incremental model.
     pub growth: Option<Box<Growth>>,
+}
+
+impl Decision {
+    /// The intervals that it builds.
+    pub fn intervals(&self) -> Option<Box<Intervals>> {
+        self.growth.as_ref()?.intervals.clone().map(Box::new)
+    }
 }
 
 /// Decides for a node whose parents are all candidates already.
@@ -289,7 +302,14 @@ pub(super) fn why_changed(
 
 /// The nodes of a selection that read only what is decided, in the order given: used to decide as many as possible
 /// before anything is built.
-pub fn is_decidable(node: &Node, candidates: &Candidates, building: &dyn Fn(&NodeId) -> bool) -> bool {
+pub fn is_decidable(
+    workspace: &Workspace,
+    node: &Node,
+    candidates: &Candidates,
+    building: &dyn Fn(&NodeId) -> bool,
+) -> bool {
     let known = node.depends_on.iter().all(|dependency| candidates.contains_key(&dependency.node));
-    known && !(node.asks_database && node.depends_on.iter().any(|dependency| building(&dependency.node)))
+    // How far a model built by intervals goes is seen in what it reads.
+    let asks = node.asks_database || increment::asks_parents(workspace, node, candidates);
+    known && !(asks && node.depends_on.iter().any(|dependency| building(&dependency.node)))
 }

@@ -16,7 +16,7 @@ use super::candidate::Physical;
 use super::event::{Ending, Event, LoadOutcome, Outcome, TestReport};
 use super::increment::replaces_of;
 use super::plan::Known;
-use super::schedule::Done;
+use super::schedule::{Done, SMALL_ROWS};
 use super::{Context, Policy, Scope};
 
 impl Context<'_> {
@@ -141,7 +141,15 @@ impl Context<'_> {
         if changed.is_empty() {
             return Ok(Vec::new());
         }
-        let increments = increments(self.database.session())?;
+        let session = self.database.session();
+        let is_large = |(node, _): &(&Node, &Published)| {
+            let rows = done.candidates.get(&node.id).and_then(|candidate| candidate.rows);
+            rows.is_none_or(|rows| rows > SMALL_ROWS)
+        };
+        if changed.iter().any(is_large) {
+            session.widen()?;
+        }
+        let increments = increments(session)?;
         let merge = |(node, new): (&Node, &Published)| {
             let waiting = increments.get(&new.relation).filter(|found| found.version.is_none())?.clone();
             Some(Merge { waiting, replaces: replaces_of(&done.decisions, node) })

@@ -324,12 +324,15 @@ impl Renderer {
         let schema = relation.map_or(self.core.context.target.schema.as_str(), |relation| &relation.schema);
         let alias = relation.map_or(template.name.as_str(), |relation| &relation.name);
         let path = template.file.path.to_string_lossy().into_owned();
-        let batch = form.window().map_or(Value::from(()), |window| {
-            Dict::named([
-                ("event_time_start", Value::from(window.start.as_str())),
-                ("event_time_end", Value::from(window.end.as_str())),
-            ])
-        });
+        let times = |start: &str, end: &str| {
+            Dict::named([("event_time_start", Value::from(start)), ("event_time_end", Value::from(end))])
+        };
+        let batch = match form.window() {
+            Some(window) => times(&window.start, &window.end),
+            // While templates are only read there is no window yet.
+            None if relation.is_none() => times("", ""),
+            None => Value::from(()),
+        };
         Dict::named([
             ("batch", batch),
             ("unique_id", Value::from(template.id.as_str())),

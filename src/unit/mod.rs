@@ -28,6 +28,7 @@ use crate::run::event::{TestReport, TestStatus, UnitFinding};
 use crate::run::interruptible;
 use crate::run::names::Names;
 use crate::sql::cte;
+use crate::sql::history::TIME_VARIABLE;
 use crate::sql::quote::{identifier, identifiers};
 use crate::sql::rendered::Rendered;
 use crate::sql::tokens::without_end;
@@ -186,7 +187,11 @@ impl Case<'_> {
     fn run(&self) -> Result<Option<UnitFinding>, Trouble> {
         let test = self.test;
         let (all, own) = self.overrides()?;
-        if let Some(now) = &test.declared.overrides.now {
+        let now = test.declared.overrides.now.as_ref();
+        let time =
+            now.map_or("NULL".to_owned(), |now| format!("make_timestamp({})", now.value.as_microsecond()));
+        self.session.execute(&format!("SET VARIABLE {TIME_VARIABLE} = {time}")).map_err(Error::from)?;
+        if let Some(now) = now {
             self.session.execute(&frozen(now.value)).map_err(Error::from)?;
         }
         let mut candidates = Candidates::new();
@@ -294,7 +299,8 @@ impl Case<'_> {
         if node.config.materialized == Materialization::Ephemeral {
             let physical = Physical::Inline(Box::new(rendered));
             let fingerprint = Fingerprint::of([]);
-            candidates.insert(node.id.clone(), Candidate { fingerprint, physical, rows: None });
+            candidates
+                .insert(node.id.clone(), Candidate { fingerprint, physical, rows: None, intervals: None });
             return Ok(());
         }
         let bound = bind(&rendered, candidates, Reading::Now);
@@ -474,7 +480,12 @@ impl Case<'_> {
 }
 
 fn stands_at(relation: Relation) -> Candidate {
-    Candidate { fingerprint: Fingerprint::of([]), physical: Physical::Source(relation), rows: None }
+    Candidate {
+        fingerprint: Fingerprint::of([]),
+        physical: Physical::Source(relation),
+        rows: None,
+        intervals: None,
+    }
 }
 
 /// SQL that makes the clock stand still: a macro of the same name is found before DuckDB's own function.

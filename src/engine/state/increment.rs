@@ -38,6 +38,25 @@ pub struct Increment {
     pub replaced: u64,
     /// Whether its view is still there.
     pub presence: Presence,
+    /// Builds that it was made from, where it is built by intervals.
+    pub parents: Vec<String>,
+    /// Windows of time that it built, `start/end` separated by commas.
+    pub built: String,
+    /// Windows of time that its table holds with it.
+    pub covered: String,
+    /// Intervals that did not build.
+    pub failed: String,
+}
+
+/// An interval that was built, or was not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IntervalRow {
+    /// Its first moment.
+    pub start: String,
+    /// The moment behind its last one.
+    pub end: String,
+    /// Its rows, or why it did not build.
+    pub outcome: Result<u64, String>,
 }
 
 /// Whether a version can be read.
@@ -55,7 +74,8 @@ pub fn increments(session: &Session) -> Result<HashMap<String, Increment>, SqlEr
     let rows = session.rows(&format!(
         "WITH present AS ({present}) \
          SELECT relation, fingerprint, model, target, \"table\", version::VARCHAR, base, definition, inputs, delta, undo, \
-         added::VARCHAR, replaced::VARCHAR, (relation IN (FROM present))::VARCHAR \
+         added::VARCHAR, replaced::VARCHAR, (relation IN (FROM present))::VARCHAR, \
+         parents, built, covered, failed \
          FROM _kiln.increment WHERE \"table\" IN (FROM present)"
     ))?;
     let increments = rows.into_iter().map(|mut row| {
@@ -76,6 +96,10 @@ pub fn increments(session: &Session) -> Result<HashMap<String, Increment>, SqlEr
             added: text(11).parse().unwrap_or(0),
             replaced: text(12).parse().unwrap_or(0),
             presence: if text(13) == "true" { Presence::There } else { Presence::Gone },
+            parents: text(14).split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect(),
+            built: text(15),
+            covered: text(16),
+            failed: text(17),
             relation: relation.clone(),
         };
         (relation, increment)
@@ -104,8 +128,8 @@ pub fn record(session: &Session, increment: &Increment, run_id: &str) -> Result<
     session.execute(&format!(
         "DELETE FROM _kiln.increment WHERE relation = {relation}; \
          INSERT INTO _kiln.increment (relation, fingerprint, model, target, \"table\", version, base, definition, inputs, \
-         delta, undo, added, replaced, run_id, merged_at) VALUES ({relation}, {}, {}, {}, {}, {version}, {}, {}, {}, {}, {}, \
-         {}, {}, {}, {merged_at})",
+         delta, undo, added, replaced, run_id, parents, built, covered, failed, merged_at) VALUES ({relation}, {}, {}, {}, \
+         {}, {version}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {merged_at})",
         literal(increment.fingerprint.as_str()),
         literal(&increment.model),
         literal(&increment.target),
@@ -118,8 +142,43 @@ pub fn record(session: &Session, increment: &Increment, run_id: &str) -> Result<
         increment.added,
         increment.replaced,
         literal(run_id),
+        literal(&increment.parents.join(",")),
+        literal(&increment.built),
+        literal(&increment.covered),
+        literal(&increment.failed),
         relation = literal(&increment.relation),
     ))
+}
+
+/// Records the intervals that a version built, in the transaction that makes it.
+pub fn record_intervals(
+    session: &Session,
+    increment: &Increment,
+    rows: &[IntervalRow],
+    run_id: &str,
+) -> Result<(), SqlError> {
+    let now = now();
+    for chunk in rows.chunks(500) {
+        let rows = chunk.iter().map(|row| {
+            let (status, count, message) = match &row.outcome {
+                Ok(count) => ("built", count.to_string(), "NULL".to_owned()),
+                Err(message) => ("failed", "NULL".to_owned(), literal(message)),
+            };
+            format!(
+                "({}, {}, {}, {}, '{status}', {count}, {message}, {}, {}, {})",
+                literal(&increment.model),
+                literal(&increment.target),
+                literal(&row.start),
+                literal(&row.end),
+                literal(&increment.relation),
+                literal(run_id),
+                literal(&now)
+            )
+        });
+        let rows: Vec<String> = rows.collect();
+        session.execute(&format!("INSERT INTO _kiln.interval VALUES {}", rows.join(", ")))?;
+    }
+    Ok(())
 }
 
 /// The table of a version's new rows, as long as they wait to be published.
