@@ -13,6 +13,7 @@ pub mod diff;
 pub mod engine;
 pub mod error;
 pub mod graph;
+pub mod idle;
 pub mod interval;
 pub mod lineage;
 pub mod manifest;

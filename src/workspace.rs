@@ -25,8 +25,8 @@ use crate::project::{Expand, Project, ProjectFile, ProjectFiles, Target};
 use crate::sql::history::{self, Checked};
 use crate::sql::rendered::{Rendered, Slot};
 use crate::template::{
-    Context, Dispatch, Env, Expander, Form, LogMessage, MacroFile, Overrides, Renderer, Resolve, TargetView,
-    Template, TestCall,
+    Clock, Context, Dispatch, Env, Expander, Form, LogMessage, MacroFile, Overrides, Renderer, Resolve,
+    TargetView, Template, TestCall,
 };
 
 /// How to open a workspace.
@@ -71,6 +71,7 @@ pub struct Workspace {
     threads: usize,
     order: Vec<NodeId>,
     surroundings: Fingerprint,
+    clock: Clock,
 }
 
 impl Workspace {
@@ -84,15 +85,16 @@ impl Workspace {
             .canonicalize()
             .map_err(|error| Error::io("open the project's folder", &options.root, &error))?;
         let mut problems = Diagnostics::new();
-        let early = Expanding(Expander::new(context(options, None, None)));
+        let clock = Clock::default();
+        let early = Expanding(Expander::new(context(options, None, None, &clock)));
         let (file, found) = ProjectFile::read(&root, &early);
         problems.extend(found);
         let Some(file) = file.filter(|_| !problems.has_errors()) else { return Err(problems.into()) };
-        let with_vars = Expanding(Expander::new(context(options, Some(&file), None)));
+        let with_vars = Expanding(Expander::new(context(options, Some(&file), None, &clock)));
         let target = file.target(options.target.as_deref(), &with_vars)?;
         let (files, found) = ProjectFiles::collect(&file);
         problems.extend(found);
-        let renderer = renderer(options, &file, &files, &target, &mut problems);
+        let renderer = renderer(options, &file, &files, &target, &clock, &mut problems);
         let (project, found) = Project::read(file, files, &Expanding(&renderer));
         problems.extend(found);
         let contracts = contracts(&project, &mut problems);
@@ -110,7 +112,8 @@ impl Workspace {
         let threads = options.threads.or(target.threads).map_or(machine.min(4), NonZeroUsize::get);
         let order = dag.topological();
         let surroundings = surroundings(options, &project);
-        Ok((Self { project, target, manifest, dag, renderer, threads, order, surroundings }, problems))
+        let opened = Self { project, target, manifest, dag, renderer, threads, order, surroundings, clock };
+        Ok((opened, problems))
     }
 
     /// The project's folder, absolute.
@@ -136,6 +139,11 @@ impl Workspace {
     /// Everything that a template can use and that does not stand in it: macros, variables, Kiln's own version.
     pub fn surroundings(&self) -> &Fingerprint {
         &self.surroundings
+    }
+
+    /// Whether some text has come out as it did only because of when it was rendered.
+    pub fn asked_the_clock(&self) -> bool {
+        self.clock.was_asked()
     }
 
     /// Every id, parents before children.
@@ -329,7 +337,11 @@ impl Workspace {
             slots.push((id.clone(), name));
             format!("{MARK}{}{MARK}", slots.len() - 1)
         };
-        let text = rule.sql(&tested, other, &crate::engine::state::now());
+        let now = crate::engine::state::now();
+        let text = rule.sql(&tested, other, &now);
+        if text.contains(&now) {
+            self.clock.note();
+        }
         let mut rendered = Rendered::default();
         for (at, part) in text.split(MARK).enumerate() {
             match part.parse::<usize>().ok().and_then(|index| slots.get(index)).filter(|_| at % 2 == 1) {
@@ -347,6 +359,16 @@ impl Workspace {
     /// What templates said, since the last time.
     pub fn messages(&self) -> Vec<LogMessage> {
         self.renderer.messages()
+    }
+
+    /// Does something, and gives what templates said meanwhile on this thread, which is then not said by anybody else.
+    pub fn hearing<T>(&self, work: impl FnOnce() -> T) -> (T, Vec<LogMessage>) {
+        self.renderer.hearing(work)
+    }
+
+    /// Says what was heard.
+    pub fn say(&self, messages: Vec<LogMessage>) {
+        self.renderer.say(messages);
     }
 
     /// Values that must not be shown in any output.
@@ -414,6 +436,7 @@ fn context(
     options: &WorkspaceOptions,
     file: Option<&ProjectFile>,
     target: Option<(&Target, &Path)>,
+    clock: &Clock,
 ) -> Context {
     let mut vars = file.map(|file| file.vars.clone()).unwrap_or_default();
     vars.extend(options.vars.clone());
@@ -448,6 +471,7 @@ fn context(
         env: Arc::clone(&options.env),
         invocation_id: uuid::Uuid::new_v4().to_string(),
         run_started_at: jiff::Timestamp::now(),
+        clock: clock.clone(),
         flags,
     }
 }
@@ -457,6 +481,7 @@ fn renderer(
     file: &ProjectFile,
     files: &ProjectFiles,
     target: &Target,
+    clock: &Clock,
     problems: &mut Diagnostics,
 ) -> Renderer {
     let macros = files
@@ -470,7 +495,7 @@ fn renderer(
         .into_iter()
         .map(|(package, path, text)| MacroFile { package: package.into(), file: SourceFile::new(path, text) })
         .collect();
-    let context = context(options, Some(file), Some((target, &file.root)));
+    let context = context(options, Some(file), Some((target, &file.root)), clock);
     let dispatch = file
         .dispatch
         .iter()
@@ -530,6 +555,11 @@ fn add_contract_tests(manifest: &mut Manifest, problems: &mut Diagnostics) {
     for test in tests {
         manifest.tests.insert(test.id.clone(), test);
     }
+}
+
+/// What `kiln.yml` is read with: the environment and the variables of the command line.
+pub fn early_expand(options: &WorkspaceOptions) -> impl Expand + use<> {
+    Expanding(Expander::new(context(options, None, None, &Clock::default())))
 }
 
 struct Expanding<T>(T);

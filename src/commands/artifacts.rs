@@ -129,6 +129,37 @@ fn result(
     })
 }
 
+/// The last run's `run_results.json`, to be brought forward to a run that found the same.
+#[derive(serde::Serialize, serde::Deserialize)]
+pub struct LastResults {
+    metadata: Value,
+    results: Box<serde_json::value::RawValue>,
+    elapsed_time: f64,
+    args: Value,
+}
+
+impl LastResults {
+    /// Reads it. `None` if it is not there, or of another command or target.
+    pub fn read(folder: &Path, target: &str) -> Option<Self> {
+        let text = std::fs::read_to_string(folder.join("run_results.json")).ok()?;
+        let found: Self = serde_json::from_str(&text).ok()?;
+        (found.args["which"] == "run" && found.args["target"] == target).then_some(found)
+    }
+
+    /// Writes it for another run.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn write(mut self, folder: &Path, run_id: &str, elapsed: Duration) -> Result<()> {
+        self.metadata["generated_at"] = super::words::now().into();
+        self.metadata["invocation_id"] = run_id.into();
+        self.elapsed_time = elapsed.as_secs_f64();
+        let text = serde_json::to_string_pretty(&self)
+            .map_err(|error| Error::Bug(format!("the results are no JSON: {error}")))?;
+        write(&folder.join("run_results.json"), &(text + "\n"))
+    }
+}
+
 /// Writes a file whole or not at all, making its folder.
 ///
 /// # Errors

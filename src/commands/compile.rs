@@ -1,11 +1,16 @@
 //! `kiln compile`: checks the whole project without a database, and leaves its SQL, columns and lineage as files.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
 use crate::cli::{CompileArgs, Global};
-use crate::compile::{CompileOptions, Compiled, compile as compile_project, lineage};
+use crate::compile::cache::Cache;
+use crate::compile::cache::memory::Memory;
+use crate::compile::cache::watched::{Outside, WatchedEnv};
+use crate::compile::cache::whole::{Counts, Done, Told, Whole, asked, unchanged};
+use crate::compile::{CompileOptions, Compiled, Tables, compile as compile_project, lineage};
 use crate::compile::{write_catalog, write_compiled};
 use crate::error::{Error, Result};
 use crate::manifest::NodeKind;
@@ -15,19 +20,44 @@ use crate::workspace::{FullRefresh, Workspace};
 use super::artifacts::write;
 use super::failures::Teller;
 use super::run::tell_tests;
-use super::summary::Counts;
+use super::summary::Counts as TestCounts;
 use super::terminal::Terminal;
 use super::words::{counted, duration};
-use super::{Exit, Opened, open, show_diagnostics, show_messages, stop_flag};
+use super::{Exit, Opened, binary, open_with, opening, show_diagnostics, show_said, stop_flag};
 
 /// Compiles. The files are written even if something is wrong: what renders can be looked at.
 pub fn compile(terminal: &Terminal, global: &Global, args: &CompileArgs) -> Result<Exit> {
     let started = Instant::now();
-    let Opened { workspace, .. } = open(terminal, global, "compile", FullRefresh::No)?;
+    let mut options = opening(global, "compile", FullRefresh::No)?;
+    let selection = [args.selection.select.as_slice(), args.selection.exclude.as_slice()];
+    let binary = binary();
+    // What is remembered of a compile is not what its unit tests found.
+    if !args.unit_tests
+        && let Some(told) = unchanged(&options, &selection, &binary)
+    {
+        show_diagnostics(terminal, global, &told.opening);
+        show_said(terminal, &told.messages);
+        show_diagnostics(terminal, global, &told.found);
+        report(terminal, &told, &[], started.elapsed());
+        return Ok(Exit::Fine);
+    }
+    let asked = asked(&options, &selection);
+    let env = WatchedEnv::default();
+    options.env = env.watch(Arc::clone(&options.env));
+    let (Opened { workspace, .. }, warnings) = open_with(terminal, global, &options)?;
     let selected = workspace.select(&args.selection.select, &args.selection.exclude)?;
-    let mut compiled = compile_project(&workspace, &CompileOptions::default())?;
-    show_messages(terminal, &workspace);
+    let outside = Outside::look(workspace.root(), &workspace.manifest);
     let folder = workspace.target_folder();
+    let cache = Cache::new(&folder, &binary);
+    let compile_options = CompileOptions {
+        memory: Some(Arc::new(Memory::read(&cache))),
+        tables: Tables::Needed,
+        ..CompileOptions::default()
+    };
+    let mut compiled = compile_project(&workspace, &compile_options)?;
+    let mut told = Told { opening: warnings, messages: workspace.messages(), ..Told::default() };
+    show_said(terminal, &told.messages);
+    let turn = cache.turn()?;
     write_catalog(&workspace, &compiled, &folder)?;
     let graph = lineage(&workspace, &compiled)?.to_json();
     write(&folder.join("lineage.json"), &terminal.for_file(&format!("{graph}\n")))?;
@@ -38,68 +68,82 @@ pub fn compile(terminal: &Terminal, global: &Global, args: &CompileArgs) -> Resu
         }
         false => Vec::new(),
     };
-    for report in &units {
-        if let Some(UnitFinding::Broken(problems)) = report.unit.as_deref() {
-            compiled.diagnostics.extend(problems.clone());
-        }
-    }
     compiled.models.retain(|id, _| selected.contains(id));
     compiled.tests.retain(|id, _| selected.contains(id));
     write_compiled(&workspace, &compiled, &folder.join("compiled"))?;
-    if compiled.diagnostics.has_errors() {
-        return Err(Error::Project(compiled.diagnostics));
+    let sql = format!("compiled/{}", workspace.manifest.project);
+    told.folder = format!("{}/{sql}", workspace.project.file.paths.target);
+    told.counts = counts(&workspace, &compiled);
+    told.found = std::mem::take(&mut compiled.diagnostics);
+    let done = Done {
+        asked: &asked,
+        workspace: &workspace,
+        env: env.reads(),
+        outside,
+        artifacts: vec!["catalog.json".into(), "lineage.json".into(), sql],
+        told: &told,
+    };
+    let whole = if turn.is_alone() { Whole::of(done) } else { None };
+    cache.store(whole.as_ref(), &compiled.notes.text(&compiled.base))?;
+    drop(turn);
+    for report in &units {
+        if let Some(UnitFinding::Broken(problems)) = report.unit.as_deref() {
+            told.found.extend(problems.clone());
+        }
     }
-    show_diagnostics(terminal, global, &compiled.diagnostics);
+    if told.found.has_errors() {
+        return Err(Error::Project(told.found));
+    }
+    show_diagnostics(terminal, global, &told.found);
     let teller = Teller { terminal, workspace: &workspace, global, command: "compile" };
     tell_tests(&teller, units.iter());
-    report(terminal, &workspace, &compiled, &units, started.elapsed());
+    report(terminal, &told, &units, started.elapsed());
     let failed = units.iter().any(|test| test.status.blocks());
     Ok(if failed { Exit::Failed } else { Exit::Fine })
 }
 
-fn report(
-    terminal: &Terminal,
-    workspace: &Workspace,
-    compiled: &Compiled,
-    units: &[TestReport],
-    elapsed: Duration,
-) {
+fn counts(workspace: &Workspace, compiled: &Compiled) -> Counts {
     let is_model = |id| workspace.manifest.nodes.get(id).is_some_and(|node| node.kind == NodeKind::Model);
-    let (mut models, mut columns, mut unknown) = (0, 0, 0);
+    let mut counts =
+        Counts { tests: compiled.tests.len() as u64, remembered: compiled.remembered, ..Counts::default() };
     for (id, model) in &compiled.models {
-        models += u64::from(is_model(id));
+        counts.models += u64::from(is_model(id));
         match &model.columns {
-            Some(known) => columns += known.len() as u64,
-            None => unknown += 1,
+            Some(known) => counts.columns += known.len() as u64,
+            None => counts.unknown += 1,
         }
     }
-    let tests = compiled.tests.len() as u64;
-    let folder = format!("{}/compiled/{}", workspace.project.file.paths.target, workspace.manifest.project);
-    let not_known = match unknown {
+    counts
+}
+
+fn report(terminal: &Terminal, told: &Told, units: &[TestReport], elapsed: Duration) {
+    let (counts, folder) = (told.counts, &told.folder);
+    let not_known = match counts.unknown {
         0 => String::new(),
         count => format!("; those of {} are not", counted(count, "model", "models")),
     };
     let tested = match units.is_empty() {
         true => String::new(),
-        false => format!(" Unit tests: {}\n", Counts::of_tests(units.iter()).text(terminal)),
+        false => format!(" Unit tests: {}\n", TestCounts::of_tests(units.iter()).text(terminal)),
     };
     terminal.log(
         "compiled",
         None,
         json!({
-            "models": models,
-            "tests": tests,
-            "columns": columns,
-            "models_with_unknown_columns": unknown,
-            "unit_tests": (!units.is_empty()).then(|| Counts::of_tests(units.iter()).json()),
+            "models": counts.models,
+            "tests": counts.tests,
+            "columns": counts.columns,
+            "models_with_unknown_columns": counts.unknown,
+            "models_remembered": counts.remembered,
+            "unit_tests": (!units.is_empty()).then(|| TestCounts::of_tests(units.iter()).json()),
             "elapsed_s": elapsed.as_secs_f64(),
         }),
     );
     terminal.talk(&format!(
         " Compiled {} and {} to {folder} in {}\n {} known{not_known}\n{tested}",
-        counted(models, "model", "models"),
-        counted(tests, "test", "tests"),
+        counted(counts.models, "model", "models"),
+        counted(counts.tests, "test", "tests"),
         duration(elapsed),
-        counted(columns, "column", "columns"),
+        counted(counts.columns, "column", "columns"),
     ));
 }

@@ -39,7 +39,7 @@ use crate::engine::state;
 use crate::error::{Error, Result};
 use crate::manifest::Object;
 use crate::project::FILE_NAME;
-use crate::template::Level;
+use crate::template::{Level, LogMessage};
 use crate::workspace::{FullRefresh, Workspace, WorkspaceOptions};
 use crate::yaml;
 
@@ -163,9 +163,13 @@ struct Opened {
 }
 
 fn open(terminal: &Terminal, global: &Global, command: &'static str, refresh: FullRefresh) -> Result<Opened> {
-    let started = std::time::Instant::now();
+    Ok(open_with(terminal, global, &opening(global, command, refresh)?)?.0)
+}
+
+/// What the command line says of how to open the project.
+fn opening(global: &Global, command: &'static str, refresh: FullRefresh) -> Result<WorkspaceOptions> {
     must_be_a_project(global)?;
-    let options = WorkspaceOptions {
+    Ok(WorkspaceOptions {
         root: global.project_dir.clone(),
         target: global.target.clone(),
         vars: vars(global)?,
@@ -173,11 +177,29 @@ fn open(terminal: &Terminal, global: &Global, command: &'static str, refresh: Fu
         env: Arc::new(|name| std::env::var(name).ok()),
         command,
         full_refresh: refresh,
-    };
-    let (workspace, warnings) = Workspace::open(&options)?;
+    })
+}
+
+/// Tells this binary from others of the same version: what one found, another might not.
+fn binary() -> String {
+    let stamp = std::env::current_exe().and_then(std::fs::metadata).map(|metadata| {
+        let modified = metadata.modified().ok();
+        format!("{} {modified:?}", metadata.len())
+    });
+    stamp.unwrap_or_default()
+}
+
+/// Opens the project, and gives what was said of its files too.
+fn open_with(
+    terminal: &Terminal,
+    global: &Global,
+    options: &WorkspaceOptions,
+) -> Result<(Opened, Diagnostics)> {
+    let started = std::time::Instant::now();
+    let (workspace, warnings) = Workspace::open(options)?;
     terminal.hide(workspace.secrets());
     show_diagnostics(terminal, global, &warnings);
-    Ok(Opened { workspace, elapsed: started.elapsed() })
+    Ok((Opened { workspace, elapsed: started.elapsed() }, warnings))
 }
 
 /// Says where the project is when it is not here.
@@ -217,7 +239,11 @@ fn vars(global: &Global) -> Result<Object> {
 
 /// Shows what templates said.
 fn show_messages(terminal: &Terminal, workspace: &Workspace) {
-    for message in workspace.messages() {
+    show_said(terminal, &workspace.messages());
+}
+
+fn show_said(terminal: &Terminal, messages: &[LogMessage]) {
+    for message in messages {
         let level = match message.level {
             Level::Debug => continue,
             Level::Info => "info",

@@ -1,29 +1,45 @@
 //! `kiln run`: load, build, test and publish.
 
+use std::sync::Arc;
+
 use serde_json::json;
 
-use crate::cli::{Global, RunArgs};
+use crate::cli::{Global, LogFormat, RunArgs};
+use crate::compile::cache::watched::{Outside, WatchedEnv};
+use crate::compile::cache::whole::asked;
 use crate::diagnostic::Severity;
 use crate::error::{Error, Result};
+use crate::idle::{self, Idle};
 use crate::manifest::moment;
+use crate::names::Fingerprint;
 use crate::run::event::{Ending, Outcome, PlannedNode, RunReport, TestReport, TestStatus};
 use crate::run::land::Which;
 use crate::run::plan::Refresh;
 use crate::run::{self, Policy, RunOptions, Scope};
 use crate::template::Window;
-use crate::workspace::{FullRefresh, Workspace};
+use crate::workspace::{FullRefresh, Workspace, WorkspaceOptions};
 
-use super::artifacts::RunResults;
+use super::artifacts::{LastResults, RunResults};
 use super::failures::Teller;
 use super::progress::Reporter;
 use super::terminal::{Terminal, Volume};
-use super::{Exit, Opened, forge, open, patience, show_diagnostic, stop_flag, summary};
+use super::{Exit, Opened, binary, forge, open_with, opening, patience, show_diagnostic, stop_flag, summary};
 
 /// Runs.
 pub fn run(terminal: &Terminal, global: &Global, args: &RunArgs) -> Result<Exit> {
     let started = std::time::Instant::now();
     let full = if args.full_refresh { FullRefresh::Yes } else { FullRefresh::No };
-    let Opened { workspace, elapsed } = open(terminal, global, "run", full)?;
+    let mut how = opening(global, "run", full)?;
+    let selection = [args.selection.select.as_slice(), args.selection.exclude.as_slice()];
+    let (asked, binary) = (asked(&how, &selection), binary());
+    let is_plain = !(args.full_refresh || args.reload || args.partial || args.no_publish || args.explain);
+    if is_plain && global.log_format == LogFormat::Text && repeat(terminal, global, &how, &asked, started)? {
+        return Ok(Exit::Fine);
+    }
+    let env = WatchedEnv::default();
+    how.env = env.watch(Arc::clone(&how.env));
+    let (Opened { workspace, elapsed }, warnings) = open_with(terminal, global, &how)?;
+    let outside = Outside::look(workspace.root(), &workspace.manifest);
     let options = options(global, args, &workspace)?;
     if args.explain {
         return super::explain::explain(terminal, &workspace, &options);
@@ -61,7 +77,38 @@ pub fn run(terminal: &Terminal, global: &Global, args: &RunArgs) -> Result<Exit>
     }
     forge::summary(terminal, &summary::markdown(&report, &workspace.project.file.name.value, &failures));
     log_end(terminal, &report);
+    let cache = idle::cache(&workspace.target_folder(), &binary);
+    let done = idle::Done {
+        asked: &asked,
+        workspace: &workspace,
+        warnings: &warnings,
+        env: env.reads(),
+        outside,
+        report: &report,
+    };
+    match if is_plain { Idle::of(done)? } else { None } {
+        Some(idle) => cache.store(Some(&idle), "")?,
+        None => cache.forget(),
+    }
     Ok(if report.is_good() { Exit::Fine } else { Exit::Failed })
+}
+
+/// Repeats a run that found nothing to do, if nothing has changed since. Says whether it did.
+fn repeat(
+    terminal: &Terminal,
+    global: &Global,
+    how: &WorkspaceOptions,
+    asked: &Fingerprint,
+    started: std::time::Instant,
+) -> Result<bool> {
+    let Some(idle) = Idle::find(how, asked, &binary()) else { return Ok(false) };
+    let Some(results) = LastResults::read(&idle.folder, &idle.target) else { return Ok(false) };
+    let Some(run_id) = idle.repeat(patience(global))? else { return Ok(false) };
+    let elapsed = started.elapsed();
+    results.write(&idle.folder, &run_id, elapsed)?;
+    terminal.talk(&summary::of_idle(terminal, &idle, elapsed));
+    forge::summary(terminal, &summary::idle_markdown(&idle, elapsed));
+    Ok(true)
 }
 
 fn options(global: &Global, args: &RunArgs, workspace: &Workspace) -> Result<RunOptions> {

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::time::Duration;
 
+use crate::idle::Idle;
 use crate::manifest::Materialization;
 use crate::run::event::{Ending, NodeReport, Outcome, RunReport, TestReport, TestStatus};
 
@@ -60,6 +61,12 @@ impl Counts {
             ("could not run", counts[4], Some(Paint::Red)),
             ("not run", counts[5], None),
         ])
+    }
+
+    fn of_idle(idle: &Idle) -> (Self, Self) {
+        let nodes =
+            vec![("reused", idle.reused, None), ("raw", idle.raw, None), ("ephemeral", idle.ephemeral, None)];
+        (Self(nodes), Self(vec![("passed before", idle.tests, None)]))
     }
 
     fn total(&self) -> usize {
@@ -171,6 +178,43 @@ pub fn of_run(terminal: &Terminal, report: &RunReport, total_time: Duration) -> 
     text
 }
 
+/// The summary of a run that repeats one that found nothing to do.
+pub fn of_idle(terminal: &Terminal, idle: &Idle, total_time: Duration) -> String {
+    let (nodes, tests) = Counts::of_idle(idle);
+    let since = idle.since.get(..19).unwrap_or(&idle.since);
+    let unchanged = Ending::Unchanged { release_id: Some(idle.release_id) };
+    let result = ending(&unchanged, &idle.target, terminal.signs.dash);
+    let mut text = String::new();
+    let _ = writeln!(
+        text,
+        " {} {} {} target {}: no file, no source and nothing in the database changed since {since} UTC\n",
+        terminal.paint(Paint::Bold, "Looked at"),
+        idle.project,
+        terminal.signs.dot,
+        idle.target,
+    );
+    let _ = writeln!(text, " Result   {}", terminal.paint(Paint::Green, &result));
+    let _ = writeln!(text, " Models   {}", nodes.text(terminal));
+    let _ = writeln!(text, " Tests    {}", tests.text(terminal));
+    let _ = writeln!(text, " Time     {}", duration(total_time));
+    text
+}
+
+/// The same in Markdown.
+pub fn idle_markdown(idle: &Idle, total_time: Duration) -> String {
+    let (nodes, tests) = Counts::of_idle(idle);
+    let result = ending(&Ending::Unchanged { release_id: Some(idle.release_id) }, &idle.target, "—");
+    page(&idle.project, &result, &nodes, &tests, &duration(total_time))
+}
+
+fn page(project: &str, result: &str, nodes: &Counts, tests: &Counts, time: &str) -> String {
+    format!(
+        "## kiln: {project}\n\n**{result}**\n\n| | |\n|---|---|\n| Models | {} |\n| Tests | {} |\n| Time | {time} |\n",
+        nodes.markdown(),
+        tests.markdown(),
+    )
+}
+
 fn slowest(report: &RunReport) -> String {
     let nodes = report.nodes.iter().map(|node| (node.elapsed, node.node.short()));
     let loads = report.loads.iter().map(|load| (load.elapsed, load.node.short()));
@@ -196,12 +240,13 @@ pub fn of_tests(terminal: &Terminal, tests: &[TestReport], what: &str, time: Dur
 
 /// The page of a run in Markdown; `failures` are sentences.
 pub fn markdown(report: &RunReport, project: &str, failures: &[String]) -> String {
-    let mut text = format!("## kiln: {project}\n\n");
-    let _ = writeln!(text, "**{}**\n", ending(&report.ending, &report.target, "—"));
-    let _ = writeln!(text, "| | |\n|---|---|");
-    let _ = writeln!(text, "| Models | {} |", Counts::of_nodes(&report.nodes).markdown());
-    let _ = writeln!(text, "| Tests | {} |", Counts::of_tests(report.tests()).markdown());
-    let _ = writeln!(text, "| Time | {}{} |", duration(report.elapsed), slowest(report));
+    let mut text = page(
+        project,
+        &ending(&report.ending, &report.target, "—"),
+        &Counts::of_nodes(&report.nodes),
+        &Counts::of_tests(report.tests()),
+        &format!("{}{}", duration(report.elapsed), slowest(report)),
+    );
     if !failures.is_empty() {
         text += "\n### Failures\n\n";
         for failure in failures {

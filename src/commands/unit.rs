@@ -2,12 +2,15 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use similar::{ChangeTag, TextDiff};
 
 use crate::check::unit::{Cell, Difference, Line};
-use crate::compile::{compile, known_to};
+use crate::compile::cache::Cache;
+use crate::compile::cache::memory::Memory;
+use crate::compile::{CompileOptions, Tables, compile, known_to};
 use crate::engine::session::Session;
 use crate::error::Result;
 use crate::names::NodeId;
@@ -38,7 +41,13 @@ pub fn beforehand<'a>(
         if !unit::any(workspace, selected) {
             return Ok(Vec::new());
         }
-        let compiled = compile(workspace, &known_to(workspace, session)?)?;
+        let cache = Cache::new(&workspace.target_folder(), &super::binary());
+        let options = CompileOptions {
+            memory: Some(Arc::new(Memory::read(&cache))),
+            tables: Tables::Needed,
+            ..known_to(workspace, session)?
+        };
+        let compiled = compile(workspace, &options)?;
         unit::run(workspace, &compiled, selected, stop)
     }
 }

@@ -1,5 +1,6 @@
 //! Artifacts: compiled SQL as files, and dbt's catalog.
 
+use std::collections::HashSet;
 use std::path::{Component, Path, PathBuf};
 
 use serde_json::{Value, json};
@@ -12,21 +13,22 @@ use crate::names::Relation;
 use crate::workspace::Workspace;
 
 /// Writes the SQL of each model and test into `folder`, under the project's name and the file's own path, as dbt does.
-/// What stood there before is taken away. Gives how many files there are.
+/// What else stands there is taken away, and a file that is right already is left alone: making files costs more than
+/// looking at them. Gives how many files there are.
 ///
 /// # Errors
 /// The disk said no.
 pub fn write_compiled(workspace: &Workspace, compiled: &Compiled, folder: &Path) -> Result<usize> {
     let root = folder.join(&workspace.manifest.project);
-    if root.exists() {
-        std::fs::remove_dir_all(&root).map_err(|error| Error::io("remove", &root, &error))?;
-    }
-    let mut count = 0;
+    let mut written = HashSet::new();
     let mut write = |path: PathBuf, sql: &str| -> Result<()> {
-        let parent = path.parent().unwrap_or(&root);
-        std::fs::create_dir_all(parent).map_err(|error| Error::io("create the folder", parent, &error))?;
-        std::fs::write(&path, format!("{sql}\n")).map_err(|error| Error::io("write", &path, &error))?;
-        count += 1;
+        let text = format!("{sql}\n");
+        let is_right = std::fs::symlink_metadata(&path).is_ok_and(|now| now.is_file())
+            && std::fs::read(&path).is_ok_and(|now| now == text.as_bytes());
+        if !is_right {
+            put(&root, &path, &text)?;
+        }
+        written.insert(path);
         Ok(())
     };
     for (id, model) in &compiled.models {
@@ -41,7 +43,46 @@ pub fn write_compiled(workspace: &Workspace, compiled: &Compiled, folder: &Path)
         };
         write(path, sql)?;
     }
-    Ok(count)
+    sweep(&root, &written)?;
+    Ok(written.len())
+}
+
+/// Writes a file, whatever stands at its place.
+fn put(root: &Path, path: &Path, text: &str) -> Result<()> {
+    let write = || -> std::io::Result<()> {
+        std::fs::create_dir_all(path.parent().unwrap_or(root))?;
+        std::fs::write(path, text)
+    };
+    if write().is_ok() {
+        return Ok(());
+    }
+    // A folder where a file has to be, or a file where a folder has to be.
+    for place in path.ancestors().take_while(|place| place.starts_with(root)) {
+        match std::fs::symlink_metadata(place) {
+            Ok(found) if found.is_dir() && place == path => {
+                std::fs::remove_dir_all(place).map_err(|error| Error::io("remove", place, &error))?;
+            }
+            Ok(found) if !found.is_dir() => {
+                std::fs::remove_file(place).map_err(|error| Error::io("remove", place, &error))?;
+            }
+            _ => {}
+        }
+    }
+    write().map_err(|error| Error::io("write", path, &error))
+}
+
+/// Takes away what is below a folder and was not written, and folders that are empty then.
+fn sweep(root: &Path, written: &HashSet<PathBuf>) -> Result<()> {
+    for entry in walkdir::WalkDir::new(root).contents_first(true).into_iter().filter_map(Result::ok) {
+        let path = entry.path();
+        if entry.file_type().is_dir() {
+            // One that holds something stays.
+            let _ = std::fs::remove_dir(path);
+        } else if !written.contains(path) {
+            std::fs::remove_file(path).map_err(|error| Error::io("remove", path, &error))?;
+        }
+    }
+    Ok(())
 }
 
 /// A path that cannot lead out of the folder that it is put below.

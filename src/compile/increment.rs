@@ -13,22 +13,25 @@ use crate::run::increment::no_such_key;
 use crate::sql::rendered::Rendered;
 use crate::template::Form;
 
-use super::Compiler;
+use super::bind::Binding;
 use super::names::CompileNames;
 use super::verdict::{Verdict, judge};
 
-impl Compiler<'_> {
+impl Binding<'_> {
     /// Checks what an incremental model says of its columns, and binds its other form. `whole` is the one that is bound.
-    pub(super) fn check_increment(&mut self, node: &Node, whole: &Rendered) -> Result<()> {
+    pub(super) fn check_increment(&mut self, whole: &Rendered, columns: &[ColumnType]) -> Result<()> {
+        let (ground, node) = (self.ground, self.node);
         let Some(config) = &node.config.incremental else { return Ok(()) };
-        let Some(columns) = self.shadow.columns(&node.relation) else { return Ok(()) };
-        self.check_named(node, config, &columns);
+        self.check_named(node, config, columns);
+        // What `this` reads.
+        self.shadow.create(&node.relation, columns)?;
+        ground.stands(&node.id);
         let form = match &config.strategy {
             Strategy::Interval(interval) => Form::DeltaWindow(interval::first(interval)),
             _ => Form::Delta,
         };
-        let names = CompileNames::new(self.workspace, &self.candidates, &self.shadow, None);
-        let rendered = match self.workspace.render_form(node, &form, &names) {
+        let names = CompileNames::new(ground, &ground.aside, self.shadow, None);
+        let rendered = match ground.workspace.render_form(node, &form, &names) {
             Ok(rendered) if rendered.sql == whole.sql => return Ok(()),
             Ok(rendered) => rendered,
             // What only a run can answer is bound by a run.
@@ -38,12 +41,13 @@ impl Compiler<'_> {
                 return Ok(());
             }
         };
-        let bound = bind(&rendered, &self.candidates, Reading::Now);
-        match self.shadow.session().describe(&bound.sql) {
-            Ok(found) => self.check_shape(node, config, &columns, &found),
+        let bound = bind(&rendered, &ground.aside, Reading::Now);
+        ground.stand_read(self.shadow, &rendered)?;
+        match ground.describe(self.shadow, &bound.sql) {
+            Ok(found) => self.check_shape(node, config, columns, &found),
             Err(error) if matches!(judge(&error), Verdict::Wrong) => {
                 let offset = error.position.and_then(|(at, length)| Some((bound.to_rendered(at)?, length)));
-                let parents = parents(&rendered, |id| self.column_names(id));
+                let parents = parents(&rendered, |id| ground.column_names(id));
                 let lead = format!("`{}`, where it is incremental", node.name);
                 let found = explain(&lead, &error, offset, &rendered, &node.file, &parents);
                 self.diagnostics.push(found);

@@ -1,22 +1,18 @@
-//! The column lineage of a compiled project: each model's query is asked for its plan in the shadow, and the answers become
-//! one graph over sources, seeds, models and consumers.
+//! The column lineage of a compiled project: what each model's query was found to read becomes one graph over sources,
+//! seeds, models and consumers.
 
 use std::collections::HashMap;
 
-use crate::engine::lineage::of_query;
-use crate::engine::load::OWN_COLUMNS;
 use crate::engine::session::ColumnType;
 use crate::error::Result;
 use crate::lineage::{ColumnGraph, NodeColumn};
-use crate::manifest::{Column, Exposure, Materialization, Node, NodeKind};
+use crate::manifest::{Column, Exposure, NodeKind};
 use crate::names::{NodeId, Relation};
-use crate::run::candidate::{Reading, bind};
 use crate::sql::lineage::Lineage;
-use crate::sql::tokens::without_end;
 use crate::workspace::Workspace;
 
+use super::Compiled;
 use super::outside::SCHEMA;
-use super::{Compiled, CompiledNode};
 
 /// Stands for the columns of something whose columns are not all known.
 const ANY: &str = "*";
@@ -40,38 +36,22 @@ pub fn lineage(workspace: &Workspace, compiled: &Compiled) -> Result<ColumnGraph
             graph.add_source(&node.id, outputs(columns, &node.columns));
             continue;
         }
-        let lineage = match (model, columns) {
-            (Some(model), Some(columns)) => of_model(compiled, node, model, columns)?,
-            _ => Lineage::unknown(&outputs(None, &node.columns), "its columns are not known"),
+        let unknown;
+        let lineage = match compiled.lineages.get(&node.id) {
+            Some(lineage) => lineage,
+            None => {
+                unknown = Lineage::unknown(&outputs(None, &node.columns), "its columns are not known");
+                &unknown
+            }
         };
         graph.add_source(&node.id, columns.into_iter().flatten().map(|column| column.name.clone()));
         let parents = node.depends_on.iter().map(|dependency| dependency.node.clone());
-        graph.add(&node.id, &lineage, parents, node_of);
+        graph.add(&node.id, lineage, parents, node_of);
     }
     for exposure in manifest.exposures.values() {
         add_consumer(&mut graph, exposure);
     }
     Ok(graph)
-}
-
-fn of_model(
-    compiled: &Compiled,
-    node: &Node,
-    model: &CompiledNode,
-    columns: &[ColumnType],
-) -> Result<Lineage> {
-    let bound = bind(&model.rendered, &compiled.aside, Reading::Now).sql;
-    let sql = if bound.contains(';') { without_end(&bound) } else { &bound };
-    let session = compiled.shadow.session();
-    if node.config.materialized != Materialization::Append {
-        return Ok(of_query(session, sql, &outputs(Some(&columns.to_vec()), &[]))?);
-    }
-    // A raw table has columns that its query does not give: Kiln's own, and those of loads before.
-    let given = session.describe(sql)?;
-    let mut lineage = of_query(session, sql, &outputs(Some(&given), &[]))?;
-    let own = |name: &str| OWN_COLUMNS.iter().any(|(own, _)| own.eq_ignore_ascii_case(name));
-    lineage.columns.retain(|column| !own(&column.output));
-    Ok(lineage)
 }
 
 /// The names of the columns: the known ones, else the declared ones and one for what may be there besides.

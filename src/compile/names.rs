@@ -8,13 +8,14 @@ use crate::run::candidate::Candidates;
 use crate::run::names::Names;
 use crate::sql::rendered::Rendered;
 use crate::template::{QueryTable, Resolve};
-use crate::workspace::Workspace;
 
 use super::Cause;
+use super::ground::Ground;
 
 /// Answers questions about shapes; notes a question about data, which has no answer here.
 pub(super) struct CompileNames<'a> {
     names: Names<'a>,
+    ground: &'a Ground<'a>,
     shadow: &'a Shadow,
     /// Something that the asking template reads is not known, so neither is what the catalog says of it.
     cause: Option<&'a Cause>,
@@ -23,13 +24,13 @@ pub(super) struct CompileNames<'a> {
 
 impl<'a> CompileNames<'a> {
     pub fn new(
-        workspace: &'a Workspace,
+        ground: &'a Ground<'a>,
         candidates: &'a Candidates,
         shadow: &'a Shadow,
         cause: Option<&'a Cause>,
     ) -> Self {
-        let names = Names { workspace, candidates, session: Some(shadow.session()) };
-        Self { names, shadow, cause, needs: RefCell::new(None) }
+        let names = Names { workspace: ground.workspace, candidates, session: Some(shadow.session()) };
+        Self { names, ground, shadow, cause, needs: RefCell::new(None) }
     }
 
     /// What the template needs that only a run has.
@@ -57,7 +58,11 @@ impl Resolve for CompileNames<'_> {
             return self.refuse(format!("it asks of `{}`, which is not known", cause.root.short()));
         }
         match self.shadow.reads(&sql.sql) {
-            Some(reads) if reads.iter().all(|read| read.is_catalog()) => self.names.query(sql),
+            Some(reads) if reads.iter().all(|read| read.is_catalog()) => {
+                // The catalog lists what stands, so everything that is known by now has to.
+                self.ground.stand_all(self.shadow).map_err(|error| error.to_string())?;
+                self.names.query(sql)
+            }
             Some(reads) => {
                 let data = reads.into_iter().find(|read| !read.is_catalog());
                 let name = data.map(|read| read.name).unwrap_or_default();
@@ -68,7 +73,15 @@ impl Resolve for CompileNames<'_> {
     }
 
     fn columns(&self, node: &NodeId, relation: &Relation) -> Result<Vec<(String, String)>, String> {
-        match self.names.columns(node, relation) {
+        if self.ground.node(node).is_some_and(|known| known.relation == *relation)
+            && let Some(shape) = self.ground.shape(node)
+        {
+            let pair =
+                |column: &crate::engine::session::ColumnType| (column.name.clone(), column.data_type.clone());
+            return Ok(shape.columns.iter().map(pair).collect());
+        }
+        let stands = self.ground.stand(self.shadow, self.ground.landing(node));
+        match stands.map_err(|error| error.to_string()).and_then(|_| self.names.columns(node, relation)) {
             Ok(columns) => Ok(columns),
             Err(_) => {
                 self.refuse(format!("it asks for the columns of `{}`, which are not known", node.short()))

@@ -7,9 +7,10 @@ use crate::engine::seed;
 use crate::engine::session::ColumnType;
 use crate::error::{Error, Result};
 use crate::manifest::{NodeKind, SourceTable};
-use crate::names::{Fingerprint, Relation};
-use crate::run::candidate::{Candidate, Physical};
+use crate::names::Relation;
+use crate::run::candidate::Physical;
 
+use super::ground::{Shape, candidate};
 use super::{Cause, Compiler, State};
 
 /// The schema of sources with files: in a run they are no relations, so their published names stay free.
@@ -18,7 +19,7 @@ pub(super) const SCHEMA: &str = "_kiln_source";
 impl Compiler<'_> {
     /// Makes the empty tables of sources and seeds.
     pub(super) fn read_outside(&mut self) -> Result<()> {
-        let workspace = self.workspace;
+        let workspace = self.ground.workspace;
         for source in workspace.manifest.sources.values() {
             let known = match self.look(source) {
                 Ok(known) => known,
@@ -28,37 +29,40 @@ impl Compiler<'_> {
                 }
                 Err(error) => return Err(error),
             };
-            let state = match known {
+            match known {
                 Ok(columns) => {
                     self.create_source(source, &columns)?;
+                    self.ground.settle(&source.id, State::Known, Some(Shape::new(columns.clone())), None);
                     self.sources.insert(source.id.clone(), columns);
-                    State::Known
                 }
-                Err(reason) => State::Unknown(Cause { root: source.id.clone(), reason }),
-            };
-            self.states.insert(source.id.clone(), state);
+                Err(reason) => {
+                    let cause = Cause { root: source.id.clone(), reason };
+                    self.ground.settle(&source.id, State::Unknown(cause), None, None);
+                }
+            }
         }
         for node in workspace.manifest.nodes.values().filter(|node| node.kind == NodeKind::Seed) {
             let query = seed::query(workspace.root(), node);
-            let problem = match self.shadow.create_as(&node.relation, &query) {
-                Err(error) => Some(seed::unreadable(workspace.root(), node, &error)),
-                Ok(()) => {
-                    let columns = self.shadow.columns(&node.relation).unwrap_or_default();
-                    seed::unknown_type_column(node, &columns)
-                }
+            let made = self.shadow().create_as(&node.relation, &query);
+            let found = made.map(|()| self.shadow().columns(&node.relation).unwrap_or_default());
+            let (problem, columns) = match found {
+                Err(error) => (Some(seed::unreadable(workspace.root(), node, &error)), None),
+                Ok(columns) => match seed::unknown_type_column(node, &columns) {
+                    Some(problem) => (Some(problem), None),
+                    None => (None, Some(columns)),
+                },
             };
-            let state = match problem {
-                Some(problem) => {
-                    self.diagnostics.push(problem);
-                    State::Unknown(Cause { root: node.id.clone(), reason: None })
-                }
+            let state = match &problem {
+                Some(_) => State::Unknown(Cause { root: node.id.clone(), reason: None }),
                 None => State::Known,
             };
-            self.states.insert(node.id.clone(), state);
+            self.diagnostics.extend(problem.into_iter().collect());
+            self.ground.stands(&node.id);
+            self.ground.settle(&node.id, state, columns.clone().map(Shape::new), None);
             let compiled = super::CompiledNode {
                 rendered: Default::default(),
                 sql: String::new(),
-                columns: None,
+                columns,
                 unknown: None,
             };
             self.nodes.insert(node.id.clone(), compiled);
@@ -70,10 +74,10 @@ impl Compiler<'_> {
     fn look(&self, source: &SourceTable) -> Result<Result<Vec<ColumnType>, Option<String>>> {
         let plain = |name: String, data_type: String| ColumnType { name, data_type };
         if source.files.is_some() {
-            let connection = self.shadow.session().connection();
+            let connection = self.shadow().session().connection();
             // What a pattern does not match is said when the source is loaded.
-            let found = load::discover(self.workspace.root(), source)?;
-            let stored = self.options.loaded.get(&source.id).cloned().unwrap_or_default();
+            let found = load::discover(self.ground.workspace.root(), source)?;
+            let stored = self.ground.options.loaded.get(&source.id).cloned().unwrap_or_default();
             return Ok(match load::look(connection, source, &found.objects, stored)? {
                 Looked::Columns(columns) => {
                     Ok(columns.into_iter().map(|column| plain(column.name, column.data_type)).collect())
@@ -81,7 +85,7 @@ impl Compiler<'_> {
                 Looked::Unknown(reason) => Err(Some(reason)),
             });
         }
-        if let Some(columns) = self.options.existing.get(&source.id) {
+        if let Some(columns) = self.ground.options.existing.get(&source.id) {
             return Ok(Ok(columns.clone()));
         }
         if source.columns.is_empty() {
@@ -93,7 +97,7 @@ impl Compiler<'_> {
             let Some(written) = &column.data_type else {
                 return Ok(Err(Some(format!("no `data_type` is declared for `{}`", column.name))));
             };
-            match self.shadow.session().canonical_type(&written.value) {
+            match self.canonical_type(&written.value) {
                 Some(data_type) => columns.push(plain(column.name.clone(), data_type)),
                 None => problems.push(
                     crate::diagnostic::Diagnostic::error(
@@ -113,19 +117,13 @@ impl Compiler<'_> {
     /// The empty table of a source. One with files stands aside, and its tests read the raw table, as in a run.
     fn create_source(&mut self, source: &SourceTable, columns: &[ColumnType]) -> Result<()> {
         if source.files.is_none() {
-            return Ok(self.shadow.create(&source.relation, columns)?);
+            return Ok(self.shadow().create(&source.relation, columns)?);
         }
         let aside = Relation::new(SCHEMA, source.id.short());
         let own = ColumnType { name: "_source_object".into(), data_type: "VARCHAR".into() };
         let columns: Vec<ColumnType> = columns.iter().cloned().chain([own]).collect();
-        self.shadow.create(&aside, &columns)?;
-        let candidate = Candidate {
-            fingerprint: Fingerprint::of([]),
-            physical: Physical::Source(aside),
-            rows: None,
-            intervals: None,
-        };
-        self.candidates.insert(source.id.clone(), candidate);
+        self.shadow().create(&aside, &columns)?;
+        self.ground.aside.insert(source.id.clone(), candidate(Physical::Source(aside)));
         Ok(())
     }
 }

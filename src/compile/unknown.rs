@@ -11,7 +11,7 @@ impl Compiler<'_> {
     /// One note for each cause: what is not checked because of it.
     pub(super) fn tell_unknown(&mut self) {
         let mut by_root: BTreeMap<NodeId, (Option<String>, BTreeSet<NodeId>)> = BTreeMap::new();
-        for (id, state) in &self.states {
+        for (id, state) in &self.ground.known().states {
             let State::Unknown(Cause { root, reason }) = state else { continue };
             let entry = by_root.entry(root.clone()).or_insert_with(|| (reason.clone(), BTreeSet::new()));
             if id != root {
@@ -19,7 +19,7 @@ impl Compiler<'_> {
             }
         }
         for (root, (reason, mut dependents)) in by_root {
-            let manifest = &self.workspace.manifest;
+            let manifest = &self.ground.workspace.manifest;
             let is_model = manifest.nodes.contains_key(&root);
             let at = match (manifest.nodes.get(&root), manifest.sources.get(&root)) {
                 (Some(node), _) => Location::new(&node.file, 0..0),

@@ -3,8 +3,9 @@
 //! DuckDB 2.0.0 prints no plan for files read in the query itself, for a recursive CTE with USING KEY and for a few more.
 //! Such a query is no error: its lineage is unknown, with the reason.
 
-use super::session::{Session, SqlError};
-use crate::sql::lineage::{Lineage, of_plan, parse_plan};
+use super::session::{ColumnType, Session, SqlError};
+use crate::sql::lineage::{Lineage, of_plan, outputs_of, parse_plan};
+use crate::sql::tokens::is_closed;
 
 /// The lineage of a query with these outputs, in order. The session must see the tables of the query; rows are not read.
 ///
@@ -20,6 +21,33 @@ pub fn of_query(session: &Session, sql: &str, outputs: &[String]) -> Result<Line
         Some(plan) => of_plan(&plan, outputs),
         None => Lineage::unknown(outputs, "duckdb's plan is nested too deep to follow"),
     })
+}
+
+/// The outputs of a query and their lineage from one bind; `None` where the plan does not tell them, which is no verdict on
+/// the query: it may even be wrong.
+///
+/// # Errors
+/// Only what stops a command: an interrupt, or no memory.
+pub fn outputs_of_query(
+    session: &Session,
+    sql: &str,
+) -> Result<Option<(Vec<ColumnType>, Lineage)>, SqlError> {
+    // What closes a parenthesis that it did not open would be another query inside of one.
+    if !is_closed(sql) {
+        return Ok(None);
+    }
+    let text = match plan(session, &format!("SELECT * FROM (\n{sql}\n)")) {
+        Ok(text) => text,
+        Err(error) if error.is_interrupt() || error.is_machine() => return Err(error),
+        Err(_) => return Ok(None),
+    };
+    let Some(plan) = parse_plan(&text) else { return Ok(None) };
+    drop(text);
+    let Some(outputs) = outputs_of(&plan) else { return Ok(None) };
+    let names: Vec<String> = outputs.iter().map(|(name, _)| name.clone()).collect();
+    let lineage = of_plan(&plan, &names);
+    let columns = outputs.into_iter().map(|(name, data_type)| ColumnType { name, data_type });
+    Ok(Some((columns.collect(), lineage)))
 }
 
 /// The bound plan of a query as JSON, without members that are null or empty.

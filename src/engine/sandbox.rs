@@ -2,7 +2,7 @@
 //! that SQL gets into it: no file, no socket, no setting.
 
 use super::session::{Session, SqlError};
-use super::shadow;
+use super::shadow::Shadow;
 use crate::error::Result;
 
 /// A sealed in-memory database.
@@ -13,7 +13,7 @@ pub struct Sandbox {
 impl Sandbox {
     /// Makes one; `settings` are the target's, because some of them change what SQL means.
     pub fn open(database: &str, settings: &[(String, String)], schemas: &[&str]) -> Result<Self> {
-        let session = shadow::in_memory(database, settings)?;
+        let session = Shadow::open(database, settings)?.into_runner()?;
         for schema in schemas {
             session.execute(&format!("CREATE SCHEMA {}", crate::sql::quote::identifier(schema)))?;
         }

@@ -33,6 +33,9 @@ const LEFT_OUT: [&str; 12] = [
 /// An in-memory database of empty tables.
 pub struct Shadow {
     session: Session,
+    /// Of the catalog that stands for the target's database, where it has one of its own.
+    catalog: Option<String>,
+    settings: Vec<String>,
 }
 
 /// What a text of SQL is, as DuckDB's parser reads it.
@@ -52,42 +55,69 @@ pub enum Statement {
     Broken(SqlError),
 }
 
-/// An in-memory database that is not sealed yet. Its catalog bears the name of the database that it stands for.
-pub(super) fn in_memory(database: &str, settings: &[(String, String)]) -> Result<Session> {
-    let config = Config::default()
-        .with("autoinstall_known_extensions", "false")
-        .and_then(|config| config.with("autoload_known_extensions", "false"))
-        .and_then(|config| config.with("threads", "1"))
-        .map_err(SqlError::from)?;
-    let connection = Connection::open_in_memory_with_flags(config).map_err(SqlError::from)?;
-    let session = Session::new(connection)?;
-    let taken = ["memory", "system", "temp", ""].contains(&database.to_lowercase().as_str());
-    if !taken {
-        let name = identifier(database);
-        session.execute(&format!("ATTACH ':memory:' AS {name}; USE {name}"))?;
-    }
-    for (name, value) in settings {
-        if !LEFT_OUT.contains(&name.to_lowercase().as_str()) {
-            // A setting that DuckDB does not take is said where the database is opened.
-            let _ = session.execute(&format!("SET {} = {}", identifier(name), literal(value)));
-        }
-    }
-    Ok(session)
-}
-
 impl Shadow {
     /// Makes one. Its catalog bears the name of the database that it stands for, so that a name of three parts means the
     /// same; `settings` are the target's, because some of them change what SQL means.
     pub fn open(database: &str, settings: &[(String, String)]) -> Result<Self> {
-        let session = in_memory(database, settings)?;
+        let config = Config::default()
+            .with("autoinstall_known_extensions", "false")
+            .and_then(|config| config.with("autoload_known_extensions", "false"))
+            .and_then(|config| config.with("threads", "1"))
+            .map_err(SqlError::from)?;
+        let connection = Connection::open_in_memory_with_flags(config).map_err(SqlError::from)?;
+        let session = Session::new(connection)?;
+        let taken = ["memory", "system", "temp", ""].contains(&database.to_lowercase().as_str());
+        let catalog = (!taken).then(|| identifier(database));
+        if let Some(name) = &catalog {
+            session.execute(&format!("ATTACH ':memory:' AS {name}"))?;
+        }
+        let settings = settings.iter().filter(|(name, _)| !LEFT_OUT.contains(&name.to_lowercase().as_str()));
+        let settings = settings.map(|(name, value)| format!("SET {} = {}", identifier(name), literal(value)));
+        let shadow = Self { session, catalog, settings: settings.collect() };
+        shadow.set_up()?;
+        Ok(shadow)
+    }
+
+    /// Another connection to the same tables. It can be had only before the shadow is sealed.
+    pub fn fork(&self) -> Result<Self, SqlError> {
+        let shadow = Self {
+            session: self.session.fork()?,
+            catalog: self.catalog.clone(),
+            settings: self.settings.clone(),
+        };
+        shadow.set_up()?;
+        Ok(shadow)
+    }
+
+    /// What each connection has of its own.
+    fn set_up(&self) -> Result<(), SqlError> {
         // Nothing is run, so nothing needs a good plan.
-        session.execute("PRAGMA disable_optimizer")?;
-        Ok(Self { session })
+        self.session.execute("PRAGMA disable_optimizer")?;
+        if let Some(name) = &self.catalog {
+            self.session.execute(&format!("USE {name}"))?;
+        }
+        for setting in &self.settings {
+            // A setting that DuckDB does not take is said where the database is opened.
+            let _ = self.session.execute(setting);
+        }
+        Ok(())
     }
 
     /// The session on it.
     pub fn session(&self) -> &Session {
         &self.session
+    }
+
+    /// DuckDB's version, as it says it itself.
+    pub fn version(&self) -> Result<String, SqlError> {
+        let rows = self.session.rows("SELECT version() || ' ' || source_id FROM pragma_version()")?;
+        Ok(rows.into_iter().flatten().flatten().collect())
+    }
+
+    /// The connection set up for running SQL, with its optimizer, before it is sealed.
+    pub(super) fn into_runner(self) -> Result<Session, SqlError> {
+        self.session.execute("PRAGMA enable_optimizer")?;
+        Ok(self.session)
     }
 
     /// From now on no file and no socket can be reached, and no setting changed.

@@ -62,6 +62,12 @@ pub fn was_cut_short(session: &Session, run_id: &str) -> Result<bool, SqlError> 
     Ok(found > 0)
 }
 
+/// The last run of any command and target that may have changed something; `None` where there is none.
+pub fn last_busy_run(session: &Session) -> Result<Option<String>, SqlError> {
+    let rows = session.rows("SELECT max(run_id) FROM _kiln.run WHERE status <> 'unchanged'")?;
+    Ok(rows.into_iter().next().and_then(|mut row| row.remove(0)))
+}
+
 /// How a run ended.
 #[derive(Debug, Clone, Default)]
 pub struct RunEnd {

@@ -243,10 +243,15 @@ fn cycle(path: &[(&Node, usize)], back_to: &NodeId) -> Diagnostic {
 /// Folder configuration that holds nothing is a folder that was renamed, or a missing project name.
 fn folders(project: &Project, problems: &mut Diagnostics) {
     let files = &project.files;
-    let resources = [("models", &files.models), ("seeds", &files.seeds), ("snapshots", &files.snapshots)];
-    for (key, resources) in resources {
+    let in_yaml = &project.properties.snapshots;
+    let resources = [
+        ("models", &files.models[..], &[][..]),
+        ("seeds", &files.seeds, &[]),
+        ("snapshots", &files.snapshots, in_yaml),
+    ];
+    for (key, resources, others) in resources {
         let Some(folder) = project.folder(key) else { continue };
-        let fqns: Vec<Vec<&str>> = resources.iter().map(|resource| resource.fqn()).collect();
+        let fqns: Vec<Vec<&str>> = resources.iter().chain(others).map(|resource| resource.fqn()).collect();
         for (name, at) in folder.unused(&fqns) {
             let is_folder = fqns.iter().any(|fqn| fqn.get(1) == Some(&name));
             let diagnostic =

@@ -275,7 +275,7 @@ pub enum OnBadRows {
 }
 
 /// How old data may be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub struct Freshness {
     /// Older warns.
     pub warn_after: Option<Age>,
@@ -284,7 +284,7 @@ pub struct Freshness {
 }
 
 /// A length of time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Age {
     /// How many.
     pub count: u64,
@@ -293,7 +293,7 @@ pub struct Age {
 }
 
 /// A unit of age.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Period {
     /// 60 seconds.
     Minute,

@@ -105,7 +105,8 @@ impl<'a> Resolver<'a> {
         let project = self.project;
         let models = project.files.models.iter().map(|resource| (NodeKind::Model, resource));
         let seeds = project.files.seeds.iter().map(|resource| (NodeKind::Seed, resource));
-        let snapshots = project.files.snapshots.iter().map(|resource| (NodeKind::Snapshot, resource));
+        let snapshots = project.files.snapshots.iter().chain(&project.properties.snapshots);
+        let snapshots = snapshots.map(|resource| (NodeKind::Snapshot, resource));
         models
             .chain(seeds)
             .chain(snapshots)
@@ -294,7 +295,8 @@ impl<'a> Resolver<'a> {
         };
         let models = names(&self.project.files.models);
         let seeds = names(&self.project.files.seeds);
-        let snapshots = names(&self.project.files.snapshots);
+        let in_yaml = self.project.properties.snapshots.iter().map(|resource| resource.name.as_str());
+        let snapshots = names(&self.project.files.snapshots).into_iter().chain(in_yaml).collect();
         for properties in &self.project.properties.nodes {
             let (names, what) = match properties.kind {
                 NodeKind::Model => (&models, "model"),

@@ -51,7 +51,7 @@ pub struct Project {
 impl Project {
     /// Reads the properties files and the folder configuration. `expand` must know everything now: variables,
     /// the target, docs blocks.
-    pub fn read(file: ProjectFile, mut files: ProjectFiles, expand: &dyn Expand) -> (Self, Diagnostics) {
+    pub fn read(file: ProjectFile, files: ProjectFiles, expand: &dyn Expand) -> (Self, Diagnostics) {
         let mut problems = Diagnostics::new();
         let mut folders = BTreeMap::new();
         for (key, tree) in &file.folders {
@@ -65,7 +65,6 @@ impl Project {
         for resource in &files.properties {
             properties::read(resource, expand, &mut properties, &mut problems);
         }
-        files.snapshots.extend(std::mem::take(&mut properties.snapshots));
         if let Some(at) = properties.unused.first() {
             problems.push(
                 Diagnostic::warning("not-used", format!("kiln has no use for `{}`", at.value)).at(&at.at, ""),

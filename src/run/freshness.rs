@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::engine::load;
 use crate::engine::session::Session;
@@ -16,7 +17,7 @@ use crate::names::NodeId;
 use crate::workspace::Workspace;
 
 /// How old one source's data is.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SourceFreshness {
     /// The source table.
     pub source: NodeId,
@@ -31,7 +32,7 @@ pub struct SourceFreshness {
 }
 
 /// Whether a source's data is new enough.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FreshnessStatus {
     /// New enough.
     Pass,
@@ -83,7 +84,9 @@ pub fn measure(
 ) -> Vec<SourceFreshness> {
     let sources = workspace.manifest.sources.iter().filter(|(id, _)| wanted.contains(*id));
     let stated = sources.filter_map(|(_, source)| Some((source, source.freshness?)));
-    stated.map(|(source, allowed)| judge(source, allowed, newest(workspace, session, source), now)).collect()
+    stated
+        .map(|(source, allowed)| judge(source.id.clone(), allowed, newest(workspace, session, source), now))
+        .collect()
 }
 
 /// The sources that the nodes of a selection read.
@@ -113,8 +116,16 @@ fn newest(
     found.map_err(|error| error.to_string().lines().next().unwrap_or_default().to_owned())
 }
 
+impl SourceFreshness {
+    /// Whether the same data would be new enough at another moment.
+    pub fn is_fresh_at(&self, now: Timestamp) -> bool {
+        let newest = self.newest.ok_or_else(String::new);
+        judge(self.source.clone(), self.allowed, newest.map(Some), now).status == FreshnessStatus::Pass
+    }
+}
+
 fn judge(
-    source: &SourceTable,
+    source: NodeId,
     allowed: Freshness,
     newest: Result<Option<Timestamp>, String>,
     now: Timestamp,
@@ -132,7 +143,7 @@ fn judge(
         FreshnessStatus::Pass if is_over(allowed.warn_after) => FreshnessStatus::Warn,
         other => other,
     };
-    SourceFreshness { source: source.id.clone(), allowed, newest, age, status }
+    SourceFreshness { source, allowed, newest, age, status }
 }
 
 fn length(age: Age) -> Duration {

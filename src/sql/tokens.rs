@@ -185,6 +185,39 @@ fn volatile(tokens: &[Token]) -> Option<String> {
     None
 }
 
+/// Whether a text surely closes only parentheses that it has opened, so that it can stand inside of some. What it cannot
+/// follow (`$$`, escapes) it is not sure of.
+pub fn is_closed(sql: &str) -> bool {
+    let bytes = sql.as_bytes();
+    let (mut at, mut depth) = (0, 0_usize);
+    let until = |from: usize, end: &str| sql[from..].find(end).map(|found| from + found + end.len());
+    while let Some(byte) = bytes.get(at) {
+        let rest = &bytes[at..];
+        at += 1;
+        match byte {
+            b'(' => depth += 1,
+            b')' => match depth.checked_sub(1) {
+                Some(less) => depth = less,
+                None => return false,
+            },
+            b'\'' | b'"' => match until(at, if *byte == b'"' { "\"" } else { "'" }) {
+                Some(end) if !sql[at..end].contains('\\') => at = end,
+                _ => return false,
+            },
+            b'-' if rest.starts_with(b"--") => {
+                at = sql[at..].find(['\n', '\r']).map_or(bytes.len(), |found| at + found);
+            }
+            b'/' if rest.starts_with(b"/*") => match until(at + 1, "*/") {
+                Some(end) if !sql[at + 1..end].contains("/*") => at = end,
+                _ => return false,
+            },
+            b'$' | b'\\' | b';' => return false,
+            _ => {}
+        }
+    }
+    depth == 0
+}
+
 /// The text up to the semicolon that ends its statement, if nothing but comments follows; else up to its end.
 pub fn without_end(sql: &str) -> &str {
     let located = Tokenizer::new(&DuckDbDialect {}, sql).with_unescape(false).tokenize_with_location();
@@ -266,6 +299,32 @@ mod tests {
 
     fn volatile(sql: &str) -> Option<String> {
         read(sql).volatile
+    }
+
+    #[test]
+    fn parentheses_are_followed_through_texts_and_comments() {
+        for closed in [
+            "select (1)",
+            "select ')', \")\" -- )\n",
+            "select 1 /* ) */",
+            "select 'it''s )' from (x)",
+            "select 1 -- (",
+        ] {
+            assert!(is_closed(closed), "{closed}");
+        }
+        for open in [
+            "select 1) x, (select 2",
+            "select '(') x, (select 2",
+            "select (1",
+            "select 1 -- (\r) x, (select 2",
+            "select 1 /* /* */ ) */",
+            "select E'\\'' ) --'",
+            "select $$'$$",
+            "select 'x",
+            "select 1; select 2",
+        ] {
+            assert!(!is_closed(open), "{open}");
+        }
     }
 
     #[test]

@@ -31,6 +31,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::diagnostic::{Diagnostics, Location, SourceFile};
 use crate::manifest::Object;
@@ -62,6 +63,8 @@ pub struct Context {
     pub invocation_id: String,
     /// When this run began.
     pub run_started_at: jiff::Timestamp,
+    /// Notes who asks for what is another at each run.
+    pub clock: Clock,
     /// `FULL_REFRESH`, `WHICH` and their kin.
     pub flags: Object,
 }
@@ -72,6 +75,22 @@ impl fmt::Debug for Context {
             .field("project", &self.project)
             .field("target", &self.target)
             .finish_non_exhaustive()
+    }
+}
+
+/// Whether a template has asked for what is another at each run: the time, the run's id.
+#[derive(Debug, Clone, Default)]
+pub struct Clock(Arc<AtomicBool>);
+
+impl Clock {
+    /// Notes that one has.
+    pub fn note(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether one has.
+    pub fn was_asked(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
     }
 }
 

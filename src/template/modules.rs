@@ -70,6 +70,7 @@ const DATETIME: Functions = Functions::new(
 
 /// This moment, or the one that a unit test says it is.
 fn now() -> Value {
+    session().core.context.clock.note();
     Value::from_object(Moment(session().frozen().unwrap_or_else(jiff::Timestamp::now)))
 }
 

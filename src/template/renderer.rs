@@ -37,6 +37,11 @@ const CALL: &str = "kiln_call";
 /// The name that a rendered template has in minijinja.
 pub(super) const MAIN: &str = "kiln_main";
 
+thread_local! {
+    /// What templates said on this thread, while somebody listens.
+    static HEARD: RefCell<Option<Vec<LogMessage>>> = const { RefCell::new(None) };
+}
+
 /// What all renders share.
 #[derive(Debug)]
 pub(super) struct Core {
@@ -305,6 +310,19 @@ impl Renderer {
         std::mem::take(&mut *self.core.messages.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Does something, and gives what templates said meanwhile on this thread instead of keeping it.
+    pub fn hearing<T>(&self, work: impl FnOnce() -> T) -> (T, Vec<LogMessage>) {
+        let outer = HEARD.with(|heard| heard.borrow_mut().replace(Vec::new()));
+        let value = work();
+        let heard = HEARD.with(|heard| std::mem::replace(&mut *heard.borrow_mut(), outer));
+        (value, heard.unwrap_or_default())
+    }
+
+    /// Keeps what was heard.
+    pub fn say(&self, mut messages: Vec<LogMessage>) {
+        self.core.messages.lock().unwrap_or_else(PoisonError::into_inner).append(&mut messages);
+    }
+
     /// Values that must not be shown: those of `env_var` for names that begin with `DBT_ENV_SECRET` or `KILN_SECRET`.
     pub fn secrets(&self) -> Vec<String> {
         self.core.secrets.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -317,7 +335,16 @@ impl Renderer {
 
     pub(super) fn flush(&self, session: &Session) {
         let mut said = session.messages.take();
-        self.core.messages.lock().unwrap_or_else(PoisonError::into_inner).append(&mut said);
+        let heard = HEARD.with(|heard| match &mut *heard.borrow_mut() {
+            Some(heard) => {
+                heard.append(&mut said);
+                true
+            }
+            None => false,
+        });
+        if !heard {
+            self.say(said);
+        }
     }
 
     fn model(&self, template: &Template, relation: Option<&Relation>, form: &Form) -> Value {

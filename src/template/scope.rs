@@ -113,6 +113,9 @@ impl minijinja::value::Object for Root {
             return Some(MacroRef::value(index));
         }
         if let Some(global) = core.globals.get(name) {
+            if name == "invocation_id" || name == "run_started_at" {
+                core.context.clock.note();
+            }
             return Some(global.clone());
         }
         if let Some(index) = core.library.internal(name) {

@@ -33,6 +33,7 @@ pub(super) fn context() -> Context {
         }),
         invocation_id: "the-id".into(),
         run_started_at: "2026-11-22T10:41:59Z".parse().expect("a timestamp"),
+        clock: Clock::default(),
         flags: Object::new(),
     }
 }

@@ -126,6 +126,60 @@ fn first_run_then_nothing_to_do_then_history() {
 }
 
 #[test]
+fn a_run_that_repeats_one_that_did_nothing_looks_at_files_only() {
+    let project = Project::new();
+    let kept = project.path().join("target/run.cache");
+    let is_idle = |project: &Project| project.say(&["run"]).contains("Looked at");
+    // Files that were written a moment ago may change again within the same tick of the clock.
+    let settle = || std::thread::sleep(std::time::Duration::from_millis(2100));
+    settle();
+    assert!(!is_idle(&project) && !kept.exists(), "a run that built is not kept");
+    assert!(!is_idle(&project) && kept.exists(), "the first that did nothing is");
+    insta::assert_snapshot!("repeated_run", project.say(&["run"]));
+    let results = std::fs::read_to_string(project.path().join("target/run_results.json")).expect("results");
+    let results: serde_json::Value = serde_json::from_str(&results).expect("JSON");
+    assert_eq!(results["results"].as_array().expect("a list").len(), 6);
+    let ids = || {
+        let runs = project.say(&["history", "--log-format", "json"]);
+        runs.lines().filter(|line| line.contains("\"unchanged\"")).count()
+    };
+    assert_eq!(ids(), 2, "every run has its row");
+    let rest = |what: &str| {
+        assert!(!is_idle(&project), "{what} is looked at");
+        settle();
+        project.say(&["run"]);
+        project.say(&["run"]);
+        assert!(is_idle(&project), "and then there is nothing to do again after {what}");
+    };
+    project.write("models/curated/totals.sql", "select count(*) as orders from {{ ref('orders') }}\n");
+    rest("a changed model");
+    project.write("landing/2.csv", "order_id,amount\n7,1.00\n");
+    rest("a new file");
+    project.write("landing/2.csv", "order_id,amount\n8,1.00\n");
+    rest("a changed file");
+    project.say(&["rollback"]);
+    rest("a rollback");
+    project.say(&["test"]);
+    rest("a test");
+    std::fs::write(&kept, "kiln compile cache").expect("written");
+    rest("a damaged memory");
+    assert!(!project.say(&["run", "-s", "orders"]).contains("Looked at"), "another selection is another run");
+    assert!(!is_idle(&project));
+    let database = duckdb::Connection::open(project.path().join("target/dev.duckdb")).expect("opens");
+    let build: String = database
+        .query_row(
+            "select relation from _kiln.build where model = 'totals' order by built_at desc limit 1",
+            [],
+            |row| row.get(0),
+        )
+        .expect("a build");
+    database.execute_batch(&format!("drop table _kiln_data.\"{build}\"")).expect("dropped");
+    drop(database);
+    let text = project.say(&["run"]);
+    assert!(!text.contains("Looked at") && text.contains("1 built"), "{text}");
+}
+
+#[test]
 fn a_failed_test_keeps_readers_where_they_were() {
     let project = Project::new();
     project.say(&["run"]);

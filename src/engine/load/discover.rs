@@ -22,11 +22,18 @@ pub struct Discovered {
 /// Finds the files of a source. `root` is the project's folder; patterns may be absolute or lead out of it, since they
 /// are declared. `*` does not match a name that starts with a dot, as in a shell: half-written files hide so.
 pub fn discover(root: &Path, source: &SourceTable) -> Result<Discovered> {
+    match &source.files {
+        Some(files) => named_by(root, source.id.short(), &files.patterns),
+        None => Ok(Discovered::default()),
+    }
+}
+
+/// Finds the files that patterns name, those of a source that is called `source` in warnings.
+pub fn named_by(root: &Path, source: &str, patterns: &[Located<String>]) -> Result<Discovered> {
     let mut found = BTreeMap::new();
     let mut diagnostics = Diagnostics::new();
-    let Some(files) = &source.files else { return Ok(Discovered::default()) };
     let root = std::path::absolute(root).map_err(|error| Error::io("find", root, &error))?;
-    for pattern in &files.patterns {
+    for pattern in patterns {
         let before = found.len();
         let mut matched = 0_usize;
         for path in matches(&root, pattern)? {
@@ -42,7 +49,7 @@ pub fn discover(root: &Path, source: &SourceTable) -> Result<Discovered> {
             found.entry(object.name.clone()).or_insert(object);
         }
         if matched == 0 && found.len() == before {
-            let text = format!("`{}` of source `{}` matches no file", pattern.value, source.id.short());
+            let text = format!("`{}` of source `{source}` matches no file", pattern.value);
             let warning = Diagnostic::warning("source-no-files", text).at(&pattern.at, "");
             diagnostics.push(warning.help("paths are relative to the project's folder"));
         }
@@ -120,7 +127,7 @@ fn shown(root: &Path, path: &Path) -> Option<String> {
 impl Stamp {
     /// The stamp of a file.
     #[cfg(unix)]
-    pub(super) fn of(metadata: &Metadata) -> Self {
+    pub fn of(metadata: &Metadata) -> Self {
         use std::os::unix::fs::MetadataExt;
         let at = |seconds: i64, nanos: i64| i128::from(seconds) * 1_000_000_000 + i128::from(nanos);
         let modified = at(metadata.mtime(), metadata.mtime_nsec());
@@ -133,7 +140,7 @@ impl Stamp {
 
     /// The stamp of a file. Without a time of change that nobody can set, it never stands for the content.
     #[cfg(not(unix))]
-    pub(super) fn of(metadata: &Metadata) -> Self {
+    pub fn of(metadata: &Metadata) -> Self {
         let modified = metadata.modified().ok();
         let nanos =
             modified.and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok()).map(|at| at.as_nanos());

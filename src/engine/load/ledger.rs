@@ -146,7 +146,7 @@ pub fn pending(conn: &Connection, model: &NodeId, objects: &[Object]) -> Result<
 
 impl Stamp {
     /// The stamp as text, if the file has rested long enough for it to stand for the content.
-    pub(super) fn settled(&self, now_ns: i128) -> Option<&str> {
+    pub fn settled(&self, now_ns: i128) -> Option<&str> {
         (self.newest_ns.saturating_add(SETTLED_NS) < now_ns).then_some(self.text.as_str())
     }
 }

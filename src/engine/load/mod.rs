@@ -26,7 +26,7 @@ use crate::error::{Error, Result};
 use crate::manifest::{Node, SourceTable};
 use crate::sql::rendered::Rendered;
 
-pub use discover::{Discovered, discover};
+pub use discover::{Discovered, discover, named_by};
 pub use drift::SourceColumn;
 pub use ledger::{
     LEDGER, Pending, PendingObject, Reason, create_ledger, forget, loaded_columns, newest, pending,

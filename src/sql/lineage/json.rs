@@ -8,7 +8,10 @@ use serde_json::{Map, Value};
 /// Dropping a value recurses, so that depth has to end somewhere. DuckDB itself ends expressions at 1,000 levels.
 const MAX_DEPTH: usize = 3_000;
 
-/// Members that say nothing about columns.
+/// Where an output of the whole query is, in a plan: the plans, the first of them, its expressions, one of those.
+const OUTPUT_DEPTH: usize = 5;
+
+/// Members that say nothing about columns; the types of the whole query's outputs are kept.
 const LEFT_OUT: [&str; 10] = [
     "return_type",
     "returned_types",
@@ -67,6 +70,7 @@ pub fn parse(text: &str) -> Option<Value> {
                 value
             }
         };
+        let depth = open.len();
         match open.last_mut() {
             None => return (blank(bytes, at) == bytes.len()).then_some(value),
             Some(Open::Array(values)) => {
@@ -80,7 +84,7 @@ pub fn parse(text: &str) -> Option<Value> {
             }
             Some(Open::Object(members, key)) => {
                 let name = key.take()?;
-                if !LEFT_OUT.contains(&name.as_str()) {
+                if !LEFT_OUT.contains(&name.as_str()) || (depth == OUTPUT_DEPTH && name == "return_type") {
                     members.insert(name, value);
                 }
                 at = blank(bytes, at);

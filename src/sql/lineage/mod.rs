@@ -86,6 +86,72 @@ impl Lineage {
     }
 }
 
+/// The names and types of a query's outputs, where its plan tells them: that of `SELECT * FROM (…)` does, as long as the
+/// types are plain ones. DuckDB's own spelling of a nested type depends on more than its plan shows.
+pub fn outputs_of(plan: &Value) -> Option<Vec<(String, String)>> {
+    let root = plan.get("plans")?.as_array()?.first()?;
+    if root.get("type")?.as_str()? != "LOGICAL_PROJECTION" {
+        return None;
+    }
+    let output = |expression: &Value| {
+        let is_handed_on = expression.get("type")?.as_str()? == "BOUND_REF";
+        let name = expression.get("alias")?.as_str().filter(|name| is_handed_on && !name.is_empty())?;
+        Some((name.to_owned(), type_name(expression.get("return_type")?)?))
+    };
+    root.get("expressions")?.as_array()?.iter().map(output).collect()
+}
+
+/// DuckDB's spelling of a plain type.
+fn type_name(json: &Value) -> Option<String> {
+    const PLAIN: [&str; 21] = [
+        "TIMESTAMP WITH TIME ZONE",
+        "BOOLEAN",
+        "TINYINT",
+        "SMALLINT",
+        "INTEGER",
+        "BIGINT",
+        "HUGEINT",
+        "UTINYINT",
+        "USMALLINT",
+        "UINTEGER",
+        "UBIGINT",
+        "UHUGEINT",
+        "FLOAT",
+        "DOUBLE",
+        "VARCHAR",
+        "BLOB",
+        "DATE",
+        "TIME",
+        "TIMESTAMP",
+        "INTERVAL",
+        "UUID",
+    ];
+    let id = json.get("id")?.as_str()?;
+    let Some(info) = json.get("type_info") else {
+        return match id {
+            "NULL" => Some("\"NULL\"".into()),
+            id => PLAIN.contains(&id).then(|| id.to_owned()),
+        };
+    };
+    let known = |members: &[&str]| {
+        info.as_object().is_some_and(|info| info.keys().all(|key| members.contains(&key.as_str())))
+    };
+    match (id, info.get("type")?.as_str()?) {
+        ("DECIMAL", "DECIMAL_TYPE_INFO") if known(&["type", "width", "scale"]) => {
+            // A scale of nothing may be left out.
+            let scale = info.get("scale").map_or(Some(0), Value::as_u64)?;
+            Some(format!("DECIMAL({},{scale})", info.get("width")?.as_u64()?))
+        }
+        ("LIST", "LIST_TYPE_INFO") if known(&["type", "child_type"]) => {
+            Some(format!("{}[]", type_name(info.get("child_type")?)?))
+        }
+        ("VARCHAR", "GENERIC_TYPE_INFO") if known(&["type", "alias"]) => {
+            (info.get("alias")?.as_str()? == "JSON").then(|| "JSON".into())
+        }
+        _ => None,
+    }
+}
+
 /// The lineage of a query from its bound plan and the names of its outputs, in order.
 pub fn of_plan(plan: &Value, outputs: &[String]) -> Lineage {
     match operator::Walk::new().query(plan, outputs) {
