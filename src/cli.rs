@@ -103,6 +103,8 @@ pub enum Command {
     Run(RunArgs),
     /// Test what is published
     Test(TestArgs),
+    /// Compare with a commit, a release or a folder: what changes, who breaks, what is owed
+    Diff(DiffArgs),
     /// List what is in the project
     Ls(LsArgs),
     /// Show columns and first rows of what is published
@@ -200,6 +202,42 @@ pub struct TestArgs {
     /// Which.
     #[command(flatten)]
     pub selection: Selection,
+}
+
+/// `kiln diff`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  kiln diff --base origin/main            what a merge would change
+  kiln diff --base published              what a run would change for readers
+  kiln diff --base ../shop-before         another folder
+  kiln diff --rules                       the rules, with their severities here
+
+Exit codes: 0 clean; 1 findings at or above `--fail-on`; 2 it could not be checked.")]
+pub struct DiffArgs {
+    /// A git commit, branch or tag; `published` for what readers see; or a folder with a `kiln.yml`
+    #[arg(long, value_name = "REF|published|PATH", required_unless_present = "rules")]
+    pub base: Option<String>,
+    /// The mildest severity that fails
+    #[arg(long, value_name = "error|warning|note", default_value = "error", hide_possible_values = true)]
+    pub fail_on: FailOn,
+    /// Which.
+    #[command(flatten)]
+    pub selection: Selection,
+    /// List the rules with their severities in this project
+    #[arg(long)]
+    pub rules: bool,
+}
+
+/// `--fail-on` of `kiln diff`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum FailOn {
+    /// Errors.
+    Error,
+    /// Errors and warnings.
+    Warning,
+    /// Everything.
+    Note,
 }
 
 /// `kiln ls`.

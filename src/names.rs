@@ -18,6 +18,11 @@ impl NodeId {
         Self(format!("{resource_type}.{package}.{name}"))
     }
 
+    /// Reads one back from where it was stored.
+    pub fn from_stored(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
     /// The whole id.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -7,6 +7,10 @@ mod support;
 mod commands;
 #[path = "suite/crash.rs"]
 mod crash;
+#[path = "suite/diff.rs"]
+mod diff;
+#[path = "suite/diff_base.rs"]
+mod diff_base;
 #[path = "suite/faults.rs"]
 mod faults;
 #[path = "suite/flights.rs"]

@@ -4,6 +4,7 @@ pub mod artifacts;
 mod clean;
 mod compile;
 mod data_diff;
+mod diff;
 mod explain;
 pub mod failures;
 pub mod forge;
@@ -79,6 +80,7 @@ fn dispatch(cli: &Cli, terminal: &Terminal) -> Result<Exit> {
         Command::Compile(args) => compile::compile(terminal, global, args),
         Command::Run(args) => run::run(terminal, global, args),
         Command::Test(args) => test::test(terminal, global, args),
+        Command::Diff(args) => diff::diff(terminal, global, args),
         Command::Ls(args) => ls::ls(terminal, global, args),
         Command::Show(args) => show::show(terminal, global, args),
         Command::Lineage(args) => lineage::lineage(terminal, global, args),

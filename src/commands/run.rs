@@ -8,6 +8,7 @@ use crate::cli::{Global, LogFormat, RunArgs};
 use crate::compile::cache::watched::{Outside, WatchedEnv};
 use crate::compile::cache::whole::asked;
 use crate::diagnostic::Severity;
+use crate::diff::Severity as DiffSeverity;
 use crate::error::{Error, Result};
 use crate::idle::{self, Idle};
 use crate::manifest::moment;
@@ -20,6 +21,7 @@ use crate::template::Window;
 use crate::workspace::{FullRefresh, Workspace, WorkspaceOptions};
 
 use super::artifacts::{LastResults, RunResults};
+use super::diff::findings;
 use super::failures::Teller;
 use super::progress::Reporter;
 use super::terminal::{Terminal, Volume};
@@ -173,6 +175,11 @@ fn tell(teller: &Teller<'_>, report: &RunReport) -> Vec<String> {
         }
     }
     sentences.extend(tell_tests(teller, report.tests()));
+    if let (Ending::NotPublished { .. }, Some(diff)) = (&report.ending, &report.diff) {
+        terminal.gap();
+        terminal.complain(&findings(diff, DiffSeverity::Error));
+        sentences.extend(diff.failing(DiffSeverity::Error).map(|finding| finding.message.clone()));
+    }
     if let Ending::NotPublished { diagnostic: Some(problem), .. } = &report.ending {
         terminal.gap();
         show_diagnostic(terminal, global, problem);

@@ -30,9 +30,12 @@ use crate::engine::load::SourceColumn;
 use crate::engine::session::ColumnType;
 use crate::engine::shadow::Shadow;
 use crate::error::{Error, Result};
-use crate::names::{Fingerprint, NodeId};
+use crate::manifest::SourceTable;
+use crate::names::{Fingerprint, NodeId, Relation};
+use crate::run::candidate::{Candidates, Reading, bind as put_in};
 use crate::sql::lineage::Lineage;
 use crate::sql::rendered::Rendered;
+use crate::sql::tokens::without_end;
 use crate::workspace::Workspace;
 
 use cache::memory::{Memory, Notes};
@@ -41,6 +44,9 @@ use ground::Ground;
 pub use artifacts::{write_catalog, write_compiled};
 pub use known::known_to;
 pub use lineage::lineage;
+
+/// The schema in which sources with files stand while queries are bound.
+pub(crate) const SOURCE_SCHEMA: &str = outside::SCHEMA;
 
 /// What is known beforehand. The default is nothing: the project alone.
 #[derive(Debug, Clone, Default)]
@@ -85,6 +91,24 @@ pub struct Compiled {
     pub base: Fingerprint,
     /// The lineage of each model's query.
     lineages: HashMap<NodeId, Lineage>,
+    /// What stands under another name in the shadow: sources with files.
+    aside: Candidates,
+}
+
+impl Compiled {
+    /// A model's query as it binds in the shadow: its sources with files and its ephemeral parents are tables there.
+    pub fn bound(&self, id: &NodeId) -> Option<String> {
+        let bound = put_in(&self.models.get(id)?.rendered, &self.aside, Reading::Now).sql;
+        Some(if bound.contains(';') { without_end(&bound).to_owned() } else { bound })
+    }
+
+    /// Where a source stands in the shadow.
+    pub fn source_relation(&self, source: &SourceTable) -> Relation {
+        match source.files {
+            Some(_) => Relation::new(outside::SCHEMA, source.id.short()),
+            None => source.relation.clone(),
+        }
+    }
 }
 
 /// A compiled model or seed.
@@ -160,6 +184,7 @@ pub fn compile(workspace: &Workspace, options: &CompileOptions) -> Result<Compil
         notes: compiler.notes,
         base,
         lineages: compiler.lineages,
+        aside: compiler.ground.aside,
     })
 }
 

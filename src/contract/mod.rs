@@ -18,6 +18,7 @@ mod sla;
 mod types;
 mod version;
 
+use std::fmt;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -213,6 +214,49 @@ pub struct Compatibility {
 impl Default for Compatibility {
     fn default() -> Self {
         Self { mode: CompatibilityMode::Consumer, transitive: false }
+    }
+}
+
+impl Compatibility {
+    /// Every word that `compatibility:` takes.
+    pub const NAMES: [&'static str; 7] = [
+        "none",
+        "consumer",
+        "history",
+        "full",
+        "consumer_transitive",
+        "history_transitive",
+        "full_transitive",
+    ];
+
+    /// Reads a word.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (mode, transitive) = match text.strip_suffix("_transitive") {
+            Some(mode) => (mode, true),
+            None => (text, false),
+        };
+        let mode = match mode {
+            "none" if !transitive => CompatibilityMode::None,
+            "consumer" => CompatibilityMode::Consumer,
+            "history" => CompatibilityMode::History,
+            "full" => CompatibilityMode::Full,
+            _ => return None,
+        };
+        Some(Self { mode, transitive })
+    }
+}
+
+/// The word as `compatibility:` writes it: `consumer`, `full_transitive`.
+impl fmt::Display for Compatibility {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mode = match self.mode {
+            CompatibilityMode::None => "none",
+            CompatibilityMode::Consumer => "consumer",
+            CompatibilityMode::History => "history",
+            CompatibilityMode::Full => "full",
+        };
+        f.write_str(mode)?;
+        if self.transitive { f.write_str("_transitive") } else { Ok(()) }
     }
 }
 

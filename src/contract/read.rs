@@ -8,8 +8,8 @@ use serde_json::Value;
 use super::quality::{self, Level};
 use super::sla;
 use super::{
-    Compatibility, CompatibilityMode, Contract, CustomProperty, Lifecycle, LogicalType, Property,
-    QualityKind, Relationship, Status, Version,
+    Compatibility, Contract, CustomProperty, Lifecycle, LogicalType, Property, QualityKind, Relationship,
+    Status, Version,
 };
 use crate::diagnostic::{Diagnostic, Diagnostics, Located, Location, Severity, SourceFile};
 use crate::yaml::{self, Fields, Kind, Yaml};
@@ -433,37 +433,15 @@ fn grain_of(
 
 fn compatibility_of(custom: &CustomProperty, fields: &mut Fields<'_>) -> Compatibility {
     let text = custom.value.as_str().unwrap_or_default();
-    let (mode, transitive) = match text.strip_suffix("_transitive") {
-        Some(mode) => (mode, true),
-        None => (text, false),
-    };
-    let mode = match mode {
-        "none" => CompatibilityMode::None,
-        "consumer" => CompatibilityMode::Consumer,
-        "history" => CompatibilityMode::History,
-        "full" => CompatibilityMode::Full,
-        _ => {
-            let known = [
-                "none",
-                "consumer",
-                "history",
-                "full",
-                "consumer_transitive",
-                "history_transitive",
-                "full_transitive",
-            ];
-            fields.problem(
-                Diagnostic::error("contract-compatibility", format!("there is no compatibility `{text}`"))
-                    .at(&custom.at, "")
-                    .suggest(text, known)
-                    .help(
-                        "it takes: none, consumer, history, full, each but the first also with `_transitive`",
-                    ),
-            );
-            return Compatibility::default();
-        }
-    };
-    Compatibility { mode, transitive }
+    Compatibility::parse(text).unwrap_or_else(|| {
+        fields.problem(
+            Diagnostic::error("contract-compatibility", format!("there is no compatibility `{text}`"))
+                .at(&custom.at, "")
+                .suggest(text, Compatibility::NAMES)
+                .help("it takes: none, consumer, history, full, each but the first also with `_transitive`"),
+        );
+        Compatibility::default()
+    })
 }
 
 /// What the entry promises and Kiln cannot check.

@@ -4,7 +4,8 @@
 //! Such a query is no error: its lineage is unknown, with the reason.
 
 use super::session::{ColumnType, Session, SqlError};
-use crate::sql::lineage::{Lineage, of_plan, outputs_of, parse_plan};
+use crate::sql::lineage::{Lineage, of_plan, outputs_of, parse_plan, parse_typed_plan};
+use crate::sql::shape::{self, Shape};
 use crate::sql::tokens::is_closed;
 
 /// The lineage of a query with these outputs, in order. The session must see the tables of the query; rows are not read.
@@ -48,6 +49,26 @@ pub fn outputs_of_query(
     let lineage = of_plan(&plan, &names);
     let columns = outputs.into_iter().map(|(name, data_type)| ColumnType { name, data_type });
     Ok(Some((columns.collect(), lineage)))
+}
+
+/// The shape of a query, or why it cannot be told. `table` names a scanned table by its schema and name.
+///
+/// # Errors
+/// Only what stops a command: an interrupt, or no memory.
+pub fn shape_of(
+    session: &Session,
+    sql: &str,
+    table: &dyn Fn(&str, &str) -> String,
+) -> Result<Result<Shape, String>, SqlError> {
+    let text = match plan(session, sql) {
+        Ok(text) => text,
+        Err(error) if error.is_interrupt() || error.is_machine() => return Err(error),
+        Err(error) => return Ok(Err(format!("duckdb gives no plan: {error}"))),
+    };
+    Ok(match parse_typed_plan(&text) {
+        Some(plan) => shape::of_plan(&plan, table),
+        None => Err("duckdb's plan is nested too deep to follow".into()),
+    })
 }
 
 /// The bound plan of a query as JSON, without members that are null or empty.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::increment::{Merge, Merged, Undo, merge};
 use super::session::{Session, SqlError};
+use super::state::promise::{self, Promises};
 use super::state::{self, DATA_SCHEMA, Published, Release};
 use crate::error::{Error, Result};
 use crate::names::Relation;
@@ -28,6 +29,8 @@ pub struct Publication<'a> {
     pub merges: &'a [Merge],
     /// SQL of consumers, with a name to blame; each must bind against what is published.
     pub consumers: &'a [(String, String)],
+    /// What the release promises.
+    pub promises: Promises,
 }
 
 /// Why a publication did not happen. In each case readers see what they saw before.
@@ -176,6 +179,7 @@ fn publish_inside(session: &Session, publication: &Publication<'_>, undo: Undo) 
     if !rows.is_empty() {
         session.execute(&format!("INSERT INTO _kiln.release_model VALUES {}", rows.join(", ")))?;
     }
+    promise::record(session, release_id, &publication.promises)?;
     session.execute(&format!(
         "UPDATE _kiln.run SET release_id = {release_id} WHERE run_id = {}",
         literal(publication.run_id)

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 pub mod increment;
 mod layout;
+pub mod promise;
 
 pub use layout::migrate;
 

@@ -324,7 +324,7 @@ impl Period {
 }
 
 /// Who to ask.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Owner {
     /// A name.
     pub name: Option<String>,

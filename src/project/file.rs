@@ -52,6 +52,8 @@ pub struct ProjectFile {
     pub dispatch: Vec<(String, Vec<String>)>,
     /// `alerts:`, not used yet.
     pub alerts: Option<Object>,
+    /// `diff:` as written; what it means, the diff knows.
+    pub diff: Option<Yaml>,
     severities: BTreeMap<String, Option<Severity>>,
     targets: IndexMap<String, (Location, Yaml)>,
     pub(super) folders: BTreeMap<&'static str, Yaml>,
@@ -115,6 +117,7 @@ impl ProjectFile {
         let layers = read_layers(&mut fields);
         let (vars, package_vars) = read_vars(&mut fields, name.as_ref().map(|name| name.value.as_str()));
         let severities = read_severities(&mut fields);
+        let diff = fields.take("diff").cloned();
         let targets = read_targets(&mut fields);
         if let Some(wanted) = &default_target
             && !targets.contains_key(&wanted.value)
@@ -196,6 +199,7 @@ impl ProjectFile {
             dispatch,
             alerts,
             severities,
+            diff,
             targets,
             folders,
         });

@@ -273,6 +273,8 @@ pub struct RunReport {
     pub nodes: Vec<NodeReport>,
     /// Tests that belong to no single node's report.
     pub late_tests: Vec<TestReport>,
+    /// What the release changes for readers of the one before, where it was compared.
+    pub diff: Option<crate::diff::Report>,
     /// What readers see now.
     pub ending: Ending,
     /// Wall time.

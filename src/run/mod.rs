@@ -10,6 +10,7 @@ pub mod increment;
 pub mod land;
 pub mod names;
 pub mod plan;
+mod promised;
 mod publication;
 mod retest;
 mod rollback;
@@ -217,8 +218,9 @@ impl Context<'_> {
         late_tests.extend(interruptible(self.database.session(), self.stop, || {
             self.late_audit(&late, &done, &passed)
         })?);
-        let ending = self.publish(&done, &known, &late_tests, &loads)?;
-        Ok(RunReport { freshness, ..self.report(started, loads, done.reports, late_tests, ending) })
+        let mut diff = None;
+        let ending = self.publish(&done, &known, &late_tests, &loads, &mut diff)?;
+        Ok(RunReport { freshness, diff, ..self.report(started, loads, done.reports, late_tests, ending) })
     }
 
     fn report(
@@ -236,6 +238,7 @@ impl Context<'_> {
             freshness: Vec::new(),
             nodes,
             late_tests,
+            diff: None,
             ending,
             elapsed: started.elapsed(),
         }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::atomic::Ordering;
 
 use crate::diagnostic::Diagnostic;
+use crate::diff::Report;
 use crate::engine::increment::Merge;
 use crate::engine::publish::{NotPublished, Publication, collect, publish};
 use crate::engine::state::increment::increments;
@@ -26,9 +27,10 @@ impl Context<'_> {
         known: &Known,
         late_tests: &[TestReport],
         loads: &[LoadOutcome],
+        report: &mut Option<Report>,
     ) -> Result<Ending> {
         let still = (known.release.id > 0).then(|| (known.release.id, known.release.published_at.clone()));
-        let blocked = self.blocked(done, late_tests);
+        let mut blocked = self.blocked(done, late_tests);
         let failed_loads = loads
             .iter()
             .filter(|load| !load.result.as_ref().is_ok_and(|report| report.is_complete()))
@@ -43,29 +45,57 @@ impl Context<'_> {
             let reason = self.why_blocked(done, late_tests, failed_loads);
             return Ok(Ending::NotPublished { reason, diagnostic: None, still });
         }
-        let (after, held_back) = self.after(done, known, &blocked);
-        let changed: Vec<String> = after
-            .iter()
-            .filter(|(model, new)| known.release.models.get(*model) != Some(new))
-            .map(|(model, _)| model.clone())
-            .collect();
-        let removed: Vec<String> =
-            known.release.models.keys().filter(|model| !after.contains_key(*model)).cloned().collect();
-        if changed.is_empty() && removed.is_empty() {
-            let session = self.database.session();
-            // The run that published it may have died before it could collect what the release made useless.
-            if state::was_cut_short(session, &known.release.run_id)? {
-                collect(session, self.workspace.keep_releases())?;
+        let (after, held_back, changed, removed, promises) = loop {
+            let (after, held_back) = self.after(done, known, &blocked);
+            let changed: Vec<String> = after
+                .iter()
+                .filter(|(model, new)| known.release.models.get(*model) != Some(new))
+                .map(|(model, _)| model.clone())
+                .collect();
+            let removed: Vec<String> =
+                known.release.models.keys().filter(|model| !after.contains_key(*model)).cloned().collect();
+            if changed.is_empty() && removed.is_empty() {
+                let session = self.database.session();
+                // The run that published it may have died before it could collect what the release made useless.
+                if state::was_cut_short(session, &known.release.run_id)? {
+                    collect(session, self.workspace.keep_releases())?;
+                }
+                return Ok(match held_back {
+                    0 => Ending::Unchanged { release_id: (known.release.id > 0).then_some(known.release.id) },
+                    _ => Ending::NotPublished {
+                        reason: "everything that changed depends on a failure".into(),
+                        diagnostic: None,
+                        still,
+                    },
+                });
             }
-            return Ok(match held_back {
-                0 => Ending::Unchanged { release_id: (known.release.id > 0).then_some(known.release.id) },
-                _ => Ending::NotPublished {
-                    reason: "everything that changed depends on a failure".into(),
-                    diagnostic: None,
-                    still,
-                },
-            });
-        }
+            let promised = self.promised(done, known, &after, &changed, &blocked)?;
+            let found = promised.report;
+            let breaking = found.as_ref().map(|found| self.breaking(found)).unwrap_or_default();
+            let about: BTreeSet<NodeId> = breaking.iter().filter_map(|(_, node)| node.clone()).collect();
+            let sentence = match breaking.as_slice() {
+                [] => None,
+                [(only, _)] => Some(format!("a promise would break: {}", only.message)),
+                [(first, _), ..] => {
+                    Some(format!("{} promises would break: {}, …", breaking.len(), first.message))
+                }
+            };
+            let can_wait = self.options.policy == Policy::Partial
+                && breaking.iter().all(|(_, node)| node.as_ref().is_some_and(|node| !blocked.contains(node)));
+            if report.is_none() {
+                *report = found;
+            }
+            match sentence {
+                None => break (after, held_back, changed, removed, promised.rows),
+                Some(_) if can_wait => {
+                    for node in about {
+                        blocked.extend(self.workspace.dag.descendants(&node, None));
+                        blocked.insert(node);
+                    }
+                }
+                Some(reason) => return Ok(Ending::NotPublished { reason, diagnostic: None, still }),
+            }
+        };
         if self.stop.load(Ordering::Relaxed) {
             return Err(Error::Interrupted);
         }
@@ -86,6 +116,7 @@ impl Context<'_> {
             after,
             merges: &merges,
             consumers: &queries,
+            promises,
         };
         match publish(session, &publication) {
             Ok(release_id) => {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::engine::database::Database;
 use crate::engine::publish::{NotPublished, Publication, previous, publish};
 use crate::engine::session::Session;
+use crate::engine::state::promise::Promises;
 use crate::engine::state::{self, Release, RunEnd};
 use crate::error::{Error, Result};
 use crate::workspace::Workspace;
@@ -46,6 +47,7 @@ pub fn rollback(
         after: wanted.models.clone(),
         merges: &[],
         consumers: &[],
+        promises: Promises { from: Some(wanted.id), ..Promises::default() },
     };
     let published = publish(session, &publication).map_err(|failure| match failure {
         NotPublished::Failed(error) => error,

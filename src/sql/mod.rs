@@ -2,9 +2,11 @@
 
 pub mod cte;
 pub mod history;
+pub mod items;
 pub mod lineage;
 pub mod quote;
 pub mod relations;
 pub mod rendered;
 pub mod seat;
+pub mod shape;
 pub mod tokens;

@@ -149,6 +149,30 @@ const TABLES: &[Layout] = &[
             ("published_name", "VARCHAR NOT NULL", "name that readers use"),
         ],
     ),
+    (
+        "promise",
+        "what models and consumers of releases said of themselves, each state of each once",
+        &[
+            ("digest", "VARCHAR NOT NULL", "hash of the body"),
+            ("name", "VARCHAR NOT NULL", "model, seed or consumer"),
+            ("contract_version", "VARCHAR", "version of its contract, if it has one"),
+            ("sql", "VARCHAR", "its query with published names"),
+            (
+                "body",
+                "VARCHAR NOT NULL",
+                "JSON: columns, contract, query and consumers as a diff compares them",
+            ),
+        ],
+    ),
+    (
+        "release_promise",
+        "what each release promised",
+        &[
+            ("release_id", "BIGINT NOT NULL", "the release"),
+            ("id", "VARCHAR NOT NULL", "unique id of the model, seed or consumer"),
+            ("digest", "VARCHAR NOT NULL", "its row in promise"),
+        ],
+    ),
 ];
 
 /// Makes the schemas and tables that are not there, and brings older ones forward.

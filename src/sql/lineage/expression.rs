@@ -154,7 +154,7 @@ pub(super) fn function(members: &Map<String, Value>) -> Option<&str> {
 }
 
 /// Whether an aggregate takes its input in the order in which it comes.
-pub(super) fn takes_order(aggregate: &Value) -> bool {
+pub(in crate::sql) fn takes_order(aggregate: &Value) -> bool {
     let Some(members) = aggregate.as_object() else { return true };
     let sorted = members.get("order_bys").is_some_and(|orders| !orders.is_null());
     !sorted && function(members).is_some_and(|name| ORDERED.contains(&name))

@@ -33,6 +33,15 @@ enum Open {
 
 /// Reads a plan. `None` for what is not JSON or too deep.
 pub fn parse(text: &str) -> Option<Value> {
+    parse_without(text, &LEFT_OUT)
+}
+
+/// Reads a plan with the types that its expressions return.
+pub fn parse_typed(text: &str) -> Option<Value> {
+    parse_without(text, &LEFT_OUT[1..])
+}
+
+fn parse_without(text: &str, left_out: &[&str]) -> Option<Value> {
     let bytes = text.as_bytes();
     let mut open: Vec<Open> = Vec::new();
     let mut at = 0;
@@ -84,7 +93,7 @@ pub fn parse(text: &str) -> Option<Value> {
             }
             Some(Open::Object(members, key)) => {
                 let name = key.take()?;
-                if !LEFT_OUT.contains(&name.as_str()) || (depth == OUTPUT_DEPTH && name == "return_type") {
+                if !left_out.contains(&name.as_str()) || (depth == OUTPUT_DEPTH && name == "return_type") {
                     members.insert(name, value);
                 }
                 at = blank(bytes, at);

@@ -31,7 +31,8 @@ use serde_json::Value;
 
 use crate::names;
 
-pub use json::parse as parse_plan;
+pub(super) use expression::takes_order;
+pub use json::{parse as parse_plan, parse_typed as parse_typed_plan};
 
 /// A column of a table, as the plan names it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,0 +1,677 @@
+//! The shape of a query: what each output is computed from and which rows there are, free of how it is written.
+//!
+//! It is read from DuckDB's bound plan, where stars are expanded, names are resolved and types are spelled one way.
+//! References are followed through subqueries and common table expressions down to the tables, so that an alias, a CTE's
+//! name or their order leave no trace. Two queries of one shape give the same data; two shapes may still do so, since
+//! nothing is proved about expressions that are written in another way.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
+
+use serde_json::Value;
+
+use super::lineage::takes_order;
+
+/// Nested operators, as in the walk for lineage.
+const MAX_DEPTH: usize = 600;
+/// Operators and expressions looked at: a CTE is walked where it is used, each time.
+const BUDGET: usize = 400_000;
+
+/// Members that say how a plan is written or laid out, not what it computes.
+const SILENT: [&str; 16] = [
+    "alias",
+    "return_type",
+    "query_location",
+    "query_location_length",
+    "table_index",
+    "group_index",
+    "aggregate_index",
+    "groupings_index",
+    "window_index",
+    "unnest_index",
+    "mark_index",
+    "pivot_index",
+    "has_serialize",
+    "parameter_names",
+    "is_operator",
+    "function_data",
+];
+
+/// A hash of a part of a plan.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Digest([u8; 16]);
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0[..4].iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// What a clause does to the rows of a query.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Clause {
+    /// A table or a table function that is read.
+    Table,
+    /// WHERE, HAVING, QUALIFY.
+    Filter,
+    /// A join with its kind and condition.
+    Join,
+    /// GROUP BY.
+    Grouping,
+    /// DISTINCT.
+    Distinct,
+    /// UNION, EXCEPT, INTERSECT.
+    Combination,
+    /// LIMIT, with the order that it cuts.
+    Limit,
+    /// An unnested list.
+    Unnest,
+    /// A sample, a pivot, a recursion.
+    Other,
+}
+
+impl Clause {
+    /// How a sentence names it: `its filter`.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Table => "tables",
+            Self::Filter => "filter",
+            Self::Join => "joins",
+            Self::Grouping => "grouping",
+            Self::Distinct => "DISTINCT",
+            Self::Combination => "set operation",
+            Self::Limit => "limit",
+            Self::Unnest => "unnesting",
+            Self::Other => "row source",
+        }
+    }
+}
+
+/// The shape of a query.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shape {
+    /// One for each output, in order.
+    pub columns: Vec<Digest>,
+    /// Which rows there are.
+    pub rows: Digest,
+    /// What decides that, clause by clause.
+    pub clauses: BTreeMap<Clause, BTreeSet<Digest>>,
+}
+
+impl Shape {
+    /// The clauses in which two shapes differ.
+    pub fn different_clauses(&self, other: &Self) -> Vec<Clause> {
+        let kinds: BTreeSet<Clause> = self.clauses.keys().chain(other.clauses.keys()).copied().collect();
+        kinds.into_iter().filter(|kind| self.clauses.get(kind) != other.clauses.get(kind)).collect()
+    }
+}
+
+/// The shape of a plan that was parsed with its types. `table` names a scanned table by its schema and name, so that a
+/// table that only moved stays itself.
+///
+/// # Errors
+/// Something in the plan is not understood; the words say what.
+pub fn of_plan(plan: &Value, table: &dyn Fn(&str, &str) -> String) -> Result<Shape, String> {
+    if plan.get("error").and_then(Value::as_bool) == Some(true) {
+        return Err("duckdb gives no plan".into());
+    }
+    let root = match plan.get("plans").and_then(Value::as_array).map(Vec::as_slice) {
+        Some([root]) => root,
+        _ => return Err("not one statement".into()),
+    };
+    let mut walk = Walk {
+        table,
+        seen: HashMap::new(),
+        ctes: HashMap::new(),
+        clauses: BTreeMap::new(),
+        depth: 0,
+        budget: BUDGET,
+    };
+    let found = walk.operator(root)?;
+    Ok(Shape { rows: found.rows.settled(), columns: found.columns, clauses: walk.clauses })
+}
+
+/// Which rows there are: what they come from, and what must hold of them, in any order.
+#[derive(Debug, Clone)]
+struct Rows {
+    base: Digest,
+    filters: BTreeSet<Digest>,
+}
+
+impl Rows {
+    fn of(base: Digest) -> Self {
+        Self { base, filters: BTreeSet::new() }
+    }
+
+    fn settled(&self) -> Digest {
+        match self.filters.is_empty() {
+            true => self.base,
+            false => hash("filtered", [self.base].iter().chain(&self.filters)),
+        }
+    }
+}
+
+/// The output of an operator.
+#[derive(Debug, Clone)]
+struct Output {
+    columns: Vec<Digest>,
+    rows: Rows,
+    /// The order that rows come in, where one was asked for.
+    order: Option<Digest>,
+    /// Columns that no two rows share.
+    key: Option<Vec<usize>>,
+}
+
+impl Output {
+    fn new(columns: Vec<Digest>, rows: Rows) -> Self {
+        Self { columns, rows, order: None, key: None }
+    }
+
+    /// The columns that a projection map keeps; an empty one keeps all.
+    fn project(mut self, map: Option<&Value>) -> Result<Self, String> {
+        let Some(map) = map.and_then(Value::as_array).filter(|map| !map.is_empty()) else { return Ok(self) };
+        let mut kept = Vec::with_capacity(map.len());
+        for position in map {
+            let position = position.as_u64().and_then(|at| usize::try_from(at).ok());
+            kept.push(position.filter(|at| *at < self.columns.len()).ok_or("a projection map out of range")?);
+        }
+        self.key = moved(self.key, |old| kept.iter().position(|at| *at == old));
+        self.columns = kept.iter().map(|at| self.columns[*at]).collect();
+        Ok(self)
+    }
+}
+
+fn moved(key: Option<Vec<usize>>, to: impl Fn(usize) -> Option<usize>) -> Option<Vec<usize>> {
+    key?.into_iter().map(to).collect()
+}
+
+struct Walk<'a> {
+    table: &'a dyn Fn(&str, &str) -> String,
+    /// How often each table was scanned: two scans of one table are two things.
+    seen: HashMap<String, u64>,
+    /// The definitions of CTEs in sight; a recursion's own columns while it is walked.
+    ctes: HashMap<u64, Cte<'a>>,
+    clauses: BTreeMap<Clause, BTreeSet<Digest>>,
+    depth: usize,
+    budget: usize,
+}
+
+#[derive(Clone)]
+enum Cte<'a> {
+    Defined(&'a Value),
+    Recursive(Output),
+}
+
+impl<'a> Walk<'a> {
+    fn operator(&mut self, node: &'a Value) -> Result<Output, String> {
+        self.spend()?;
+        self.depth += 1;
+        if self.depth > MAX_DEPTH {
+            return Err("a plan nested too deep to follow".into());
+        }
+        let output = self.by_type(node);
+        self.depth -= 1;
+        output
+    }
+
+    fn spend(&mut self) -> Result<(), String> {
+        self.budget = self.budget.checked_sub(1).ok_or("a plan too large to follow")?;
+        Ok(())
+    }
+
+    fn by_type(&mut self, node: &'a Value) -> Result<Output, String> {
+        let kind = text(node, "type");
+        match kind.strip_prefix("LOGICAL_").unwrap_or(kind) {
+            "GET" => self.get(node),
+            "PROJECTION" => self.projection(node),
+            "FILTER" => self.filter(node),
+            "AGGREGATE_AND_GROUP_BY" => self.aggregate(node),
+            "WINDOW" => self.window(node),
+            "UNNEST" => self.unnest(node),
+            "ORDER_BY" => {
+                let mut child = self.only_child(node)?;
+                child.order = Some(self.list("orders", list(node, "orders"), &child.columns)?);
+                child.project(node.get("projection_map"))
+            }
+            "LIMIT" => self.limit(node),
+            "DISTINCT" => self.distinct(node),
+            "UNION" | "EXCEPT" | "INTERSECT" => self.set_operation(node, kind),
+            "MATERIALIZED_CTE" => self.cte(node),
+            "RECURSIVE_CTE" => self.recursive_cte(node),
+            "CTE_REF" => self.cte_ref(node),
+            "DUMMY_SCAN" => {
+                let one = hash("one row", []);
+                Ok(Output::new(vec![one], Rows::of(one)))
+            }
+            "EXPRESSION_GET" => self.values(node),
+            "CROSS_PRODUCT" | "POSITIONAL_JOIN" | "COMPARISON_JOIN" | "ASOF_JOIN" | "ANY_JOIN" => {
+                self.join(node, kind)
+            }
+            other => Err(format!("the operator {other} of duckdb's plan is not known")),
+        }
+    }
+
+    fn only_child(&mut self, node: &'a Value) -> Result<Output, String> {
+        match list(node, "children") {
+            [child] => self.operator(child),
+            _ => Err("an operator without its one input".into()),
+        }
+    }
+
+    fn note(&mut self, clause: Clause, digest: Digest) {
+        self.clauses.entry(clause).or_default().insert(digest);
+    }
+
+    fn get(&mut self, node: &'a Value) -> Result<Output, String> {
+        let names = list(node, "names");
+        let path: Vec<&str> = node
+            .pointer("/function_data/qualified_name/path")
+            .and_then(Value::as_array)
+            .map(|path| path.iter().filter_map(Value::as_str).collect())
+            .unwrap_or_default();
+        let input = match list(node, "children") {
+            [] => None,
+            [input] => Some(self.operator(input)?),
+            _ => return Err("a table function with several inputs".into()),
+        };
+        let table = match (path.as_slice(), &input) {
+            ([.., schema, name], None) => (self.table)(schema, name),
+            _ => {
+                let mut parts = vec![self.raw(node.get("qname"))?, self.raw(node.get("parameters"))?];
+                parts.push(self.raw(node.get("named_parameters"))?);
+                parts.push(self.raw(node.get("function_data"))?);
+                if let Some(input) = &input {
+                    parts.extend(&input.columns);
+                    parts.push(input.rows.settled());
+                }
+                format!("{:?}", hash("function", &parts))
+            }
+        };
+        self.note(Clause::Table, hash(&table, []));
+        let times = self.seen.entry(table.clone()).or_default();
+        *times += 1;
+        let scan = hash(&format!("{table} {times}"), []);
+        let mut columns = Vec::new();
+        for number in list(node, "column_indexes") {
+            let number = number.get("index").and_then(Value::as_u64).unwrap_or(u64::MAX);
+            let name = usize::try_from(number).ok().and_then(|at| names.get(at)).and_then(Value::as_str);
+            let name = name.map_or_else(|| format!("#{number}"), str::to_lowercase);
+            columns.push(hash(&name, [&scan]));
+        }
+        for position in list(node, "projected_input") {
+            let at = position.as_u64().and_then(|at| usize::try_from(at).ok());
+            let through = at.zip(input.as_ref()).and_then(|(at, input)| input.columns.get(at));
+            columns.push(*through.ok_or("a table function hands through a column out of range")?);
+        }
+        Output::new(columns, Rows::of(scan)).project(node.get("projection_ids"))
+    }
+
+    fn projection(&mut self, node: &'a Value) -> Result<Output, String> {
+        let child = self.only_child(node)?;
+        let expressions = list(node, "expressions");
+        let columns = self.each(expressions, &child.columns)?;
+        let key = moved(child.key, |old| {
+            expressions.iter().position(|expression| reference(expression) == Some(old))
+        });
+        Ok(Output { columns, key, rows: child.rows, order: child.order })
+    }
+
+    fn filter(&mut self, node: &'a Value) -> Result<Output, String> {
+        let mut child = self.only_child(node)?;
+        for condition in self.each(list(node, "expressions"), &child.columns)? {
+            self.note(Clause::Filter, condition);
+            child.rows.filters.insert(condition);
+        }
+        child.project(node.get("projection_map"))
+    }
+
+    fn aggregate(&mut self, node: &'a Value) -> Result<Output, String> {
+        let child = self.only_child(node)?;
+        let groups = self.each(list(node, "groups"), &child.columns)?;
+        let sets = list(node, "grouping_sets");
+        let mut sorted: Vec<Digest> = groups.clone();
+        sorted.sort_unstable();
+        if sets.len() > 1 {
+            sorted = groups.clone();
+            sorted.push(self.raw(node.get("grouping_sets"))?);
+        }
+        let grouping = hash("grouped", &sorted);
+        if !groups.is_empty() {
+            self.note(Clause::Grouping, grouping);
+        }
+        let mut columns = groups.clone();
+        for aggregate in list(node, "expressions") {
+            let mut digest = self.expression(aggregate, &child.columns)?;
+            if let (true, Some(order)) = (takes_order(aggregate), child.order) {
+                digest = hash("ordered", [&digest, &order]);
+            }
+            columns.push(hash("aggregate", [&digest]));
+        }
+        for at in 0..list(node, "grouping_functions").len() {
+            columns.push(hash(&format!("grouping {at}"), [&grouping]));
+        }
+        let key = (sets.len() <= 1).then(|| (0..groups.len()).collect());
+        let rows = Rows::of(hash("aggregated", [&grouping, &child.rows.settled()]));
+        Ok(Output { columns, rows, order: None, key })
+    }
+
+    fn window(&mut self, node: &'a Value) -> Result<Output, String> {
+        let mut child = self.only_child(node)?;
+        for window in list(node, "expressions") {
+            let mut digest = self.expression(window, &child.columns)?;
+            if let (true, Some(order)) = (list(window, "orders").is_empty(), child.order) {
+                digest = hash("ordered", [&digest, &order]);
+            }
+            child.columns.push(digest);
+        }
+        Ok(child)
+    }
+
+    fn unnest(&mut self, node: &'a Value) -> Result<Output, String> {
+        let mut child = self.only_child(node)?;
+        let lists = self.each(list(node, "expressions"), &child.columns)?;
+        let all = hash("unnested", &lists);
+        self.note(Clause::Unnest, all);
+        child.columns.extend(lists.iter().map(|list| hash("element", [list])));
+        child.rows = Rows::of(hash("unnested", [&all, &child.rows.settled()]));
+        child.key = None;
+        Ok(child)
+    }
+
+    fn limit(&mut self, node: &'a Value) -> Result<Output, String> {
+        let mut child = self.only_child(node)?;
+        let mut parts = Vec::new();
+        for name in ["limit_val", "offset_val"] {
+            parts.push(match node.get(name) {
+                Some(value) => self.expression(value, &child.columns)?,
+                None => hash("none", []),
+            });
+        }
+        parts.extend(child.order);
+        let limit = hash("limit", &parts);
+        self.note(Clause::Limit, limit);
+        child.rows = Rows::of(hash("limited", [&limit, &child.rows.settled()]));
+        Ok(child)
+    }
+
+    fn distinct(&mut self, node: &'a Value) -> Result<Output, String> {
+        let mut child = self.only_child(node)?;
+        let mut parts = self.each(list(node, "distinct_targets"), &child.columns)?;
+        parts.sort_unstable();
+        if text(node, "distinct_type") != "DISTINCT" {
+            parts.push(hash("on", child.order.as_ref()));
+            if let Some(order) = node.get("order_by") {
+                parts.push(self.expression(order, &child.columns)?);
+            }
+        }
+        let distinct = hash("distinct", &parts);
+        self.note(Clause::Distinct, distinct);
+        child.rows = Rows::of(hash("distinct", [&distinct, &child.rows.settled()]));
+        Ok(child)
+    }
+
+    fn set_operation(&mut self, node: &'a Value, kind: &str) -> Result<Output, String> {
+        let mut sides = Vec::new();
+        for child in list(node, "children") {
+            sides.push(self.operator(child)?);
+        }
+        if kind != "LOGICAL_EXCEPT" {
+            sides.sort_by_cached_key(|side| (side.rows.settled(), hash("columns", &side.columns)));
+        }
+        let width = sides.first().map_or(0, |side| side.columns.len());
+        if sides.iter().any(|side| side.columns.len() != width) {
+            return Err("a set operation over different numbers of columns".into());
+        }
+        let columns: Vec<Digest> = (0..width)
+            .map(|at| hash(kind, sides.iter().map(|side| &side.columns[at]).collect::<Vec<_>>()))
+            .collect();
+        let all = node.get("setop_all").and_then(Value::as_bool) == Some(true);
+        let mut parts: Vec<Digest> = sides.iter().map(|side| side.rows.settled()).collect();
+        if !all {
+            parts.extend(&columns);
+        }
+        let rows = hash(if all { "all" } else { "distinct" }, [&hash(kind, &parts)]);
+        self.note(Clause::Combination, rows);
+        Ok(Output::new(columns, Rows::of(rows)))
+    }
+
+    fn cte(&mut self, node: &'a Value) -> Result<Output, String> {
+        let [definition, body] = list(node, "children") else {
+            return Err("a CTE without its two parts".into());
+        };
+        let number = index(node, "table_index").ok_or("a CTE without a number")?;
+        let before = self.ctes.insert(number, Cte::Defined(definition));
+        let output = self.operator(body);
+        match before {
+            Some(before) => self.ctes.insert(number, before),
+            None => self.ctes.remove(&number),
+        };
+        output
+    }
+
+    fn cte_ref(&mut self, node: &'a Value) -> Result<Output, String> {
+        let number = index(node, "cte_index").ok_or("a reference to a CTE without its number")?;
+        match self.ctes.get(&number).cloned().ok_or("a reference to a CTE out of sight")? {
+            Cte::Defined(definition) => self.operator(definition),
+            Cte::Recursive(output) => Ok(output),
+        }
+    }
+
+    fn recursive_cte(&mut self, node: &'a Value) -> Result<Output, String> {
+        let [anchor, step] = list(node, "children") else {
+            return Err("a recursive CTE without its two parts".into());
+        };
+        let number = index(node, "table_index").ok_or("a CTE without a number")?;
+        let anchor = self.operator(anchor)?;
+        let level = self.depth;
+        let own = (0..anchor.columns.len()).map(|at| hash(&format!("recursion {level} {at}"), []));
+        let own = Output::new(own.collect(), Rows::of(hash(&format!("recursion {level}"), [])));
+        self.ctes.insert(number, Cte::Recursive(own));
+        let step = self.operator(step);
+        self.ctes.remove(&number);
+        let step = step?;
+        let columns: Vec<Digest> = anchor
+            .columns
+            .iter()
+            .zip(&step.columns)
+            .map(|(one, next)| hash("recursive", [one, next]))
+            .collect();
+        let mut parts = vec![anchor.rows.settled(), step.rows.settled()];
+        parts.push(self.raw(node.get("union_all"))?);
+        parts.push(self.raw(node.get("key_targets"))?);
+        let rows = hash("recursive", &parts);
+        self.note(Clause::Other, rows);
+        Ok(Output::new(columns, Rows::of(rows)))
+    }
+
+    fn values(&mut self, node: &'a Value) -> Result<Output, String> {
+        let child = self.only_child(node)?;
+        let width = list(node, "expr_types").len();
+        let mut columns = vec![Vec::new(); width];
+        let mut all = Vec::new();
+        for row in list(node, "expressions") {
+            let row = row.as_array().filter(|row| row.len() == width).ok_or("a row of another width")?;
+            for (column, expression) in columns.iter_mut().zip(row) {
+                let digest = self.expression(expression, &child.columns)?;
+                column.push(digest);
+                all.push(digest);
+            }
+        }
+        let rows = hash("values", &all);
+        self.note(Clause::Table, rows);
+        Ok(Output::new(columns.iter().map(|column| hash("values", column)).collect(), Rows::of(rows)))
+    }
+
+    fn join(&mut self, node: &'a Value, kind: &str) -> Result<Output, String> {
+        let [left, right] = list(node, "children") else { return Err("a join without two sides".into()) };
+        let (left, right) = (self.operator(left)?, self.operator(right)?);
+        let mut conditions = Vec::new();
+        let mut equal = Vec::new();
+        for condition in list(node, "conditions") {
+            let (Some(one), Some(other)) = (condition.get("left"), condition.get("right")) else {
+                return Err("a join condition without two sides".into());
+            };
+            let comparison = text(condition, "comparison");
+            if let (Some(at), "COMPARE_EQUAL" | "COMPARE_NOT_DISTINCT_FROM") = (reference(other), comparison)
+            {
+                equal.push(at);
+            }
+            let sides = [self.expression(one, &left.columns)?, self.expression(other, &right.columns)?];
+            conditions.push(hash(comparison, &sides));
+        }
+        if let Some(condition) = node.get("condition").filter(|condition| !condition.is_null()) {
+            let columns: Vec<Digest> = left.columns.iter().chain(&right.columns).copied().collect();
+            conditions.push(self.expression(condition, &columns)?);
+        }
+        conditions.sort_unstable();
+        let join_type = text(node, "join_type");
+        let on = hash(&format!("{kind} {join_type}"), &conditions);
+        let at_most_one = right.key.as_ref().is_some_and(|key| key.iter().all(|at| equal.contains(at)));
+        let met = hash("met", [&on, &right.rows.settled()]);
+        let (left_map, right_map) = (node.get("left_projection_map"), node.get("right_projection_map"));
+        match join_type {
+            "MARK" => {
+                let mut left = left.project(left_map)?;
+                left.columns.push(met);
+                Ok(left)
+            }
+            _ if join_type == "SINGLE" || (join_type == "LEFT" && at_most_one) => {
+                let mut left = left.project(left_map)?;
+                let found = right.project(right_map)?.columns;
+                left.columns.extend(found.iter().map(|column| hash("found", [column, &met])));
+                Ok(left)
+            }
+            "SEMI" | "ANTI" => {
+                self.note(Clause::Join, on);
+                let mut left = left.project(left_map)?;
+                left.rows = Rows::of(hash("joined", [&met, &left.rows.settled()]));
+                Ok(left)
+            }
+            "RIGHT_SEMI" | "RIGHT_ANTI" => {
+                self.note(Clause::Join, on);
+                let mut right = right.project(right_map)?;
+                let met = hash("met", [&on, &left.rows.settled()]);
+                right.rows = Rows::of(hash("joined", [&met, &right.rows.settled()]));
+                Ok(right)
+            }
+            "" | "INNER" | "LEFT" | "RIGHT" | "OUTER" | "FULL" => {
+                self.note(Clause::Join, on);
+                let mut parts = vec![met, left.rows.settled()];
+                if kind == "LOGICAL_POSITIONAL_JOIN" {
+                    parts.extend(left.order);
+                    parts.extend(right.order);
+                }
+                let mut columns = left.project(left_map)?.columns;
+                columns.extend(right.project(right_map)?.columns);
+                Ok(Output::new(columns, Rows::of(hash("joined", &parts))))
+            }
+            other => Err(format!("the join type {other} of duckdb's plan is not known")),
+        }
+    }
+
+    fn each(&mut self, expressions: &[Value], input: &[Digest]) -> Result<Vec<Digest>, String> {
+        expressions.iter().map(|expression| self.expression(expression, input)).collect()
+    }
+
+    fn list(&mut self, name: &str, expressions: &[Value], input: &[Digest]) -> Result<Digest, String> {
+        let all = self.each(expressions, input)?;
+        Ok(hash(name, &all))
+    }
+
+    /// An expression, or anything that holds some.
+    fn expression(&mut self, value: &Value, input: &[Digest]) -> Result<Digest, String> {
+        self.spend()?;
+        match value {
+            Value::Array(items) => self.list("list", items, input),
+            Value::Object(members) => {
+                match members.get("expression_class").and_then(Value::as_str) {
+                    Some("BOUND_REF") => {
+                        let at = reference(value).and_then(|at| input.get(at));
+                        return Ok(*at.ok_or("a reference out of range")?);
+                    }
+                    Some("BOUND_COLUMN_REF" | "BOUND_SUBQUERY") => {
+                        return Err("an expression that is not bound to its input".into());
+                    }
+                    // Its body counts its parameters and captures, which are arguments beside it.
+                    Some("BOUND_LAMBDA") => return self.raw(members.get("lambda_expr")),
+                    _ => {}
+                }
+                let function = members.get("qname").and_then(|name| name.get("path")?.as_array()?.last());
+                let function = function.and_then(Value::as_str).unwrap_or_default();
+                let mut parts = Vec::new();
+                for (name, member) in members {
+                    let inside = match name.as_str() {
+                        // What it is cast to, and the names of a struct's fields, stand in the type alone.
+                        "return_type" if ["__cast", "struct_pack", "row"].contains(&function) => {
+                            self.raw(Some(member))?
+                        }
+                        "function_data" => self.raw(Some(member))?,
+                        silent if SILENT.contains(&silent) => continue,
+                        _ => self.expression(member, input)?,
+                    };
+                    parts.push(hash(name, [&inside]));
+                }
+                parts.sort_unstable();
+                Ok(hash("expression", &parts))
+            }
+            scalar => Ok(hash(&scalar.to_string(), [])),
+        }
+    }
+
+    /// Something whose references do not lead to the operator's input.
+    fn raw(&mut self, value: Option<&Value>) -> Result<Digest, String> {
+        self.spend()?;
+        Ok(match value {
+            None => hash("nothing", []),
+            Some(Value::Array(items)) => {
+                let items: Vec<Digest> =
+                    items.iter().map(|item| self.raw(Some(item))).collect::<Result<_, _>>()?;
+                hash("list", &items)
+            }
+            Some(Value::Object(members)) => {
+                let is_cast = members.get("qname").is_some_and(|name| name.to_string().contains("__cast"));
+                let mut parts = Vec::new();
+                for (name, member) in members {
+                    let keeps = name == "function_data" || (name == "return_type" && is_cast);
+                    if keeps || !SILENT.contains(&name.as_str()) {
+                        parts.push(hash(name, [&self.raw(Some(member))?]));
+                    }
+                }
+                parts.sort_unstable();
+                hash("object", &parts)
+            }
+            Some(scalar) => hash(&scalar.to_string(), []),
+        })
+    }
+}
+
+fn hash<'d>(kind: &str, parts: impl IntoIterator<Item = &'d Digest>) -> Digest {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&(kind.len() as u64).to_le_bytes());
+    hasher.update(kind.as_bytes());
+    for part in parts {
+        hasher.update(&part.0);
+    }
+    let mut digest = [0; 16];
+    digest.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
+    Digest(digest)
+}
+
+/// The input column that an expression is, if it is nothing but a reference.
+fn reference(expression: &Value) -> Option<usize> {
+    let is_reference = expression.get("expression_class")?.as_str()? == "BOUND_REF";
+    let at = usize::try_from(expression.get("index")?.as_u64()?).ok()?;
+    is_reference.then_some(at)
+}
+
+fn list<'v>(node: &'v Value, name: &str) -> &'v [Value] {
+    node.get(name).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
+
+fn index(node: &Value, name: &str) -> Option<u64> {
+    node.get(name).and_then(Value::as_u64)
+}
+
+fn text<'v>(node: &'v Value, name: &str) -> &'v str {
+    node.get(name).and_then(Value::as_str).unwrap_or_default()
+}
