@@ -212,11 +212,12 @@ Examples:
   kiln diff --base published              what a run would change for readers
   kiln diff --base ../shop-before         another folder
   kiln diff --rules                       the rules, with their severities here
+  kiln diff --data -s revenue_by_day      rows that came, went and changed, after `kiln run --no-publish`
 
 Exit codes: 0 clean; 1 findings at or above `--fail-on`; 2 it could not be checked.")]
 pub struct DiffArgs {
     /// A git commit, branch or tag; `published` for what readers see; or a folder with a `kiln.yml`
-    #[arg(long, value_name = "REF|published|PATH", required_unless_present = "rules")]
+    #[arg(long, value_name = "REF|published|PATH", required_unless_present_any = ["rules", "data"])]
     pub base: Option<String>,
     /// The mildest severity that fails
     #[arg(long, value_name = "error|warning|note", default_value = "error", hide_possible_values = true)]
@@ -227,6 +228,12 @@ pub struct DiffArgs {
     /// List the rules with their severities in this project
     #[arg(long)]
     pub rules: bool,
+    /// Compare rows: those of what `kiln run --no-publish` has built with those that readers see
+    #[arg(long, conflicts_with = "rules")]
+    pub data: bool,
+    /// The columns that tell rows apart, for all models, instead of what the project says
+    #[arg(long, value_name = "COLUMNS", value_delimiter = ',', requires = "data")]
+    pub key: Vec<String>,
 }
 
 /// `--fail-on` of `kiln diff`.

@@ -34,6 +34,9 @@ pub fn text(terminal: &Terminal, all: &[Compared]) -> String {
             }
             CompareState::Rows(diff) => {
                 let _ = writeln!(text, "{name} {dash} {}", head(terminal, diff));
+                for broken in &compared.broken {
+                    let _ = writeln!(text, "    {}", terminal.paint(Paint::Red, broken));
+                }
                 text += &body(terminal, diff);
             }
         }
@@ -133,7 +136,7 @@ fn arrow(terminal: &Terminal) -> &'static str {
 
 /// A comparison as an object.
 pub fn json(compared: &Compared) -> Value {
-    let mut value = json!({"node": compared.node});
+    let mut value = json!({"node": compared.node, "limits_passed": compared.broken});
     let (state, more) = match &compared.state {
         CompareState::SameBuild => ("same_build", Value::Null),
         CompareState::NotBuilt(why) => ("not_built", json!({"reason": why})),

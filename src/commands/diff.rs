@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::cli::{DiffArgs, FailOn, Global};
+use crate::cli::{DiffArgs, FailOn, Global, LogFormat};
 use crate::compile::{CompileOptions, known_to};
 use crate::diff::older::History;
 use crate::diff::{
@@ -15,8 +15,10 @@ use crate::engine::state;
 use crate::error::{Error, Result};
 use crate::names::NodeId;
 use crate::project::FILE_NAME;
+use crate::run::compare as run_compare;
 use crate::workspace::{FullRefresh, Workspace};
 
+use super::data_diff;
 use super::table::render;
 use super::terminal::{Paint, Terminal};
 use super::words::counted;
@@ -29,6 +31,9 @@ pub fn diff(terminal: &Terminal, global: &Global, args: &DiffArgs) -> Result<Exi
     if args.rules {
         terminal.data(&rules(terminal, &settings))?;
         return Ok(Exit::Fine);
+    }
+    if args.data {
+        return data(terminal, global, args, &workspace);
     }
     let Some(wanted) = args.base.as_deref() else { return Err(Error::usage("`--base` is missing")) };
     let narrowed = !args.selection.select.is_empty() || !args.selection.exclude.is_empty();
@@ -77,6 +82,32 @@ pub fn diff(terminal: &Terminal, global: &Global, args: &DiffArgs) -> Result<Exi
         history: &history,
     })?;
     end(terminal, args, &checkout, &report)
+}
+
+/// Compares the rows of what is built with those that readers see.
+fn data(terminal: &Terminal, global: &Global, args: &DiffArgs, workspace: &Workspace) -> Result<Exit> {
+    if let Some(other) = args.base.as_deref().filter(|base| *base != "published") {
+        return Err(Error::usage(format!("there are no rows of `{other}` to compare with")).hint(
+            "rows are compared with what readers see: leave `--base` out, or write `--base published`",
+        ));
+    }
+    let selected = workspace.select(&args.selection.select, &args.selection.exclude)?;
+    let database = open_to_read(global, workspace)?;
+    let compared = run_compare::compare(workspace, database.session(), &selected, &args.key)?;
+    if compared.is_empty() {
+        return Err(Error::usage("no model or seed is selected").hint("`kiln ls` lists what there is"));
+    }
+    match global.log_format {
+        LogFormat::Json => {
+            let lines = compared.iter().map(|one| format!("{}\n", data_diff::json(one)));
+            terminal.data(&lines.collect::<String>())?;
+        }
+        LogFormat::Text => terminal.data(&data_diff::text(terminal, &compared))?,
+    }
+    let is_key_missing =
+        |one: &run_compare::Compared| matches!(one.state, run_compare::CompareState::NoSuchKey(_));
+    let failed = compared.iter().any(|one| !one.broken.is_empty() || is_key_missing(one));
+    Ok(if failed { Exit::Failed } else { Exit::Fine })
 }
 
 /// Files of contracts that are compared with every version before.

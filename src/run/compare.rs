@@ -31,6 +31,8 @@ pub struct Compared {
     pub node: NodeId,
     /// What was found.
     pub state: CompareState,
+    /// Limits of its `audit` that are passed, in sentences.
+    pub broken: Vec<String>,
 }
 
 /// What became of a comparison.
@@ -83,7 +85,11 @@ pub fn compare(
             Err(why) => CompareState::NotBuilt(why),
         };
         if selected.contains(id) {
-            compared.push(Compared { node: id.clone(), state });
+            let broken = match (&state, &node.config.limits) {
+                (CompareState::Rows(diff), Some(limits)) => broken(limits, diff),
+                _ => Vec::new(),
+            };
+            compared.push(Compared { node: id.clone(), state, broken });
         }
     }
     Ok(compared)

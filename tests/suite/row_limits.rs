@@ -152,3 +152,56 @@ fn limits_that_make_no_sense_are_told() {
     3 errors
     ");
 }
+
+#[test]
+fn rows_of_what_is_built_are_compared_with_what_readers_see() {
+    let shop = shop("{max_removed_rows: 1}");
+    shop.write("models/same.sql", "{{ config(materialized='table') }} select 1 as n");
+    assert!(shop.run().expect("a run").is_good());
+    shop.replace(
+        "models/m.sql",
+        "i * 2 as n from range(100)",
+        "if(i = 7, 0, i * 2) as n, 'x' as note from range(2, 101)",
+    );
+    shop.write("models/new.sql", "{{ config(materialized='table') }} select 1 as n");
+    let told = |arguments: &[&str]| {
+        let output = binary(shop.root(), arguments).output().expect("it runs");
+        let text =
+            String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        format!("{text}exit {}", output.status.code().expect("an exit code"))
+    };
+    insta::assert_snapshot!(told(&["diff", "--data"]), @r"
+    m — not built: its SQL or configuration changed
+    new — not built: new
+    1 model has the build that is published
+    exit 0
+    ");
+    told(&["run", "--no-publish"]);
+    insta::assert_snapshot!(told(&["diff", "--data"]), @r"
+    m — 100 rows → 99: 1 added, 2 removed, 1 changed (by id)
+        2 of 100 rows are gone (2.0%): `max_removed_rows` is 1
+        the column came: note
+        rows changed in n 1
+        ~ id=7: n 14 → 0
+        - id=0 n=0
+        - id=1 n=2
+        + id=100 n=200 note=x
+    new — new with 1 row: nothing is published to compare it with
+    1 model has the build that is published
+    exit 1
+    ");
+    insta::assert_snapshot!(told(&["diff", "--data", "-s", "m", "--key", "nope"]), @r"
+    m — not compared: it has no column `nope` on both sides
+    exit 1
+    ");
+    insta::assert_snapshot!(told(&["diff", "--data", "-s", "m", "--key", "id", "--log-format", "json"]), @r#"
+    {"node":"model.shop.m","limits_passed":["2 of 100 rows are gone (2.0%): `max_removed_rows` is 1"],"state":"compared","key":["id"],"rows_before":100,"rows_after":99,"added":1,"removed":2,"changed":1,"changed_by_column":[{"column":"n","rows":1}],"columns_added":["note"],"columns_removed":[],"key_not_unique":null,"samples":{"added":[{"id":"100","n":"200","note":"x"}],"removed":[{"id":"0","n":"0"},{"id":"1","n":"2"}],"changed":[{"key":{"id":"7"},"cells":[{"column":"n","before":"14","after":"0"}]}]}}
+    exit 1
+    "#);
+    insta::assert_snapshot!(told(&["diff", "--data", "--base", "HEAD"]), @r"
+    error: there are no rows of `HEAD` to compare with
+    help: rows are compared with what readers see: leave `--base` out, or write `--base published`
+    exit 2
+    ");
+    assert_eq!(shop.query("select count(*) from main.m"), "100");
+}

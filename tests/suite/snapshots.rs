@@ -180,12 +180,6 @@ fn a_source_whose_rows_cannot_be_told_apart_is_refused() {
 fn mistakes_in_a_snapshot_are_told() {
     let shop = shop("unique_key='id', strategy='check', check_cols=['nmae']", "1,ann,x\n");
     insta::assert_snapshot!(said(&shop, &["compile"]), @r"
-    errors: `now`
-     --> snapshots/people.sql:1:1
-      |
-    1 |                       
-      | ^
-
     error[sql-binding]: `people_history`: `people` has no column `nmae`
      --> snapshots/people.sql:2:1
       |
