@@ -13,12 +13,13 @@ use crate::check;
 use crate::contract;
 use crate::diagnostic::{Diagnostics, Located, Location, SourceFile};
 use crate::engine::database::Opening;
+use crate::engine::seed;
 use crate::error::{Error, Result};
 use crate::graph::{self, Dag};
 use crate::interval;
 use crate::manifest::{
-    Manifest, Node, Object, Param, ParsedTemplate, ReadTemplates, Snapshot, SnapshotStrategy, SourceTable,
-    Strategy, Test, TestKind, TestUse, resolve,
+    Manifest, Node, NodeKind, Object, Param, ParsedTemplate, ReadTemplates, Snapshot, SnapshotStrategy,
+    SourceTable, Strategy, Test, TestKind, TestUse, resolve,
 };
 use crate::names::{Fingerprint, NodeId, Relation};
 use crate::project::{Expand, Project, ProjectFile, ProjectFiles, Target};
@@ -101,6 +102,8 @@ impl Workspace {
         let (mut manifest, found) = resolve(&project, &target, &Templates(&renderer), contracts);
         problems.extend(found);
         add_contract_tests(&mut manifest, &mut problems);
+        let seeds = manifest.nodes.values().filter(|node| node.kind == NodeKind::Seed);
+        seeds.filter_map(|seed| seed::too_large(&root, seed)).for_each(|problem| problems.push(problem));
         for test in manifest.tests.values() {
             problems.extend(check::outcome::problems(&test.config, &test.at));
         }

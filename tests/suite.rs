@@ -29,6 +29,9 @@ mod readme;
 #[path = "suite/snapshots.rs"]
 mod snapshots;
 
+#[path = "suite/seeds.rs"]
+mod seeds;
+
 #[path = "suite/row_limits.rs"]
 mod row_limits;
 

@@ -436,6 +436,7 @@ fn contract_and_properties_must_agree() {
             incremental: None,
             event_time: None,
             limits: None,
+            max_size: 0,
             snapshot: None,
             all: Default::default(),
         },

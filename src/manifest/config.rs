@@ -11,14 +11,18 @@ use crate::diagnostic::{Diagnostic, Diagnostics, Location, SourceFile};
 use crate::project::{Said, Settings, TEST_CONFIG, listed};
 use std::sync::{Arc, LazyLock};
 
+/// Bytes that a seed's file may have, unless it says otherwise: a seed is read and hashed by every command.
+const SEED_BYTES: u64 = 10_000_000;
+
 /// Keys that Kiln acts on.
-const ACTIVE: [&str; 11] = [
+const ACTIVE: [&str; 12] = [
     "alias",
     "audit",
     "column_types",
     "delimiter",
     "enabled",
     "materialized",
+    "max_size",
     "meta",
     "quote_columns",
     "schema",
@@ -163,6 +167,7 @@ pub(super) fn node_config(
         meta: reader.object("meta"),
         column_types,
         delimiter: reader.text("delimiter").unwrap_or_else(|| ",".into()),
+        max_size: reader.size("max_size").unwrap_or(SEED_BYTES),
         incremental: match (&snapshot, materialized) {
             (Some(snapshot), _) => Some(snapshot.growth()),
             (None, Materialization::Incremental) => Some(incremental::read(&mut reader)),
@@ -334,6 +339,21 @@ impl<'a> Reader<'a> {
             self.wrong(key, said, "a whole number from 0 up");
         }
         count
+    }
+
+    /// A size in bytes: `500`, `20MB`.
+    fn size(&mut self, key: &str) -> Option<u64> {
+        let text = self.text(key)?;
+        let lower = text.trim().to_lowercase();
+        let units = [("gb", 1e9), ("mb", 1e6), ("kb", 1e3), ("b", 1.0), ("", 1.0)];
+        let found = units.iter().find_map(|(unit, factor)| {
+            let number: f64 = lower.strip_suffix(unit)?.trim().parse().ok()?;
+            (number.is_finite() && number >= 0.0).then_some((number * factor) as u64)
+        });
+        if found.is_none() {
+            self.wrong_value(key, "a size, such as `20MB`");
+        }
+        found
     }
 
     pub(super) fn text(&mut self, key: &str) -> Option<String> {

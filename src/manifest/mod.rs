@@ -164,6 +164,8 @@ pub struct NodeConfig {
     pub column_types: IndexMap<String, String>,
     /// A seed's delimiter; `,` if not said.
     pub delimiter: String,
+    /// How many bytes a seed's file may have.
+    pub max_size: u64,
     /// How it grows, for an incremental model.
     pub incremental: Option<Incremental>,
     /// What history it keeps, for a snapshot.

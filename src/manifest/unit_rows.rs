@@ -237,7 +237,10 @@ pub fn csv(text: &str, delimiter: &str, place: Places<'_>, problems: &mut Diagno
                     format!("this row has {values}, and the head names {columns}"),
                 )
                 .at(&place(start..end), "")
-                .help("put a value with a comma in it into double quotes"),
+                .help(match has > wants {
+                    true => "put a value with a comma in it into double quotes",
+                    false => "write a comma for each value, also for one that is empty",
+                }),
             );
             continue;
         }

@@ -82,6 +82,7 @@ fn bench(pattern: &str, format: FileFormat, columns: &[(&str, &str)]) -> Bench {
             incremental: None,
             event_time: None,
             limits: None,
+            max_size: 0,
             snapshot: None,
             all: Map::new(),
         },
