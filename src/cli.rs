@@ -159,6 +159,9 @@ pub struct CompileArgs {
     /// Which.
     #[command(flatten)]
     pub selection: Selection,
+    /// Run the unit tests too: models on rows that are written down, in memory
+    #[arg(long)]
+    pub unit_tests: bool,
     /// Folder for what is written [default: the project's `target-path`]
     #[arg(long, value_name = "DIR")]
     pub target_path: Option<PathBuf>,
@@ -247,6 +250,7 @@ Examples:
   kiln diff --base published              what a run would change for readers
   kiln diff --base ../shop-before         another folder
   kiln diff --rules                       the rules, with their severities here
+  kiln diff --data -s revenue_by_day      rows that came, went and changed, after `kiln run --no-publish`
   kiln diff --base origin/main --format github --also markdown=comment.md
 
 A finding that is waived in `waivers/` is printed and does not count; `kiln waive` writes one.
@@ -254,7 +258,7 @@ A finding that is waived in `waivers/` is printed and does not count; `kiln waiv
 Exit codes: 0 clean; 1 findings at or above `--fail-on`; 2 it could not be checked.")]
 pub struct DiffArgs {
     /// A git commit, branch or tag; `published` for what readers see; or a folder with a `kiln.yml`
-    #[arg(long, value_name = "REF|published|PATH", required_unless_present = "rules")]
+    #[arg(long, value_name = "REF|published|PATH", required_unless_present_any = ["rules", "data"])]
     pub base: Option<String>,
     /// The mildest severity that fails
     #[arg(long, value_name = "error|warning|note", default_value = "error", hide_possible_values = true)]
@@ -265,6 +269,12 @@ pub struct DiffArgs {
     /// List the rules with their severities in this project
     #[arg(long)]
     pub rules: bool,
+    /// Compare rows: those of what `kiln run --no-publish` has built with those that readers see
+    #[arg(long, conflicts_with = "rules")]
+    pub data: bool,
+    /// The columns that tell rows apart, for all models, instead of what the project says
+    #[arg(long, value_name = "COLUMNS", value_delimiter = ',', requires = "data")]
+    pub key: Vec<String>,
     /// How to show it: text, json, markdown, sarif, junit, github, gitlab, or waiver for stubs of waivers
     #[arg(long, value_name = "FORMAT", default_value = "text", hide_possible_values = true)]
     pub format: DiffFormat,
@@ -364,7 +374,7 @@ pub struct LsArgs {
     /// Which.
     #[command(flatten)]
     pub selection: Selection,
-    /// Only these kinds: model, seed, source, test, exposure
+    /// Only these kinds: model, seed, source, test, unit_test, exposure
     #[arg(long, value_name = "TYPE", num_args = 1.., hide_possible_values = true)]
     pub resource_type: Vec<ResourceType>,
     /// What to print of each
@@ -383,6 +393,9 @@ pub enum ResourceType {
     Source,
     /// Data tests.
     Test,
+    /// Unit tests.
+    #[value(name = "unit_test")]
+    UnitTest,
     /// Consumers.
     Exposure,
 }

@@ -25,5 +25,6 @@ pub mod project;
 pub mod run;
 pub mod sql;
 pub mod template;
+pub mod unit;
 pub mod workspace;
 pub mod yaml;

@@ -14,21 +14,23 @@ use crate::contract;
 use crate::diagnostic::{Diagnostics, Located, Location, SourceFile};
 use crate::diff::waiver::{self, Waiver};
 use crate::engine::database::Opening;
+use crate::engine::seed;
 use crate::error::{Error, Result};
 use crate::graph::{self, Dag};
 use crate::interval;
 use crate::manifest::{
-    Manifest, Node, Object, Param, ParsedTemplate, ReadTemplates, SourceTable, Strategy, Test, TestKind,
-    TestUse, resolve,
+    Manifest, Node, NodeKind, Object, Param, ParsedTemplate, ReadTemplates, Snapshot, SnapshotStrategy,
+    SourceTable, Strategy, Test, TestKind, TestUse, resolve,
 };
 use crate::names::{Fingerprint, NodeId, Relation};
 use crate::project::{
     Constraint, Expand, NodeProperties, Project, ProjectFile, ProjectFiles, Properties, Target,
 };
+use crate::sql::history::{self, Checked};
 use crate::sql::rendered::{Rendered, Slot};
 use crate::template::{
-    Clock, Context, Dispatch, Env, Expander, Form, LogMessage, MacroFile, Renderer, Resolve, TargetView,
-    Template, TestCall,
+    Clock, Context, Dispatch, Env, Expander, Form, LogMessage, MacroFile, Overrides, Renderer, Resolve,
+    TargetView, Template, TestCall,
 };
 
 /// The command that writes contracts: that one is missing is no reason for it to stop.
@@ -110,6 +112,8 @@ impl Workspace {
         let read_waivers = |file| waiver::read(file, &mut problems);
         let waivers: Vec<Waiver> = project.waiver_files().iter().flat_map(read_waivers).collect();
         add_contract_tests(&mut manifest, &project.properties, &mut problems);
+        let seeds = manifest.nodes.values().filter(|node| node.kind == NodeKind::Seed);
+        seeds.filter_map(|seed| seed::too_large(&root, seed)).for_each(|problem| problems.push(problem));
         for test in manifest.tests.values() {
             problems.extend(check::outcome::problems(&test.config, &test.at));
         }
@@ -265,7 +269,45 @@ impl Workspace {
             file: Arc::clone(&node.file),
         };
         let this = Some((node.id.clone(), node.relation.clone()));
-        self.renderer.render_form(&template, this, &node.config.all, form, names)
+        let rendered = self.renderer.render_form(&template, this, &node.config.all, form, names)?;
+        match &node.config.snapshot {
+            Some(snapshot) => with_history(node, snapshot, form, &rendered, names),
+            None => Ok(rendered),
+        }
+    }
+
+    /// Renders a model with what a unit test says in the place of what there is.
+    ///
+    /// # Errors
+    /// The template is broken, or what it asks has no answer.
+    pub fn render_with(
+        &self,
+        node: &Node,
+        names: &dyn Resolve,
+        overrides: &Arc<Overrides>,
+    ) -> Result<Rendered, Diagnostics> {
+        let template = Template {
+            id: node.id.clone(),
+            package: node.package.clone(),
+            name: node.name.clone(),
+            file: Arc::clone(&node.file),
+        };
+        let this = Some((node.id.clone(), node.relation.clone()));
+        let form = match overrides.macros.get("is_incremental") {
+            Some(Value::Bool(true)) => Form::Delta,
+            _ => Form::Whole,
+        };
+        let how = (&form, Some(overrides));
+        let rendered = self.renderer.render_with(&template, this, &node.config.all, how, names)?;
+        Ok(match &node.config.snapshot {
+            Some(snapshot) => history::whole(&rendered, snapshot),
+            None => rendered,
+        })
+    }
+
+    /// Names of all macros and functions that templates of the project can call.
+    pub fn macro_names(&self) -> Vec<String> {
+        self.renderer.macro_names()
     }
 
     /// Renders a test to the query whose rows fail.
@@ -393,6 +435,38 @@ impl Workspace {
     pub fn select(&self, select: &[String], exclude: &[String]) -> Result<BTreeSet<NodeId>> {
         graph::select(&self.manifest, &self.dag, select, exclude)
     }
+}
+
+/// The SQL of a snapshot around its query.
+fn with_history(
+    node: &Node,
+    snapshot: &Snapshot,
+    form: &Form,
+    query: &Rendered,
+    names: &dyn Resolve,
+) -> Result<Rendered, Diagnostics> {
+    if !form.is_incremental() {
+        return Ok(history::whole(query, snapshot));
+    }
+    let SnapshotStrategy::Check { columns, .. } = &snapshot.strategy else {
+        let checked = Checked::Columns(Vec::new());
+        return Ok(history::later(query, snapshot, (&node.id, &node.relation), &checked));
+    };
+    let failed = |message: String| {
+        let message = format!("what `{}` checks cannot be found out: {message}", node.name);
+        Diagnostics::from(crate::diagnostic::Diagnostic::error("snapshot-check", message).at(&node.at, ""))
+    };
+    let there = names.columns(&node.id, &node.relation).map_err(failed)?;
+    let wanted = match columns.is_empty() {
+        true => names.query(&history::columns_of(query)).map_err(failed)?.columns,
+        false => columns.clone(),
+    };
+    let is_there = |name: &String| there.iter().any(|(known, _)| known.eq_ignore_ascii_case(name));
+    let checked = match wanted.iter().all(is_there) {
+        true => Checked::Columns(wanted),
+        false => Checked::Everything,
+    };
+    Ok(history::later(query, snapshot, (&node.id, &node.relation), &checked))
 }
 
 fn no_model(test: &Test) -> Diagnostics {

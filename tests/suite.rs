@@ -34,6 +34,17 @@ mod publish;
 #[path = "suite/readme.rs"]
 mod readme;
 
+#[path = "suite/snapshots.rs"]
+mod snapshots;
+
+#[path = "suite/seeds.rs"]
+mod seeds;
+
+#[path = "suite/row_limits.rs"]
+mod row_limits;
+
+#[path = "suite/unit_tests.rs"]
+mod unit_tests;
 #[path = "suite/waivers.rs"]
 mod waivers;
 

@@ -12,7 +12,7 @@ use crate::diagnostic::{Located, Location};
 use crate::graph::fqn_of;
 use crate::manifest::{Age, Exposure, FileFormat, FileSource, Object, Owner, Period, SourceTable, UnitTest};
 use crate::names::NodeId;
-use crate::project::{Argument, Described, ExposureProperties, SourceProperties};
+use crate::project::{Argument, Described, ExposureProperties, SourceProperties, UnitOverrides};
 
 #[derive(Debug, Serialize)]
 pub(super) struct SourceEntry<'a> {
@@ -340,12 +340,12 @@ impl<'a> Surroundings<'a> {
         let mut fqn = fqn_of(manifest, &declared.package, at, &declared.model.value);
         fqn.push(declared.name.value.clone());
         let rows = |input: &crate::project::UnitTestInput| {
-            let written = input.rows.as_ref().map(|rows| &rows.value);
+            let written = input.rows.as_ref().map(crate::yaml::Yaml::to_json);
             let mut rows = json!({
                 // dbt reads CSV before it writes its manifest, and reads none out of it.
                 "rows": match (input.format.as_str(), written) {
-                    ("csv", Some(Value::String(text))) => Some(csv_rows(text)),
-                    _ => written.cloned(),
+                    ("csv", Some(Value::String(text))) => Some(csv_rows(&text)),
+                    (_, written) => written,
                 },
                 "format": input.format,
                 "fixture": input.fixture.as_ref().map(|fixture| &fixture.value),
@@ -373,7 +373,7 @@ impl<'a> Surroundings<'a> {
             unique_id: test.id.as_str(),
             fqn,
             description: &declared.description,
-            overrides: (!declared.overrides.is_empty()).then(|| declared.overrides.clone()),
+            overrides: overrides(&declared.overrides),
             depends_on: DependsOn::new(Vec::new(), vec![test.node.as_str().to_owned()]),
             config,
             schema: manifest.nodes.get(&test.node).map(|node| node.relation.schema.clone()),
@@ -397,6 +397,18 @@ impl<'a> Surroundings<'a> {
 
 fn package_of(id: &NodeId) -> &str {
     id.as_str().split('.').nth(1).unwrap_or_default()
+}
+
+/// What a unit test overrides, by kind; nothing where it overrides nothing. dbt knows no clock that stands still.
+fn overrides(declared: &UnitOverrides) -> Option<Object> {
+    let kinds = [("macros", &declared.macros), ("vars", &declared.vars), ("env_vars", &declared.env_vars)];
+    if kinds.iter().all(|(_, values)| values.is_empty()) {
+        return None;
+    }
+    let values = |values: &[(Located<String>, Value)]| {
+        values.iter().map(|(name, value)| (name.value.clone(), value.clone())).collect()
+    };
+    Some(kinds.iter().map(|(kind, all)| ((*kind).to_owned(), Value::Object(values(all)))).collect())
 }
 
 /// The rows of a CSV text by its header. An empty value is none.

@@ -4,6 +4,7 @@
 pub mod builtin;
 pub mod outcome;
 pub mod query;
+pub mod unit;
 
 pub use builtin::{builtin_macros, builtin_names};
 pub use outcome::{Status, evaluate};

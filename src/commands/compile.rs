@@ -16,12 +16,16 @@ use crate::compile::{CompileOptions, Compiled, Tables, compile as compile_projec
 use crate::error::{Error, Result};
 use crate::manifest::NodeKind;
 use crate::names::NodeId;
+use crate::run::event::{TestReport, UnitFinding};
 use crate::workspace::{FullRefresh, Workspace};
 
 use super::artifacts::{Artifacts, write};
+use super::failures::Teller;
+use super::run::tell_tests;
+use super::summary::Counts as TestCounts;
 use super::terminal::Terminal;
 use super::words::{counted, duration};
-use super::{Exit, Opened, binary, open_with, opening, show_diagnostics, show_said};
+use super::{Exit, Opened, binary, open_with, opening, show_diagnostics, show_said, stop_flag};
 
 /// Compiles. The files are written even if something is wrong: what renders can be looked at.
 pub fn compile(terminal: &Terminal, global: &Global, args: &CompileArgs) -> Result<Exit> {
@@ -29,16 +33,16 @@ pub fn compile(terminal: &Terminal, global: &Global, args: &CompileArgs) -> Resu
     let mut options = opening(global, "compile", FullRefresh::No)?;
     let selection = [args.selection.select.as_slice(), args.selection.exclude.as_slice()];
     let binary = binary();
-    // What lies in a folder of the caller's own is not watched.
+    // What lies in a folder of the caller's own is not watched, and what unit tests find is not kept.
     let last = match &args.target_path {
-        Some(_) => None,
-        None => unchanged(&options, &selection, &binary),
+        None if !args.unit_tests => unchanged(&options, &selection, &binary),
+        _ => None,
     };
     if let Some(told) = last {
         show_diagnostics(terminal, global, &told.opening);
         show_said(terminal, &told.messages);
         show_diagnostics(terminal, global, &told.found);
-        report(terminal, &told, started.elapsed());
+        report(terminal, &told, &[], started.elapsed());
         return Ok(Exit::Fine);
     }
     let asked = asked(&options, &selection);
@@ -73,6 +77,13 @@ pub fn compile(terminal: &Terminal, global: &Global, args: &CompileArgs) -> Resu
     };
     artifacts.write_catalog(terminal, &compiled)?;
     write(&folder.join("lineage.json"), &terminal.for_file(&(lineage + "\n")))?;
+    let units = match args.unit_tests {
+        true => {
+            let stop = stop_flag(terminal)?;
+            crate::unit::run(&workspace, &compiled, &selected, &stop)?
+        }
+        false => Vec::new(),
+    };
     compiled.models.retain(|id, _| selected.contains(id));
     compiled.tests.retain(|id, _| selected.contains(id));
     artifacts.write_manifest(terminal, Some(&compiled))?;
@@ -94,12 +105,20 @@ pub fn compile(terminal: &Terminal, global: &Global, args: &CompileArgs) -> Resu
         let whole = if keeps { Whole::of(done) } else { None };
         cache.store(whole.as_ref(), &compiled.notes.text(&compiled.base))?;
     }
+    for report in &units {
+        if let Some(UnitFinding::Broken(problems)) = report.unit.as_deref() {
+            told.found.extend(problems.clone());
+        }
+    }
     if told.found.has_errors() {
         return Err(Error::Project(told.found));
     }
     show_diagnostics(terminal, global, &told.found);
-    report(terminal, &told, started.elapsed());
-    Ok(Exit::Fine)
+    let teller = Teller { terminal, workspace: &workspace, global, command: "compile" };
+    tell_tests(&teller, units.iter());
+    report(terminal, &told, &units, started.elapsed());
+    let failed = units.iter().any(|test| test.status.blocks());
+    Ok(if failed { Exit::Failed } else { Exit::Fine })
 }
 
 /// How to compile a project of which `kiln compile` may have bound much already.
@@ -137,11 +156,15 @@ fn counts(workspace: &Workspace, compiled: &Compiled) -> Counts {
     counts
 }
 
-fn report(terminal: &Terminal, told: &Told, elapsed: Duration) {
+fn report(terminal: &Terminal, told: &Told, units: &[TestReport], elapsed: Duration) {
     let (counts, folder) = (told.counts, &told.folder);
     let not_known = match counts.unknown {
         0 => String::new(),
         count => format!("; those of {} are not", counted(count, "model", "models")),
+    };
+    let tested = match units.is_empty() {
+        true => String::new(),
+        false => format!(" Unit tests: {}\n", TestCounts::of_tests(units.iter()).text(terminal)),
     };
     terminal.log(
         "compiled",
@@ -152,11 +175,12 @@ fn report(terminal: &Terminal, told: &Told, elapsed: Duration) {
             "columns": counts.columns,
             "models_with_unknown_columns": counts.unknown,
             "models_remembered": counts.remembered,
+            "unit_tests": (!units.is_empty()).then(|| TestCounts::of_tests(units.iter()).json()),
             "elapsed_s": elapsed.as_secs_f64(),
         }),
     );
     terminal.talk(&format!(
-        " Compiled {} and {} to {folder} in {}\n {} known{not_known}\n",
+        " Compiled {} and {} to {folder} in {}\n {} known{not_known}\n{tested}",
         counted(counts.models, "model", "models"),
         counted(counts.tests, "test", "tests"),
         duration(elapsed),

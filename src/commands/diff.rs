@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::cli::{DiffArgs, DiffFormat, FailOn, Global, Selection};
+use crate::cli::{DiffArgs, DiffFormat, FailOn, Global, LogFormat, Selection};
 use crate::compile::cache::Cache;
 use crate::compile::cache::memory::Memory;
 use crate::compile::cache::watched::WatchedEnv;
@@ -21,8 +21,10 @@ use crate::engine::state;
 use crate::error::{Error, Result};
 use crate::names::NodeId;
 use crate::project::FILE_NAME;
+use crate::run::compare as run_compare;
 use crate::workspace::{FullRefresh, Workspace, WorkspaceOptions};
 
+use super::data_diff;
 use super::findings::{self, Shown};
 use super::table::render;
 use super::terminal::{Paint, Terminal};
@@ -49,6 +51,10 @@ pub fn diff(terminal: &Terminal, global: &Global, args: &DiffArgs) -> Result<Exi
             _ => rules(terminal, &settings),
         })?;
         return Ok(Exit::Fine);
+    }
+    if args.data {
+        let Opened { workspace, .. } = open(terminal, global, "diff", FullRefresh::No)?;
+        return data(terminal, global, args, &workspace);
     }
     let Some(base) = args.base.as_deref() else { return Err(Error::usage("`--base` is missing")) };
     let judged = judge(terminal, global, base, &args.selection)?;
@@ -176,6 +182,32 @@ fn commit(
         cache.store(Some(&memo), &notes.text(&checkout.compiled.base))?;
     }
     Ok(memo)
+}
+
+/// Compares the rows of what is built with those that readers see.
+fn data(terminal: &Terminal, global: &Global, args: &DiffArgs, workspace: &Workspace) -> Result<Exit> {
+    if let Some(other) = args.base.as_deref().filter(|base| *base != "published") {
+        return Err(Error::usage(format!("there are no rows of `{other}` to compare with")).hint(
+            "rows are compared with what readers see: leave `--base` out, or write `--base published`",
+        ));
+    }
+    let selected = workspace.select(&args.selection.select, &args.selection.exclude)?;
+    let database = open_to_read(global, workspace)?;
+    let compared = run_compare::compare(workspace, database.session(), &selected, &args.key)?;
+    if compared.is_empty() {
+        return Err(Error::usage("no model or seed is selected").hint("`kiln ls` lists what there is"));
+    }
+    match global.log_format {
+        LogFormat::Json => {
+            let lines = compared.iter().map(|one| format!("{}\n", data_diff::json(one)));
+            terminal.data(&lines.collect::<String>())?;
+        }
+        LogFormat::Text => terminal.data(&data_diff::text(terminal, &compared))?,
+    }
+    let is_key_missing =
+        |one: &run_compare::Compared| matches!(one.state, run_compare::CompareState::NoSuchKey(_));
+    let failed = compared.iter().any(|one| !one.broken.is_empty() || is_key_missing(one));
+    Ok(if failed { Exit::Failed } else { Exit::Fine })
 }
 
 /// Files of contracts that are compared with every version before.

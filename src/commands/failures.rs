@@ -3,8 +3,8 @@
 use std::fmt::Write;
 
 use crate::cli::Global;
-use crate::manifest::{Test, TestKind};
-use crate::run::event::{TestReport, TestStatus};
+use crate::manifest::{Test, TestKind, UnitTest};
+use crate::run::event::{TestReport, TestStatus, UnitFinding};
 use crate::workspace::Workspace;
 
 use super::terminal::{Paint, Terminal};
@@ -36,6 +36,12 @@ impl Teller<'_> {
 
     /// `unique(order_id)`, or the test's name where it has no better one.
     fn title(&self, report: &TestReport) -> String {
+        if let Some(test) = self.unit_test(report) {
+            return format!("unit test {}", test.declared.name.value);
+        }
+        if report.name.starts_with("audit_") && self.definition(report).is_none() {
+            return "more rows changed than it allows".into();
+        }
         match self.definition(report).map(|test| &test.kind) {
             Some(TestKind::Generic { name, .. }) => match &report.column {
                 Some(column) => format!("{name}({column})"),
@@ -43,6 +49,12 @@ impl Teller<'_> {
             },
             _ => report.name.clone(),
         }
+    }
+
+    /// The unit test that a report is of.
+    fn unit_test(&self, report: &TestReport) -> Option<&UnitTest> {
+        let of = |test: &&UnitTest| test.id.short() == report.name;
+        self.workspace.manifest.unit_tests.values().find(of).filter(|_| self.definition(report).is_none())
     }
 
     fn subject(&self, report: &TestReport) -> String {
@@ -55,6 +67,18 @@ impl Teller<'_> {
 
     /// `2 of 99,441 rows`, or what kept the test from running.
     fn extent(&self, report: &TestReport) -> String {
+        if let (Some(diff), TestStatus::Fail) = (&report.rows_changed, report.status) {
+            return format!(
+                "{} added, {} removed, {} changed of {}",
+                number(diff.added),
+                number(diff.removed),
+                number(diff.changed),
+                counted(diff.before, "row", "rows")
+            );
+        }
+        if let Some(UnitFinding::Different(difference)) = report.unit.as_deref() {
+            return super::unit::extent(difference);
+        }
         let failures = u64::try_from(report.failures.unwrap_or(0)).unwrap_or(0);
         let counts_rows = self.definition(report).is_none_or(|test| test.config.fail_calc == "count(*)");
         match (report.status, report.rows) {
@@ -99,8 +123,19 @@ impl Teller<'_> {
             self.extent(report)
         );
         let _ = writeln!(text, "  declared at {}", report.at);
+        if let Some(finding) = report.unit.as_deref() {
+            text += &match finding {
+                UnitFinding::Different(difference) => super::unit::table(self.terminal, difference),
+                UnitFinding::Broken(problems) => problems.render(self.terminal.style()),
+            };
+            let _ = writeln!(text, "  re-run:   {}", self.again(report));
+            return text;
+        }
         for line in report.message.iter().flat_map(|message| message.lines()) {
             let _ = writeln!(text, "  {line}");
+        }
+        if let Some(diff) = &report.rows_changed {
+            text += &super::data_diff::body(self.terminal, diff);
         }
         if let Some((columns, rows)) = report.sample.as_ref().filter(|(_, rows)| !rows.is_empty()) {
             text += &self.rows(columns, rows);
@@ -171,6 +206,7 @@ impl Teller<'_> {
         command += &options.vars.iter().map(|vars| format!(" --vars {}", quoted(vars))).collect::<String>();
         let source = report.node.as_ref().filter(|node| node.resource_type() == "source");
         match (self.command, &report.node, source) {
+            ("compile", _, _) => format!("{command} --unit-tests --select {}", report.name),
             ("test", _, _) | (_, None, _) => format!("{command} --select {}", report.name),
             (_, _, Some(source)) => format!("{command} --select source:{}+", source.short()),
             (_, Some(node), None) => format!("{command} --select {}+", node.short()),

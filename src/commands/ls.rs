@@ -26,9 +26,7 @@ pub fn ls(terminal: &Terminal, global: &Global, args: &LsArgs) -> Result<Exit> {
     match args.resource_type.is_empty() {
         false => items.retain(|item| args.resource_type.contains(&item.kind)),
         // Tests come along with every selection; they are shown when they are all that there is.
-        true if items.iter().any(|item| item.kind != ResourceType::Test) => {
-            items.retain(|item| item.kind != ResourceType::Test);
-        }
+        true if items.iter().any(|item| !is_test(item)) => items.retain(|item| !is_test(item)),
         true => {}
     }
     let mut lines: Vec<String> = items
@@ -45,6 +43,10 @@ pub fn ls(terminal: &Terminal, global: &Global, args: &LsArgs) -> Result<Exit> {
     }
     terminal.data(&lines.iter().map(|line| format!("{line}\n")).collect::<String>())?;
     Ok(Exit::Fine)
+}
+
+fn is_test(item: &Item) -> bool {
+    matches!(item.kind, ResourceType::Test | ResourceType::UnitTest)
 }
 
 fn json_line(item: Item) -> String {
@@ -103,6 +105,16 @@ fn item(workspace: &Workspace, id: &NodeId) -> Option<Item> {
             name,
             path: path(test.at.path()),
             more,
+        });
+    }
+    if let Some(test) = manifest.unit_tests.get(id) {
+        let given: Vec<&NodeId> = test.inputs.iter().flatten().collect();
+        return Some(Item {
+            kind: ResourceType::UnitTest,
+            id: id.clone(),
+            name: id.short().to_owned(),
+            path: path(test.declared.name.at.path()),
+            more: json!({"node": test.node, "given": given}),
         });
     }
     let exposure = manifest.exposures.get(id)?;

@@ -4,6 +4,7 @@ pub mod artifacts;
 mod clean;
 mod compile;
 mod contract;
+mod data_diff;
 mod diff;
 mod docs;
 mod explain;
@@ -25,6 +26,7 @@ pub mod summary;
 mod table;
 pub mod terminal;
 mod test;
+mod unit;
 mod waive;
 pub mod words;
 

@@ -52,7 +52,8 @@ pub fn run(terminal: &Terminal, global: &Global, args: &RunArgs) -> Result<Exit>
     let names = workspace.manifest.nodes.values().filter(|node| options.selected.contains(&node.id));
     let names: Vec<String> = names.map(|node| node.name.clone()).collect();
     let reporter = Reporter::new(terminal, &workspace, "run", names.iter().map(String::as_str), elapsed);
-    let outcome = reporter.during(|| run::run(&workspace, &options, &reporter, &stop));
+    let beforehand = super::unit::beforehand(&workspace, &options.selected, &stop);
+    let outcome = reporter.during(|| run::run_after(&beforehand, &workspace, &options, &reporter, &stop));
     super::show_messages(terminal, &workspace);
     let report = outcome?;
     let teller = Teller { terminal, workspace: &workspace, global, command: "run" };

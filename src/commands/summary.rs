@@ -81,7 +81,7 @@ impl Counts {
     }
 
     /// `4 built · 1 failed = 5`.
-    fn text(&self, terminal: &Terminal) -> String {
+    pub fn text(&self, terminal: &Terminal) -> String {
         let parts: Vec<String> = self
             .0
             .iter()
@@ -227,15 +227,11 @@ fn slowest(report: &RunReport) -> String {
 }
 
 /// The summary of tests alone.
-pub fn of_tests(terminal: &Terminal, tests: &[TestReport], release: Option<i64>, time: Duration) -> String {
+pub fn of_tests(terminal: &Terminal, tests: &[TestReport], what: &str, time: Duration) -> String {
     let mut text = String::new();
-    let what = match release {
-        Some(id) => format!("release {id} tested"),
-        None => "nothing is published yet; run `kiln run` first".into(),
-    };
     let failed = tests.iter().any(|test| test.status.blocks());
     let paint = if failed { Paint::Red } else { Paint::Green };
-    let word = if failed { format!("FAILED {} {what}", terminal.signs.dash) } else { what };
+    let word = if failed { format!("FAILED {} {what}", terminal.signs.dash) } else { what.to_owned() };
     let _ = writeln!(text, " Result   {}", terminal.paint(paint, &word));
     let _ = writeln!(text, " Tests    {}", Counts::of_tests(tests.iter()).text(terminal));
     let _ = writeln!(text, " Time     {}", duration(time));

@@ -69,12 +69,12 @@ struct HardCoded {
 }
 
 /// One model on its way.
-struct Binding<'a> {
-    ground: &'a Ground<'a>,
-    shadow: &'a Shadow,
-    node: &'a Node,
+pub(super) struct Binding<'a> {
+    pub ground: &'a Ground<'a>,
+    pub shadow: &'a Shadow,
+    pub node: &'a Node,
     patience: Patience,
-    diagnostics: Diagnostics,
+    pub diagnostics: Diagnostics,
     warned: bool,
     /// Its columns can be made again from their names and types alone.
     plain: bool,
@@ -125,7 +125,9 @@ impl Binding<'_> {
             return Ok(Step::Later);
         }
         let bound = bind(&rendered, &ground.aside, Reading::Now);
-        let key = if cause.is_none() { self.key(&rendered, &bound) } else { None };
+        // What is remembered is one form of a model; an incremental one has two.
+        let alone = cause.is_none() && node.config.incremental.is_none();
+        let key = if alone { self.key(&rendered, &bound) } else { None };
         let kept = key.as_ref().and_then(|key| ground.options.memory.as_ref()?.model(key));
         let remembered = kept.is_some();
         let bind = match kept {

@@ -32,9 +32,12 @@ use crate::engine::load::SourceColumn;
 use crate::engine::session::ColumnType;
 use crate::engine::shadow::Shadow;
 use crate::error::{Error, Result};
-use crate::names::{Fingerprint, NodeId};
+use crate::manifest::SourceTable;
+use crate::names::{Fingerprint, NodeId, Relation};
+use crate::run::candidate::{Candidates, Reading, bind as put_in};
 use crate::sql::lineage::Lineage;
 use crate::sql::rendered::Rendered;
+use crate::sql::tokens::without_end;
 use crate::workspace::Workspace;
 
 use cache::memory::{Memory, Notes};
@@ -94,6 +97,24 @@ pub struct Compiled {
     lineages: HashMap<NodeId, Lineage>,
     /// The lineage of each query of a consumer.
     consumers: HashMap<NodeId, Vec<Lineage>>,
+    /// What stands under another name in the shadow: sources with files.
+    aside: Candidates,
+}
+
+impl Compiled {
+    /// A model's query as it binds in the shadow: its sources with files and its ephemeral parents are tables there.
+    pub fn bound(&self, id: &NodeId) -> Option<String> {
+        let bound = put_in(&self.models.get(id)?.rendered, &self.aside, Reading::Now).sql;
+        Some(if bound.contains(';') { without_end(&bound).to_owned() } else { bound })
+    }
+
+    /// Where a source stands in the shadow.
+    pub fn source_relation(&self, source: &SourceTable) -> Relation {
+        match source.files {
+            Some(_) => Relation::new(outside::SCHEMA, source.id.short()),
+            None => source.relation.clone(),
+        }
+    }
 }
 
 /// A compiled model or seed.
@@ -188,6 +209,7 @@ fn compile_with(
         asked_database: false,
         lineages: compiler.lineages,
         consumers: compiler.consumers,
+        aside: compiler.ground.aside,
     })
 }
 

@@ -6,6 +6,7 @@
 mod base;
 mod change;
 mod compare;
+pub mod data;
 mod facts;
 mod finding;
 pub mod format;

@@ -96,6 +96,7 @@ impl<'a> NodeFacts<'a> {
             Thing::Node(node) => match node.kind {
                 NodeKind::Seed => "seed",
                 NodeKind::Model => "model",
+                NodeKind::Snapshot => "snapshot",
             },
         }
     }
@@ -374,7 +375,7 @@ fn nodes<'a>(manifest: &'a Manifest, layers: &[Layer]) -> Vec<NodeFacts<'a>> {
             Thing::Node(node) => match (&node.layer, node.kind) {
                 (Some(layer), _) => layer.as_str(),
                 (None, NodeKind::Seed) => "seeds",
-                (None, NodeKind::Model) => "none",
+                (None, NodeKind::Model | NodeKind::Snapshot) => "none",
             },
         };
         NodeFacts {

@@ -57,7 +57,10 @@ pub fn explain(
             let word = || rendered.sql[offset..].find(char::is_whitespace).unwrap_or(1).max(1);
             rendered.locate(offset, if length == 0 { word() } else { length })
         })
-        .unwrap_or_else(|| Location::new(file, 0..0));
+        .unwrap_or_else(|| {
+            let first = file.text.find(|c: char| !c.is_whitespace()).unwrap_or(0);
+            Location::new(file, first..first)
+        });
     explain_at(lead, error, &place, parents)
 }
 

@@ -7,6 +7,7 @@ pub mod increment;
 pub mod lineage;
 pub mod load;
 pub mod publish;
+pub mod sandbox;
 pub mod seed;
 pub mod session;
 pub mod shadow;

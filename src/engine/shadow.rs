@@ -114,6 +114,12 @@ impl Shadow {
         Ok(rows.into_iter().flatten().flatten().collect())
     }
 
+    /// The connection set up for running SQL, with its optimizer, before it is sealed.
+    pub(super) fn into_runner(self) -> Result<Session, SqlError> {
+        self.session.execute("PRAGMA enable_optimizer")?;
+        Ok(self.session)
+    }
+
     /// From now on no file and no socket can be reached, and no setting changed.
     pub fn seal(&self) -> Result<(), SqlError> {
         self.session.execute("SET enable_external_access = false; SET lock_configuration = true")

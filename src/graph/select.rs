@@ -66,7 +66,7 @@ pub fn fqn_of(manifest: &Manifest, package: &str, path: &Path, name: &str) -> Ve
 
 fn everything(manifest: &Manifest) -> impl Iterator<Item = &NodeId> {
     let nodes = manifest.nodes.keys().chain(manifest.sources.keys());
-    nodes.chain(manifest.exposures.keys()).chain(manifest.tests.keys())
+    nodes.chain(manifest.exposures.keys()).chain(manifest.tests.keys()).chain(manifest.unit_tests.keys())
 }
 
 fn with_tests(manifest: &Manifest, mut selected: BTreeSet<NodeId>) -> BTreeSet<NodeId> {
@@ -76,7 +76,10 @@ fn with_tests(manifest: &Manifest, mut selected: BTreeSet<NodeId>) -> BTreeSet<N
         .filter(|test| test.depends_on.iter().any(|dependency| selected.contains(&dependency.node)))
         .map(|test| test.id.clone())
         .collect();
+    let units = manifest.unit_tests.values().filter(|test| selected.contains(&test.node));
+    let units: Vec<NodeId> = units.map(|test| test.id.clone()).collect();
     selected.extend(touched);
+    selected.extend(units);
     selected
 }
 
@@ -200,7 +203,10 @@ impl<'a> Criterion<'a> {
             }
             ("resource_type", None) => self.by_type(manifest),
             ("test_name", None) => {
-                self.pick(manifest.tests.values().map(|test| (&test.id, self.test_name(test))))
+                let units = manifest.unit_tests.values();
+                let units = units.map(|test| (&test.id, glob(self.value, &test.declared.name.value)));
+                let data = manifest.tests.values().map(|test| (&test.id, self.test_name(test)));
+                self.pick(data.chain(units))
             }
             ("test_type", None) => self.by_test_type(manifest),
             ("config", Some(key)) => {
@@ -233,7 +239,10 @@ impl<'a> Criterion<'a> {
             // A folder stands for its models; their tests come with them.
             (&test.id, full.last().is_some_and(|name| glob(self.value, name)))
         });
-        let found = self.pick(nodes.chain(tests))?;
+        let units = manifest.unit_tests.values().map(|test| {
+            (&test.id, glob(self.value, &test.declared.name.value) || glob(self.value, test.id.short()))
+        });
+        let found = self.pick(nodes.chain(tests).chain(units))?;
         if found.is_empty() && !self.value.contains(['*', '?', '.']) {
             let names = manifest.nodes.values().map(|node| node.name.as_str());
             let sources = manifest
@@ -276,7 +285,8 @@ impl<'a> Criterion<'a> {
         let sources = manifest.sources.values().map(|source| (&source.id, has(&source.tags)));
         let exposures = manifest.exposures.values().map(|exposure| (&exposure.id, has(&exposure.tags)));
         let tests = manifest.tests.values().map(|test| (&test.id, has(&test.config.tags)));
-        self.pick(nodes.chain(sources).chain(exposures).chain(tests))
+        let units = manifest.unit_tests.values().map(|test| (&test.id, has(&test.tags)));
+        self.pick(nodes.chain(sources).chain(exposures).chain(tests).chain(units))
     }
 
     fn by_layer(&self, manifest: &Manifest) -> Result<BTreeSet<NodeId>> {
@@ -301,7 +311,7 @@ impl<'a> Criterion<'a> {
     }
 
     fn by_type(&self, manifest: &Manifest) -> Result<BTreeSet<NodeId>> {
-        let known = ["exposure", "model", "seed", "source", "test"];
+        let known = ["exposure", "model", "seed", "source", "test", "unit_test"];
         let wanted = if self.value == "data_test" { "test" } else { self.value };
         if !known.contains(&wanted) {
             return Err(Error::usage(format!("there is no resource type `{wanted}`"))
@@ -321,6 +331,9 @@ impl<'a> Criterion<'a> {
                 .hint("the types are: data, generic, singular, contract, unit")),
         };
         let mut found = BTreeSet::new();
+        if self.value == "unit" {
+            found.extend(manifest.unit_tests.keys().cloned());
+        }
         for test in manifest.tests.values() {
             if is(test)? {
                 found.insert(test.id.clone());

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Dependency, Manifest, Materialization, Node, NodeKind};
+use super::{Dependency, Manifest, Materialization, Node};
 use crate::diagnostic::{Diagnostic, Diagnostics, Location};
 use crate::names::NodeId;
 use crate::project::Project;
@@ -13,10 +13,24 @@ pub(super) fn all(project: &Project, manifest: &Manifest, problems: &mut Diagnos
         directions(manifest, node, problems);
         loading(manifest, node, problems);
         contract(manifest, node, problems);
+        limits(manifest, node, problems);
     }
     relations(manifest, problems);
     cycles(manifest, problems);
     folders(project, problems);
+}
+
+/// Which rows changed can be told by a key alone.
+fn limits(manifest: &Manifest, node: &Node, problems: &mut Diagnostics) {
+    let Some(limits) = node.config.limits.as_ref().filter(|limits| limits.changed.is_some()) else { return };
+    if manifest.key_of(&node.id).is_empty() {
+        let message = format!("`max_changed_rows` needs a key, and `{}` has none", node.name);
+        problems.push(
+            Diagnostic::error("audit-key", message)
+                .at(&limits.at, "")
+                .help("name it with `unique_key`, a contract's primary key, or a `unique` test"),
+        );
+    }
 }
 
 /// Sources → first layer → … → last layer: a layer reads itself and the one before, the first reads sources only.
@@ -229,10 +243,15 @@ fn cycle(path: &[(&Node, usize)], back_to: &NodeId) -> Diagnostic {
 /// Folder configuration that holds nothing is a folder that was renamed, or a missing project name.
 fn folders(project: &Project, problems: &mut Diagnostics) {
     let files = &project.files;
-    let resources = [("models", &files.models, NodeKind::Model), ("seeds", &files.seeds, NodeKind::Seed)];
-    for (key, resources, _) in resources {
+    let in_yaml = &project.properties.snapshots;
+    let resources = [
+        ("models", &files.models[..], &[][..]),
+        ("seeds", &files.seeds, &[]),
+        ("snapshots", &files.snapshots, in_yaml),
+    ];
+    for (key, resources, others) in resources {
         let Some(folder) = project.folder(key) else { continue };
-        let fqns: Vec<Vec<&str>> = resources.iter().map(|resource| resource.fqn()).collect();
+        let fqns: Vec<Vec<&str>> = resources.iter().chain(others).map(|resource| resource.fqn()).collect();
         for (name, at) in folder.unused(&fqns) {
             let is_folder = fqns.iter().any(|fqn| fqn.get(1) == Some(&name));
             let diagnostic =

@@ -3,21 +3,26 @@
 use indexmap::IndexMap;
 use serde_json::Value;
 
-use super::incremental;
 use super::{
     AuditScope, Materialization, NodeConfig, NodeKind, Object, ParsedTemplate, TestConfig, TestSeverity,
 };
+use super::{incremental, limits, snapshot};
 use crate::diagnostic::{Diagnostic, Diagnostics, Location, SourceFile};
 use crate::project::{Said, Settings, TEST_CONFIG, listed};
 use std::sync::{Arc, LazyLock};
 
+/// Bytes that a seed's file may have, unless it says otherwise: a seed is read and hashed by every command.
+const SEED_BYTES: u64 = 10_000_000;
+
 /// Keys that Kiln acts on.
-const ACTIVE: [&str; 10] = [
+const ACTIVE: [&str; 12] = [
     "alias",
+    "audit",
     "column_types",
     "delimiter",
     "enabled",
     "materialized",
+    "max_size",
     "meta",
     "quote_columns",
     "schema",
@@ -137,6 +142,7 @@ pub(super) fn node_config(
     let mut reader = Reader { settings, problems };
     let materialized = match kind {
         NodeKind::Seed => Materialization::Seed,
+        NodeKind::Snapshot => Materialization::Snapshot,
         NodeKind::Model => reader.materialized().unwrap_or(default),
     };
     let column_types = match reader.get("column_types") {
@@ -150,6 +156,10 @@ pub(super) fn node_config(
         }
         None => IndexMap::new(),
     };
+    let snapshot = match kind {
+        NodeKind::Snapshot => snapshot::read(&mut reader),
+        _ => None,
+    };
     NodeConfig {
         materialized,
         volatile: reader.bool("volatile"),
@@ -157,8 +167,15 @@ pub(super) fn node_config(
         meta: reader.object("meta"),
         column_types,
         delimiter: reader.text("delimiter").unwrap_or_else(|| ",".into()),
-        incremental: (materialized == Materialization::Incremental).then(|| incremental::read(&mut reader)),
+        max_size: reader.size("max_size").unwrap_or(SEED_BYTES),
+        incremental: match (&snapshot, materialized) {
+            (Some(snapshot), _) => Some(snapshot.growth()),
+            (None, Materialization::Incremental) => Some(incremental::read(&mut reader)),
+            _ => None,
+        },
+        snapshot,
         event_time: incremental::event_time(&mut reader),
+        limits: limits::read(&mut reader),
         all: settings.iter().map(|(key, said)| (key.clone(), said.value.clone())).collect(),
     }
 }
@@ -170,9 +187,12 @@ fn check_keys(settings: &Settings, problems: &mut Diagnostics) {
                 let message = format!("`{key}` is not supported");
                 problems.push(Diagnostic::error("not-supported", message).at(&said.at, "").help(*help));
             }
-        } else if ![&ACTIVE[..], &incremental::KEYS, ACCEPTED].iter().any(|keys| keys.contains(&key.as_str()))
+        } else if ![&ACTIVE[..], &incremental::KEYS, &snapshot::KEYS, ACCEPTED]
+            .iter()
+            .any(|keys| keys.contains(&key.as_str()))
         {
-            let known = ACTIVE.iter().chain(&incremental::KEYS).chain(ACCEPTED).copied();
+            let known =
+                ACTIVE.iter().chain(&incremental::KEYS).chain(&snapshot::KEYS).chain(ACCEPTED).copied();
             problems.push(
                 Diagnostic::error("unknown-config", format!("there is no configuration `{key}`"))
                     .at(&said.at, "")
@@ -321,6 +341,21 @@ impl<'a> Reader<'a> {
         count
     }
 
+    /// A size in bytes: `500`, `20MB`.
+    fn size(&mut self, key: &str) -> Option<u64> {
+        let text = self.text(key)?;
+        let lower = text.trim().to_lowercase();
+        let units = [("gb", 1e9), ("mb", 1e6), ("kb", 1e3), ("b", 1.0), ("", 1.0)];
+        let found = units.iter().find_map(|(unit, factor)| {
+            let number: f64 = lower.strip_suffix(unit)?.trim().parse().ok()?;
+            (number.is_finite() && number >= 0.0).then_some((number * factor) as u64)
+        });
+        if found.is_none() {
+            self.wrong_value(key, "a size, such as `20MB`");
+        }
+        found
+    }
+
     pub(super) fn text(&mut self, key: &str) -> Option<String> {
         let said = self.get(key)?;
         match &said.value {
@@ -352,7 +387,7 @@ impl<'a> Reader<'a> {
         texts
     }
 
-    fn object(&mut self, key: &str) -> Object {
+    pub(super) fn object(&mut self, key: &str) -> Object {
         match self.get(key) {
             None => Object::new(),
             Some(Said { value: Value::Object(object), .. }) => object.clone(),
@@ -392,7 +427,9 @@ impl<'a> Reader<'a> {
         };
         let help = match name.as_str() {
             "materialized_view" => "write `table`: an unchanged table is not built again",
-            "snapshot" => "an `append` model in the first layer keeps every version that was loaded",
+            "snapshot" => {
+                "a snapshot is a `{% snapshot %}` block in `snapshots/`, or has a `relation:` under `snapshots:` in YAML"
+            }
             "seed" => "a seed is a CSV file in `seeds/`",
             _ => "write `table`, `view`, `incremental`, `ephemeral` or `append`",
         };

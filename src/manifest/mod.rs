@@ -8,12 +8,15 @@ mod checks;
 mod config;
 mod consumers;
 mod incremental;
+mod limits;
 mod lineup;
 mod resolve;
+mod snapshot;
 mod template;
 #[cfg(test)]
 pub(crate) mod tests;
 mod unit;
+mod unit_rows;
 mod wire;
 
 use std::collections::BTreeMap;
@@ -27,8 +30,11 @@ use crate::diagnostic::{Located, Location, SourceFile};
 use crate::names::{NodeId, Relation};
 
 pub use self::incremental::{Grain, Incremental, Interval, OnChange, ShapeChange, Strategy, Updates, moment};
+pub use self::limits::{Limit, RowLimits};
 pub use self::resolve::resolve;
+pub use self::snapshot::{HardDeletes, Snapshot, SnapshotNames, SnapshotStrategy};
 pub use self::template::{Param, ParsedTemplate, ReadTemplates, RefCall, SourceCall, TestUse};
+pub use self::unit_rows::{UnitCell, UnitRows, UnitTable, UnitValue, csv};
 pub(crate) use self::wire::full_name as full_test_name;
 
 /// A JSON object that keeps its order: `meta`, `config`, arguments.
@@ -64,6 +70,8 @@ pub enum NodeKind {
     Model,
     /// A CSV file of the project.
     Seed,
+    /// A templated SELECT whose results are kept as history.
+    Snapshot,
 }
 
 /// How a node becomes something that can be read.
@@ -81,6 +89,8 @@ pub enum Materialization {
     Ephemeral,
     /// A typed table of a CSV file.
     Seed,
+    /// The history of a query's results.
+    Snapshot,
 }
 
 impl Materialization {
@@ -93,6 +103,7 @@ impl Materialization {
             Self::Incremental => "incremental",
             Self::Ephemeral => "ephemeral",
             Self::Seed => "seed",
+            Self::Snapshot => "snapshot",
         }
     }
 }
@@ -154,10 +165,16 @@ pub struct NodeConfig {
     pub column_types: IndexMap<String, String>,
     /// A seed's delimiter; `,` if not said.
     pub delimiter: String,
+    /// How many bytes a seed's file may have.
+    pub max_size: u64,
     /// How it grows, for an incremental model.
     pub incremental: Option<Incremental>,
+    /// What history it keeps, for a snapshot.
+    pub snapshot: Option<Snapshot>,
     /// The column that says when a row's thing happened: models built by intervals read only those of theirs.
     pub event_time: Option<String>,
+    /// How much its rows may change from one release to the next.
+    pub limits: Option<RowLimits>,
     /// Every key as resolved, for `config.get` and for the fingerprint of what is not typed here.
     pub all: Object,
 }
@@ -377,7 +394,13 @@ pub struct UnitTest {
     pub node: NodeId,
     /// What each input stands for, in the order of `declared.given`; `None` is the model itself (`this`).
     pub inputs: Vec<Option<NodeId>>,
-    /// Its rows, as declared.
+    /// Tags.
+    pub tags: Vec<String>,
+    /// The rows of each input, in the same order.
+    pub given: Vec<UnitRows>,
+    /// The rows that the model must give.
+    pub expect: UnitRows,
+    /// As declared.
     pub declared: crate::project::UnitTest,
 }
 

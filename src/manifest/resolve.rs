@@ -79,7 +79,7 @@ struct Draft<'a> {
 
 fn search_paths(project: &Project) -> Vec<String> {
     let paths = &project.file.paths;
-    [&paths.models, &paths.seeds, &paths.tests].into_iter().flatten().cloned().collect()
+    [&paths.models, &paths.seeds, &paths.snapshots, &paths.tests].into_iter().flatten().cloned().collect()
 }
 
 impl<'a> Resolver<'a> {
@@ -105,16 +105,28 @@ impl<'a> Resolver<'a> {
         let project = self.project;
         let models = project.files.models.iter().map(|resource| (NodeKind::Model, resource));
         let seeds = project.files.seeds.iter().map(|resource| (NodeKind::Seed, resource));
-        models.chain(seeds).filter_map(|(kind, resource)| self.draft(kind, resource)).collect()
+        let snapshots = project.files.snapshots.iter().chain(&project.properties.snapshots);
+        let snapshots = snapshots.map(|resource| (NodeKind::Snapshot, resource));
+        models
+            .chain(seeds)
+            .chain(snapshots)
+            .filter_map(|(kind, resource)| self.draft(kind, resource))
+            .collect()
     }
 
     fn draft(&mut self, kind: NodeKind, resource: &'a Resource) -> Option<Draft<'a>> {
         let (folder, prefix) = match kind {
             NodeKind::Model => ("models", "model"),
             NodeKind::Seed => ("seeds", "seed"),
+            NodeKind::Snapshot => ("snapshots", "snapshot"),
         };
         let id = NodeId::new(prefix, &resource.package, &resource.name);
-        let start = Location::new(&resource.file, 0..0);
+        // A snapshot may stand anywhere in its file.
+        let first = resource.file.text.find(|c: char| !c.is_whitespace()).unwrap_or(0);
+        let start = match kind {
+            NodeKind::Snapshot => Location::new(&resource.file, first..first),
+            _ => Location::new(&resource.file, 0..0),
+        };
         let properties = self.properties.get(&(kind, resource.name.clone())).copied();
         let at = properties.map_or_else(|| start.clone(), |properties| properties.name.at.clone());
         if !resource.name.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-') {
@@ -134,7 +146,7 @@ impl<'a> Resolver<'a> {
         }
         let parsed = match kind {
             NodeKind::Seed => ParsedTemplate::default(),
-            NodeKind::Model if resource.file.text.trim().is_empty() => {
+            NodeKind::Model | NodeKind::Snapshot if resource.file.text.trim().is_empty() => {
                 self.problems.push(
                     Diagnostic::error("empty-model", "this model is empty")
                         .at(&Location::whole_file(&resource.file.path), "")
@@ -142,7 +154,7 @@ impl<'a> Resolver<'a> {
                 );
                 ParsedTemplate::default()
             }
-            NodeKind::Model => {
+            NodeKind::Model | NodeKind::Snapshot => {
                 match self.templates.parse(&id, &resource.package, &resource.name, &resource.file) {
                     Ok(parsed) => parsed,
                     // A model that is switched off may be broken.
@@ -230,7 +242,8 @@ impl<'a> Resolver<'a> {
             description: draft.properties.map(|own| own.description.clone()).unwrap_or_default(),
             columns: draft.properties.map(|own| own.columns.clone()).unwrap_or_default(),
             depends_on,
-            asks_database: parsed.asks_database,
+            // What a snapshot checks is known when what it reads is there.
+            asks_database: parsed.asks_database || *kind == NodeKind::Snapshot,
             at: draft.at.clone(),
         };
         self.manifest.nodes.insert(node.id.clone(), node);
@@ -248,7 +261,7 @@ impl<'a> Resolver<'a> {
             Some((said.value.as_str().filter(|text| !text.is_empty())?.to_owned(), said.at.clone()))
         };
         let name = text("alias").map_or_else(|| draft.resource.name.clone(), |(alias, _)| alias);
-        let schema = match (layer, text("schema")) {
+        let schema = match (layer, text("schema").or_else(|| text("target_schema"))) {
             (Some(layer), Some((schema, at))) if schema != layer => {
                 let message = format!("`schema: {schema}` would move this model out of its layer `{layer}`");
                 self.problems.push(Diagnostic::error("schema-in-layer", message).at(&at, "").help(
@@ -282,10 +295,13 @@ impl<'a> Resolver<'a> {
         };
         let models = names(&self.project.files.models);
         let seeds = names(&self.project.files.seeds);
+        let in_yaml = self.project.properties.snapshots.iter().map(|resource| resource.name.as_str());
+        let snapshots = names(&self.project.files.snapshots).into_iter().chain(in_yaml).collect();
         for properties in &self.project.properties.nodes {
             let (names, what) = match properties.kind {
                 NodeKind::Model => (&models, "model"),
                 NodeKind::Seed => (&seeds, "seed"),
+                NodeKind::Snapshot => (&snapshots, "snapshot"),
             };
             let written = properties.name.value.as_str();
             if names.contains(written) {

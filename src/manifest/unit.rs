@@ -1,11 +1,13 @@
-//! Unit tests: the model and the inputs of each, resolved.
+//! Unit tests: the model, the inputs and the rows of each, resolved.
 
-use super::UnitTest;
-use super::config::is_enabled;
+use std::collections::BTreeSet;
+
+use super::config::{is_enabled, tags_and_meta};
 use super::consumers::{Call, calls};
 use super::resolve::Resolver;
 use super::template::RefCall;
-use crate::diagnostic::Diagnostic;
+use super::{UnitTest, unit_rows};
+use crate::diagnostic::{Diagnostic, Located};
 use crate::names::NodeId;
 
 /// Adds the unit tests to the manifest.
@@ -24,25 +26,48 @@ pub(super) fn tests(resolver: &mut Resolver<'_>) {
                 continue;
             }
         };
-        let mut inputs = Vec::new();
-        for input in declared.given.iter().filter_map(|given| given.input.as_ref()) {
-            let found = match calls(&input.value, &input.at).first() {
-                Some(Call::Ref(call)) => resolver.lineup.find_ref(call, &declared.package).map(Some),
-                Some(Call::Source(call)) => resolver.lineup.find_source(call).map(Some),
-                None if input.value.trim() == "this" => Ok(None),
-                None => {
-                    let message = format!("`{}` is not an input", input.value);
-                    let problem = Diagnostic::error("unit-test-input", message)
-                        .at(&input.at, "")
-                        .help("write `ref('model')`, `source('source', 'table')` or `this`");
-                    Err(Box::new(problem))
+        if node.resource_type() != "model" {
+            let message = format!("`{}` is not a model, so there is nothing to test", declared.model.value);
+            resolver.problems.push(Diagnostic::error("unit-test-model", message).at(&declared.model.at, ""));
+            continue;
+        }
+        let above = upstream(resolver, &node);
+        let fixtures = &resolver.project.files.fixtures;
+        let mut inputs: Vec<Option<NodeId>> = Vec::new();
+        let mut given = Vec::new();
+        for one in &declared.given {
+            let Some(input) = &one.input else { continue };
+            match find(resolver, input, &declared.package) {
+                Ok(found) => {
+                    if let Some(first) = inputs.iter().position(|known| *known == found) {
+                        let mut problem =
+                            Diagnostic::error("unit-test-input", format!("`{}` is given twice", input.value))
+                                .at(&input.at, "the second one");
+                        if let Some(first) = declared.given.get(first).and_then(|first| first.input.as_ref())
+                        {
+                            problem = problem.related(&first.at, "the first one");
+                        }
+                        resolver.problems.push(problem.help("put all its rows into one of them"));
+                    } else if found.as_ref().is_some_and(|found| !above.contains(found)) {
+                        let names = above.iter().map(NodeId::short);
+                        let short = found.as_ref().map_or("", NodeId::short);
+                        resolver.problems.push(
+                            Diagnostic::error(
+                                "unit-test-input",
+                                format!("`{}` does not read `{short}`, nor does what it reads", node.short()),
+                            )
+                            .at(&input.at, "given here")
+                            .suggest(short, names)
+                            .help("remove it: its rows would change nothing"),
+                        );
+                    }
+                    inputs.push(found);
+                    given.push(unit_rows::read(one, fixtures, &mut resolver.problems));
                 }
-            };
-            match found {
-                Ok(input) => inputs.push(input),
                 Err(problem) => resolver.problems.push(*problem),
             }
         }
+        let expect = unit_rows::read(&declared.expect, fixtures, &mut resolver.problems);
         let local = format!("{}.{}", declared.model.value, declared.name.value);
         let id = NodeId::new("unit_test", &declared.package, &local);
         if let Some(first) = resolver.manifest.unit_tests.get(&id) {
@@ -54,9 +79,43 @@ pub(super) fn tests(resolver: &mut Resolver<'_>) {
             );
             continue;
         }
-        resolver
-            .manifest
-            .unit_tests
-            .insert(id.clone(), UnitTest { id, node, inputs, declared: declared.clone() });
+        let (tags, _) = tags_and_meta(&declared.config, &mut resolver.problems);
+        resolver.manifest.unit_tests.insert(
+            id.clone(),
+            UnitTest { id, node, inputs, tags, given, expect, declared: declared.clone() },
+        );
     }
+}
+
+/// What an input stands for; `None` is the model itself.
+fn find(
+    resolver: &Resolver<'_>,
+    input: &Located<String>,
+    package: &str,
+) -> Result<Option<NodeId>, Box<Diagnostic>> {
+    match calls(&input.value, &input.at).first() {
+        Some(Call::Ref(call)) => resolver.lineup.find_ref(call, package).map(Some),
+        Some(Call::Source(call)) => resolver.lineup.find_source(call).map(Some),
+        None if input.value.trim() == "this" => Ok(None),
+        None => {
+            let problem = Diagnostic::error("unit-test-input", format!("`{}` is not an input", input.value))
+                .at(&input.at, "")
+                .help("write `ref('model')`, `source('source', 'table')` or `this`");
+            Err(Box::new(problem))
+        }
+    }
+}
+
+/// Everything that a model reads, at whatever distance.
+fn upstream(resolver: &Resolver<'_>, node: &NodeId) -> BTreeSet<NodeId> {
+    let mut found = BTreeSet::new();
+    let mut queue = vec![node];
+    while let Some(id) = queue.pop() {
+        for dependency in resolver.manifest.nodes.get(id).into_iter().flat_map(|node| &node.depends_on) {
+            if found.insert(dependency.node.clone()) {
+                queue.push(&dependency.node);
+            }
+        }
+    }
+    found
 }

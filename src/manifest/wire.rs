@@ -37,7 +37,11 @@ pub(super) fn tests(resolver: &mut Resolver<'_>) {
         let Some(id) = resolver.lineup.node(&properties.name.value, &properties.package).cloned() else {
             continue;
         };
-        let kind = if id.resource_type() == "seed" { NodeKind::Seed } else { NodeKind::Model };
+        let kind = match id.resource_type() {
+            "seed" => NodeKind::Seed,
+            "snapshot" => NodeKind::Snapshot,
+            _ => NodeKind::Model,
+        };
         if kind != properties.kind {
             continue;
         }

@@ -1,12 +1,12 @@
-//! `exposures:` and `unit_tests:` of a properties file: who reads a model, and examples of what it must give.
+//! `exposures:` of a properties file: who reads a model.
 
 use indexmap::IndexMap;
 
-use super::properties::{absorb, config, items, owner};
+use super::properties::{absorb, config, owner};
 use super::settings::Settings;
 use super::walk::Resource;
 use crate::diagnostic::{Diagnostic, Diagnostics, Located, Location};
-use crate::manifest::{Object, Owner};
+use crate::manifest::Owner;
 use crate::yaml::{Fields, Kind, Yaml};
 
 /// An exposure as declared.
@@ -38,40 +38,6 @@ pub struct ExposureProperties {
     pub url: Option<String>,
     /// Configuration: `enabled`, `tags`, `meta`.
     pub config: Settings,
-}
-
-/// A unit test as declared.
-#[derive(Debug, Clone)]
-pub struct UnitTest {
-    /// The package.
-    pub package: String,
-    /// Its name.
-    pub name: Located<String>,
-    /// The description.
-    pub description: String,
-    /// The model under test.
-    pub model: Located<String>,
-    /// What its parents hold.
-    pub given: Vec<UnitTestInput>,
-    /// What it must give.
-    pub expect: UnitTestInput,
-    /// `vars`, `macros`, `env_vars` that it sets.
-    pub overrides: Object,
-    /// Configuration: `enabled`, `tags`, `meta`.
-    pub config: Settings,
-}
-
-/// Rows in a unit test.
-#[derive(Debug, Clone)]
-pub struct UnitTestInput {
-    /// `ref('x')`, `source('a', 'b')` or `this`; `None` for what is expected.
-    pub input: Option<Located<String>>,
-    /// `dict`, `csv` or `sql`.
-    pub format: String,
-    /// The rows: a list of mappings, or text.
-    pub rows: Option<Located<serde_json::Value>>,
-    /// The name of a fixture file.
-    pub fixture: Option<Located<String>>,
 }
 
 const EXPOSURE_TYPES: [&str; 5] = ["dashboard", "notebook", "analysis", "ml", "application"];
@@ -177,52 +143,4 @@ fn consumer_meta(fields: &mut Fields<'_>, yaml: &Yaml) -> (ConsumerColumns, Vec<
         }
     }
     (columns, queries)
-}
-
-/// Reads one unit test.
-pub(super) fn read_unit_test(resource: &Resource, yaml: &Yaml, found: &mut Vec<UnitTest>) -> Diagnostics {
-    let mut fields = Fields::new("a unit test", yaml);
-    let name = fields.required_string("name");
-    let model = fields.required_string("model");
-    let description = fields.string("description").map(|text| text.value).unwrap_or_default();
-    let mut given = Vec::new();
-    for item in items(&mut fields, "given") {
-        given.extend(unit_rows(&mut fields, "an input", item));
-    }
-    let expect = match fields.take("expect") {
-        Some(yaml) => unit_rows(&mut fields, "what is expected", yaml),
-        None => {
-            let at = fields.at();
-            fields.problem(Diagnostic::error("missing-key", "a unit test needs `expect`").at(at, ""));
-            None
-        }
-    };
-    let overrides = fields.object("overrides").unwrap_or_default();
-    let config = config(&mut fields, &["tags", "meta", "enabled"]);
-    fields.allow(&["versions"]);
-    if let (Some(name), Some(model), Some(expect)) = (name, model, expect) {
-        let package = resource.package.clone();
-        found.push(UnitTest { package, name, description, model, given, expect, overrides, config });
-    }
-    fields.finish()
-}
-
-fn unit_rows<'a>(outer: &mut Fields<'a>, what: &'a str, yaml: &'a Yaml) -> Option<UnitTestInput> {
-    let mut fields = Fields::new(what, yaml);
-    let input = if what == "an input" { fields.required_string("input") } else { None };
-    let format = fields.string("format");
-    if let Some(format) = &format
-        && !["dict", "csv", "sql"].contains(&format.value.as_str())
-    {
-        fields.problem(
-            Diagnostic::error("wrong-value", format!("`{}` is not a format of rows", format.value))
-                .at(&format.at, "")
-                .help("write `dict`, `csv` or `sql`"),
-        );
-    }
-    let rows = fields.take("rows").map(|rows| Located::new(rows.to_json(), rows.at.clone()));
-    let fixture = fields.string("fixture");
-    absorb(outer, fields);
-    let format = format.map_or_else(|| "dict".to_owned(), |format| format.value);
-    (what != "an input" || input.is_some()).then_some(UnitTestInput { input, format, rows, fixture })
 }

@@ -9,18 +9,20 @@ mod expand;
 mod file;
 mod properties;
 mod settings;
+mod snapshots;
 mod sources;
 mod target;
 mod test_entry;
 #[cfg(test)]
 mod tests;
+mod unit_test;
 mod walk;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-pub use self::consumers::{ExposureProperties, UnitTest, UnitTestInput};
+pub use self::consumers::ExposureProperties;
 pub use self::expand::{Expand, Verbatim};
 pub use self::file::{FILE_NAME, Paths, ProjectFile, SETTABLE};
 pub use self::properties::{Argument, Constraint, Described, NodeProperties, Properties};
@@ -29,6 +31,7 @@ pub use self::sources::SourceProperties;
 pub use self::target::Target;
 pub(crate) use self::target::is_reserved;
 pub use self::test_entry::{TEST_CONFIG, TestEntry};
+pub use self::unit_test::{UnitOverrides, UnitTest, UnitTestInput};
 pub use self::walk::{ProjectFiles, Resource};
 use crate::diagnostic::{Diagnostic, Diagnostics, SourceFile};
 

@@ -1,10 +1,11 @@
 //! Properties files: the YAML beside models that describes them, their columns and tests, sources and consumers.
 
-use super::consumers::{ExposureProperties, UnitTest, read_exposure, read_unit_test};
+use super::consumers::{ExposureProperties, read_exposure};
 use super::expand::{Expand, expand_tree};
 use super::settings::{Said, Settings, said, settings};
 use super::sources::{SourceProperties, read_source};
 use super::test_entry::{TestEntry, read_tests};
+use super::unit_test::{UnitTest, read_unit_test};
 use super::walk::Resource;
 use crate::diagnostic::{Diagnostic, Diagnostics, Located, Location};
 use crate::manifest::{Column, NodeKind, Object, Owner};
@@ -22,6 +23,8 @@ pub struct Properties {
     pub exposures: Vec<ExposureProperties>,
     /// Unit tests.
     pub unit_tests: Vec<UnitTest>,
+    /// Snapshots of whole relations.
+    pub snapshots: Vec<Resource>,
     /// Of macros.
     pub macros: Vec<Described>,
     /// Of singular tests.
@@ -129,7 +132,9 @@ pub(super) fn read(
     expand_tree(&mut yaml, expand, &skip, problems);
     let mut fields = Fields::new("a properties file", &yaml);
     fields.allow(&["version", "anchors"]);
-    for (key, kind) in [("models", NodeKind::Model), ("seeds", NodeKind::Seed)] {
+    for (key, kind) in
+        [("models", NodeKind::Model), ("seeds", NodeKind::Seed), ("snapshots", NodeKind::Snapshot)]
+    {
         for item in items(&mut fields, key) {
             problems.extend(read_node(resource, kind, item, expand, found));
         }
@@ -156,13 +161,6 @@ pub(super) fn read(
         for item in items(&mut fields, key) {
             problems.extend(read_described(resource, "a test", item, &mut found.tests));
         }
-    }
-    if let Some(first) = fields.list("snapshots").first() {
-        fields.problem(
-            Diagnostic::error("not-supported", "snapshots are not supported yet")
-                .at(&first.at, "")
-                .help("remove it: an `append` model in the first layer keeps every version that was loaded"),
-        );
     }
     for key in UNUSED {
         if fields.take(key).is_some()
@@ -195,7 +193,18 @@ fn read_node(
     expand: &dyn Expand,
     found: &mut Properties,
 ) -> Diagnostics {
-    let mut fields = Fields::new(if kind == NodeKind::Model { "a model" } else { "a seed" }, yaml);
+    let mut fields = Fields::new(
+        match kind {
+            NodeKind::Model => "a model",
+            NodeKind::Seed => "a seed",
+            NodeKind::Snapshot => "a snapshot",
+        },
+        yaml,
+    );
+    let relation = match kind {
+        NodeKind::Snapshot => fields.string("relation"),
+        _ => None,
+    };
     let name = fields.required_string("name");
     let description = fields.string("description").map(|text| text.value).unwrap_or_default();
     let mut tests = read_tests(&mut fields, None, expand);
@@ -224,6 +233,9 @@ fn read_node(
         "metrics",
         "derived_semantics",
     ]);
+    if let (Some(name), Some(relation)) = (&name, &relation) {
+        found.snapshots.push(super::snapshots::of_relation(resource, &name.value, relation));
+    }
     if let Some(name) = name {
         found.nodes.push(NodeProperties {
             package: resource.package.clone(),

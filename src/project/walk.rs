@@ -42,6 +42,10 @@ pub struct ProjectFiles {
     pub seeds: Vec<Resource>,
     /// Tests in a file of their own.
     pub singular_tests: Vec<Resource>,
+    /// Snapshots, one for each block.
+    pub snapshots: Vec<Resource>,
+    /// Rows of unit tests in files of their own: `tests/fixtures/`.
+    pub fixtures: Vec<Resource>,
     /// Files that define generic tests: `tests/generic/`.
     pub generic_tests: Vec<Resource>,
     /// Files of macros, which may define generic tests too.
@@ -183,13 +187,11 @@ impl Walk<'_> {
                 "write the model in SQL",
             );
         }
-        if place == Place::Snapshots && (ending == "sql" || yaml) {
-            let help = "remove it: an `append` model in the first layer keeps every version that was loaded";
-            return self.not_supported(&relative, "snapshots are not supported yet", help);
-        }
+        let is_fixture = place == Place::Tests && folders.first().is_some_and(|first| first == "fixtures");
         let wanted = match place {
             Place::Contracts | Place::Waivers => yaml,
             Place::Seeds => yaml || ending == "csv" || ending == "md",
+            Place::Tests if is_fixture => ending == "sql" || ending == "csv",
             Place::Docs => ending == "md",
             Place::Analyses => yaml || ending == "md",
             _ => yaml || ending == "sql" || ending == "md",
@@ -197,7 +199,7 @@ impl Walk<'_> {
         if !wanted || self.leaves(path, &relative) {
             return;
         }
-        let file = if ending == "csv" {
+        let file = if ending == "csv" && !is_fixture {
             SourceFile::new(relative, "")
         } else {
             match read(path, &relative, &mut self.problems) {
@@ -217,9 +219,13 @@ impl Walk<'_> {
             (Place::Tests, _) if resource.folders.first().is_some_and(|first| first == "generic") => {
                 found.generic_tests.push(resource);
             }
+            (Place::Tests, _) if is_fixture => found.fixtures.push(resource),
             (Place::Tests, _) => found.singular_tests.push(resource),
             (Place::Macros, _) => found.macros.push(resource),
-            (Place::Snapshots | Place::Analyses | Place::Docs, _) => {}
+            (Place::Snapshots, _) => {
+                found.snapshots.extend(super::snapshots::blocks(&resource, &mut self.problems));
+            }
+            (Place::Analyses | Place::Docs, _) => {}
         }
     }
 

@@ -343,6 +343,27 @@ fn store_failures(session: &Session, ready: &Ready<'_>) -> Result<()> {
     Ok(())
 }
 
+/// What is kept of a unit test. Its verdict is never used again: it runs each time.
+pub fn unit_row(report: &TestReport) -> TestRow {
+    TestRow {
+        model: report.node.as_ref().map(|node| node.short().to_owned()),
+        test: report.name.clone(),
+        column: None,
+        status: match report.status {
+            TestStatus::Fail => "fail",
+            TestStatus::Error => "error",
+            _ => "pass",
+        },
+        severity: "error",
+        failures: report.failures,
+        rows: report.rows,
+        fingerprint: None,
+        definition: Fingerprint::of([uuid::Uuid::now_v7().as_bytes().as_slice()]),
+        seconds: report.elapsed.as_secs_f64(),
+        message: report.message.clone(),
+    }
+}
+
 /// A report with nothing measured yet.
 pub fn blank(test: &Test, status: TestStatus, message: Option<String>) -> TestReport {
     TestReport {
@@ -358,6 +379,8 @@ pub fn blank(test: &Test, status: TestStatus, message: Option<String>) -> TestRe
         at: test.at.clone(),
         message,
         elapsed: Duration::ZERO,
+        unit: None,
+        rows_changed: None,
     }
 }
 

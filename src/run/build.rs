@@ -157,7 +157,9 @@ fn make_one(
             run_model(session, job, &prefix, &bound, "")?;
             Ok((Made { rows: None, change: None, failed: None }, bound.reads))
         }
-        Materialization::Incremental => increment::make(workspace, session, run_id, job, candidates, filled),
+        Materialization::Incremental | Materialization::Snapshot => {
+            increment::make(workspace, session, run_id, job, candidates, filled)
+        }
         _ => {
             let bound = bind(&job.decision.rendered, candidates, Reading::Now);
             let prefix = format!("CREATE OR REPLACE TABLE {relation} AS ");

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use crate::check::unit::Difference;
 use crate::diagnostic::{Diagnostic, Diagnostics, Location};
+use crate::diff::data::DataDiff;
 use crate::engine::load::{LoadReport, Progress};
 use crate::manifest::{Materialization, TestSeverity};
 use crate::names::NodeId;
@@ -205,6 +207,19 @@ pub struct TestReport {
     pub message: Option<String>,
     /// Wall time; tests that shared a query share it.
     pub elapsed: Duration,
+    /// What a unit test found; `None` for one that passed, and for a data test.
+    pub unit: Option<Box<UnitFinding>>,
+    /// The rows that changed, where more of them did than the model allows.
+    pub rows_changed: Option<Box<DataDiff>>,
+}
+
+/// What a unit test found.
+#[derive(Debug, Clone)]
+pub enum UnitFinding {
+    /// Other rows than expected.
+    Different(Difference),
+    /// It cannot be run: what is wrong with it or with the model.
+    Broken(Diagnostics),
 }
 
 /// How a test ended.

@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod build;
 pub mod candidate;
+pub mod compare;
 pub mod event;
 pub mod freshness;
 pub mod increment;
@@ -26,12 +27,12 @@ use crate::engine::load;
 use crate::engine::session::Session;
 use crate::engine::state::{self, RunEnd};
 use crate::error::{Error, Result};
-use crate::manifest::{Materialization, Test};
+use crate::manifest::{Materialization, Node, Test};
 use crate::names::NodeId;
 use crate::template::Window;
 use crate::workspace::Workspace;
 
-pub use retest::{TestRun, test};
+pub use retest::{TestRun, test, test_after};
 pub use rollback::rollback;
 
 use audit::{Audited, audit};
@@ -102,6 +103,10 @@ pub enum Policy {
     Plan,
 }
 
+/// What is checked before anything is loaded or built, when the database is open: the unit tests. A model whose report is
+/// bad is not built, nor is what reads it.
+pub type Beforehand<'a> = dyn Fn(&Session) -> Result<Vec<TestReport>> + 'a;
+
 /// Runs.
 ///
 /// # Errors
@@ -113,13 +118,28 @@ pub fn run(
     observer: &dyn Observer,
     stop: &AtomicBool,
 ) -> Result<RunReport> {
+    run_after(&|_| Ok(Vec::new()), workspace, options, observer, stop)
+}
+
+/// Runs what passes a check.
+///
+/// # Errors
+/// As [`run`], and those of the check.
+pub fn run_after(
+    beforehand: &Beforehand<'_>,
+    workspace: &Workspace,
+    options: &RunOptions,
+    observer: &dyn Observer,
+    stop: &AtomicBool,
+) -> Result<RunReport> {
     let started = Instant::now();
     let run_id = uuid::Uuid::now_v7().to_string();
     let database = Database::open(&workspace.opening(&format!("run {run_id}"), options.patience))?;
     let session = database.session();
     state::migrate(session)?;
     load::create_ledger(session.connection())?;
-    let context = Context { workspace, options, observer, stop, run_id: &run_id, database: &database };
+    let context =
+        Context { beforehand, workspace, options, observer, stop, run_id: &run_id, database: &database };
     if options.policy == Policy::Plan {
         // Nothing is run, so nothing is written down.
         return context.run(started);
@@ -148,6 +168,7 @@ pub fn run(
 }
 
 struct Context<'a> {
+    beforehand: &'a Beforehand<'a>,
     workspace: &'a Workspace,
     options: &'a RunOptions,
     observer: &'a dyn Observer,
@@ -165,22 +186,27 @@ impl Context<'_> {
             self.options.selected.iter().filter(|id| manifest.nodes.contains_key(*id)).cloned().collect();
         let tests: Vec<&Test> =
             self.options.selected.iter().filter_map(|id| manifest.tests.get(id)).collect();
+        let units = manifest.unit_tests.keys().filter(|id| self.options.selected.contains(*id)).count();
         self.observer.event(Event::Started(Started {
             run_id: self.run_id,
             target: &workspace.target.name,
             threads: workspace.threads(),
             nodes: nodes.len(),
-            tests: tests.len(),
+            tests: tests.len() + units,
         }));
+        let (mut broken, unit_tests) = match self.options.policy {
+            Policy::Plan => (Vec::new(), Vec::new()),
+            _ => self.check_beforehand(&nodes)?,
+        };
         let loads = match self.options.policy {
             Policy::Plan => Vec::new(),
-            _ => self.land(&nodes)?,
+            _ => self.land(&nodes, &broken)?,
         };
         let mut known = Known::read(session, &workspace.target.name, self.run_id, self.options.refresh)?;
         known.asked = self.options.window.clone();
         let mut candidates = raw_candidates(workspace, session)?;
         self.add_published(&nodes, &known, &mut candidates)?;
-        let broken = broken_loads(workspace, &loads);
+        broken.extend(broken_loads(workspace, &loads));
         let (decisions, planned) = self.plan(&nodes, &known, &mut candidates, &broken)?;
         self.observer.event(Event::Planned(&planned));
         if self.options.policy == Policy::Plan {
@@ -206,8 +232,10 @@ impl Context<'_> {
         let sessions =
             (0..workspace.threads()).map(|_| self.database.worker()).collect::<Result<Vec<_>, _>>()?;
         let done = schedule::run(&work, agenda, sessions)?;
-        let late_tests =
-            interruptible(self.database.session(), self.stop, || self.late_audit(&late, &done, &passed))?;
+        let mut late_tests = unit_tests;
+        late_tests.extend(interruptible(self.database.session(), self.stop, || {
+            self.late_audit(&late, &done, &passed)
+        })?);
         let mut diff = None;
         let ending = self.publish(&done, &known, &late_tests, &loads, &mut diff)?;
         Ok(RunReport { freshness, diff, ..self.report(started, loads, done.reports, late_tests, ending) })
@@ -234,7 +262,34 @@ impl Context<'_> {
         }
     }
 
-    fn land(&self, nodes: &BTreeSet<NodeId>) -> Result<Vec<LoadOutcome>> {
+    /// Runs the unit tests. Gives the nodes that are not to be built because of them, and the other tests' reports.
+    fn check_beforehand(&self, nodes: &BTreeSet<NodeId>) -> Result<(Vec<NodeReport>, Vec<TestReport>)> {
+        let session = self.database.session();
+        let reports = (self.beforehand)(session)?;
+        let rows: Vec<_> = reports.iter().map(audit::unit_row).collect();
+        state::record_tests(session, &rows, self.run_id, &self.workspace.target.name)?;
+        let fails = |report: &TestReport| {
+            report.node.clone().filter(|node| report.status.blocks() && nodes.contains(node))
+        };
+        let failed: BTreeSet<NodeId> = reports.iter().filter_map(fails).collect();
+        let of = |node: &NodeId, report: &TestReport| report.node.as_ref() == Some(node);
+        let broken = failed.iter().map(|node| NodeReport {
+            node: node.clone(),
+            materialized: self.workspace.manifest.nodes[node].config.materialized,
+            outcome: Outcome::Failed,
+            rows: None,
+            change: None,
+            elapsed: reports.iter().filter(|report| of(node, report)).map(|report| report.elapsed).sum(),
+            tests: reports.iter().filter(|report| of(node, report)).cloned().collect(),
+        });
+        let broken = broken.collect();
+        let others = |report: &&TestReport| !report.node.as_ref().is_some_and(|node| failed.contains(node));
+        let others: Vec<TestReport> = reports.iter().filter(others).cloned().collect();
+        self.observer.event(Event::TestsFinished(&others));
+        Ok((broken, others))
+    }
+
+    fn land(&self, nodes: &BTreeSet<NodeId>, broken: &[NodeReport]) -> Result<Vec<LoadOutcome>> {
         let session = self.database.session();
         let landing = Landing {
             workspace: self.workspace,
@@ -245,7 +300,8 @@ impl Context<'_> {
             which: self.options.load,
         };
         interruptible(session, self.stop, || {
-            raw_models(self.workspace, nodes).map(|node| landing.land(node)).collect()
+            let sound = |node: &&Node| !broken.iter().any(|report| report.node == node.id);
+            raw_models(self.workspace, nodes).filter(sound).map(|node| landing.land(node)).collect()
         })
     }
 
@@ -505,7 +561,7 @@ fn run_end(report: &RunReport) -> RunEnd {
 }
 
 /// Runs something on a session while a watcher stands ready to stop it.
-fn interruptible<T>(session: &Session, stop: &AtomicBool, body: impl FnOnce() -> T) -> T {
+pub(crate) fn interruptible<T>(session: &Session, stop: &AtomicBool, body: impl FnOnce() -> T) -> T {
     let interrupter = session.interrupter();
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {

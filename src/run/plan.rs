@@ -124,7 +124,7 @@ pub fn decide(
     }
     let rendered = match node.kind {
         NodeKind::Seed => Rendered::default(),
-        NodeKind::Model => {
+        NodeKind::Model | NodeKind::Snapshot => {
             let names = Names { workspace, candidates, session };
             workspace.render(node, &names)?
         }
@@ -247,7 +247,7 @@ pub(super) fn definition(
             let content = blake3::hash(&content);
             Ok((Fingerprint::of([materialized, types.as_bytes(), content.as_bytes().as_slice()]), None))
         }
-        NodeKind::Model => {
+        NodeKind::Model | NodeKind::Snapshot => {
             // Names of relations differ from target to target; what a build is made from does not.
             let sql = rendered.with_relations(|id| Some(format!("\"{id}\"")));
             let reading = tokens::read(&sql);
@@ -276,7 +276,7 @@ pub(super) fn why_changed(
     if before.is_some_and(|before| before != definition) {
         return match node.kind {
             NodeKind::Seed => "its file or its types changed".into(),
-            NodeKind::Model => "its SQL or configuration changed".into(),
+            NodeKind::Model | NodeKind::Snapshot => "its SQL or configuration changed".into(),
         };
     }
     let changed: Vec<&str> = node

@@ -14,9 +14,9 @@ use crate::workspace::Workspace;
 
 use super::audit::{self, Audited, audit};
 use super::event::{Event, Observer, Started, TestReport, TestStatus};
-use super::interruptible;
 use super::land::raw_candidates;
 use super::plan::{Known, Refresh};
+use super::{Beforehand, interruptible};
 
 /// What `kiln test` found.
 #[derive(Debug, Clone)]
@@ -38,6 +38,21 @@ pub struct TestRun {
 /// # Errors
 /// The machine, the database or the user stopped it.
 pub fn test(
+    workspace: &Workspace,
+    selected: &BTreeSet<NodeId>,
+    patience: Duration,
+    observer: &dyn Observer,
+    stop: &AtomicBool,
+) -> Result<TestRun> {
+    test_after(&|_| Ok(Vec::new()), workspace, selected, patience, observer, stop)
+}
+
+/// Tests what is published, after the unit tests.
+///
+/// # Errors
+/// As [`test`], and those of the check.
+pub fn test_after(
+    beforehand: &Beforehand<'_>,
     workspace: &Workspace,
     selected: &BTreeSet<NodeId>,
     patience: Duration,
@@ -70,13 +85,15 @@ pub fn test(
                     .is_some_and(|node| node.config.materialized == Materialization::Ephemeral)
         })
     });
+    let unit_tests = beforehand(session)?;
     observer.event(Event::Started(Started {
         run_id: &run_id,
         target: &target,
         threads: workspace.threads(),
         nodes: 0,
-        tests: ready.len(),
+        tests: ready.len() + unit_tests.len(),
     }));
+    observer.event(Event::TestsFinished(&unit_tests));
     let audited = interruptible(session, stop, || {
         let mut all = Audited::default();
         // By groups, so that whoever watches sees it go on.
@@ -88,7 +105,10 @@ pub fn test(
         Ok::<_, Error>(all)
     })?;
     state::record_tests(session, &audited.rows, &run_id, &target)?;
-    let mut reports = audited.reports;
+    let rows: Vec<_> = unit_tests.iter().map(audit::unit_row).collect();
+    state::record_tests(session, &rows, &run_id, &target)?;
+    let mut reports = unit_tests;
+    reports.extend(audited.reports);
     let failed = reports.iter().any(|report| report.status.blocks());
     reports.extend(skipped.into_iter().map(|test| audit::blank(test, TestStatus::Skipped, None)));
     let end = RunEnd { status: if failed { "failed" } else { "passed" }.into(), ..RunEnd::default() };

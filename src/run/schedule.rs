@@ -18,6 +18,7 @@ use crate::workspace::Workspace;
 use super::audit::{Audited, audit, blank, check_contract};
 use super::build::{BuildError, Job, make};
 use super::candidate::{Candidate, Candidates, Physical};
+use super::compare::check_limits;
 use super::event::{Action, Event, NodeReport, Observer, Outcome, RowChange, TestReport, TestStatus};
 use super::plan::{Decision, Known, decide};
 
@@ -287,6 +288,7 @@ impl Board<'_> {
         for id in &standing {
             let node = &work.workspace.manifest.nodes[*id];
             audited.extend(check_contract(work.workspace, session, node, &candidates, work.passed)?);
+            audited.extend(check_limits(work.workspace, session, node, &candidates, work.known)?);
         }
         record_tests(session, &audited.rows, work.run_id, &work.workspace.target.name)?;
         let built: HashSet<NodeId> = nodes
@@ -487,7 +489,7 @@ impl Board<'_> {
 
     /// A node that was broken before the schedule began, and what is below it.
     fn finish_broken(&self, mut report: NodeReport, nodes: &BTreeSet<NodeId>) {
-        report.tests = self.not_run(&report.node);
+        report.tests.extend(self.not_run(&report.node));
         let cause = report.node.clone();
         self.work.observer.event(Event::NodeFinished(&report));
         let mut state = self.lock();

@@ -1,6 +1,8 @@
 //! SQL as values: quoting, rendered text with its relations and origins. No connection is opened here.
 
+pub mod cte;
 pub mod highlight;
+pub mod history;
 pub mod items;
 pub mod lineage;
 pub mod quote;

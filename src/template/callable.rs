@@ -152,8 +152,12 @@ impl Object for Namespace {
     }
 
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-        let core = Arc::clone(&session().core);
+        let session = session();
+        let core = Arc::clone(&session.core);
         let name = key.as_str()?;
+        if let Some(fixed) = session.overridden(&format!("{}.{name}", self.0)) {
+            return Some(fixed);
+        }
         match core.library.find(&self.0, name) {
             Some(index) => Some(MacroRef::value(index)),
             // `dbt.ref`, `dbt.run_query`

@@ -277,6 +277,9 @@ fn should_full_refresh() -> bool {
 
 fn find_var(name: &str) -> Option<Value> {
     let session = session();
+    if let Some(value) = session.overrides.as_ref().and_then(|overrides| overrides.vars.get(name)) {
+        return Some(from_json(value));
+    }
     let context = &session.core.context;
     let of_package = context.package_vars.get(&*session.package()).and_then(|vars| vars.get(name));
     of_package.or_else(|| context.vars.get(name)).map(from_json)
@@ -305,8 +308,10 @@ fn var(_: &mut State<'_, '_>, args: &Args) -> Result<Value, Error> {
 
 fn env_var(_: &mut State<'_, '_>, args: &Args) -> Result<Value, Error> {
     let name = args.text(0, "env_var", "name")?;
-    let core = Arc::clone(&session().core);
-    match (core.context.env)(&name) {
+    let session = session();
+    let core = Arc::clone(&session.core);
+    let said = session.overrides.as_ref().and_then(|overrides| overrides.env_vars.get(&name).cloned());
+    match said.or_else(|| (core.context.env)(&name)) {
         Some(value) => {
             if ["DBT_ENV_SECRET", "KILN_SECRET"].iter().any(|prefix| name.starts_with(prefix)) {
                 core.keep_secret(&value);

@@ -135,6 +135,19 @@ pub struct Template {
     pub file: Arc<SourceFile>,
 }
 
+/// What a unit test puts in the place of what its templates would find.
+#[derive(Debug, Clone, Default)]
+pub struct Overrides {
+    /// Results of macros and functions by name, `package.macro` for those of a package.
+    pub macros: Object,
+    /// Variables.
+    pub vars: Object,
+    /// Environment variables.
+    pub env_vars: BTreeMap<String, String>,
+    /// What `run_started_at` and Python's `datetime.now()` say.
+    pub now: Option<jiff::Timestamp>,
+}
+
 /// Where `adapter.dispatch` looks for the macros of a namespace.
 #[derive(Debug, Clone)]
 pub struct Dispatch {

@@ -18,8 +18,8 @@ use super::rewrite::{Rewriter, Rewritten, assigned};
 use super::scope::{globals, root};
 use super::session::{Answer, Answers, Phase, Question, Session, session};
 use super::{
-    Context, Dispatch, Form, LogMessage, MacroFile, Parsed, Resolve, Template, filters, limits, marker,
-    packages,
+    Context, Dispatch, Form, LogMessage, MacroFile, Overrides, Parsed, Resolve, Template, filters, limits,
+    marker, packages,
 };
 use crate::diagnostic::{Diagnostic, Diagnostics, Location, SourceFile};
 use crate::manifest::Object;
@@ -218,6 +218,18 @@ impl Renderer {
         form: &Form,
         resolve: &dyn Resolve,
     ) -> Result<Rendered, Diagnostics> {
+        self.render_with(template, this, config, (form, None), resolve)
+    }
+
+    /// Second reading, with what a unit test says in the place of what there is.
+    pub fn render_with(
+        &self,
+        template: &Template,
+        this: Option<(NodeId, Relation)>,
+        config: &Object,
+        (form, overrides): (&Form, Option<&Arc<Overrides>>),
+        resolve: &dyn Resolve,
+    ) -> Result<Rendered, Diagnostics> {
         let rewritten = rewritten(&template.file)?;
         let known = self.questions.read().unwrap_or_else(PoisonError::into_inner).get(&template.id).cloned();
         self.answer(resolve, known.as_deref().map_or(&[], |known| known), |answers| {
@@ -225,6 +237,7 @@ impl Renderer {
                 Session::new(&self.core, Phase::Render, &template.package, &template.file, answers);
             session.config = config.clone();
             session.form = form.clone();
+            session.overrides = overrides.cloned();
             session.model = self.model(template, this.as_ref().map(|(_, relation)| relation), form);
             let (session, _open) = session.open();
             if let Some((node, relation)) = &this {
@@ -272,6 +285,24 @@ impl Renderer {
         let result = self.call().map_err(|error| self.core.diagnose(&session, &error, None));
         self.flush(&session);
         Some(result.map(|text| marker::plain(&text)))
+    }
+
+    /// Names of all macros and functions that a template of the project can call, those of packages with the package's
+    /// name before them.
+    pub fn macro_names(&self) -> Vec<String> {
+        let library = &self.core.library;
+        let functions = self.core.globals.keys().filter(|name| !name.starts_with("kiln_"));
+        let mut names: Vec<String> = functions.map(|name| (*name).to_owned()).collect();
+        for package in library.packages() {
+            let bare = package == self.core.context.project || package == "dbt";
+            for name in library.names(package).into_iter().filter(|name| !name.starts_with("test_")) {
+                names.push(format!("{package}.{name}"));
+                names.extend(bare.then(|| name.to_owned()));
+            }
+        }
+        names.sort();
+        names.dedup();
+        names
     }
 
     /// What templates said since the last time.

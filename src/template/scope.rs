@@ -81,7 +81,13 @@ impl minijinja::value::Object for Root {
 
     fn get_value_by_str(self: &Arc<Self>, name: &str) -> Option<Value> {
         let session = session();
+        if let Some(fixed) = session.overridden(name) {
+            return Some(fixed);
+        }
         match name {
+            "run_started_at" if session.frozen().is_some() => {
+                return session.frozen().map(|now| Value::from_object(time::Moment(now)));
+            }
             "execute" => return Some(Value::from(session.phase == Phase::Render)),
             "this" => return session.this_value(),
             "model" | "node" => return Some(session.model.clone()),

@@ -14,7 +14,7 @@ use minijinja::{Error, Value};
 
 use super::errors::{Unanswered, problem};
 use super::renderer::Core;
-use super::{Form, LogMessage, Parsed, QueryTable, limits, marker};
+use super::{Form, LogMessage, Overrides, Parsed, QueryTable, limits, marker};
 use crate::diagnostic::{Location, SourceFile};
 use crate::names::{NodeId, Relation};
 use crate::sql::rendered::Rendered;
@@ -60,6 +60,8 @@ pub(super) struct Session {
     pub model: Value,
     pub form: Form,
     pub config: crate::manifest::Object,
+    /// What a unit test puts in the place of what there is.
+    pub overrides: Option<Arc<Overrides>>,
     pub answers: Answers,
     pub pending: RefCell<Vec<(Question, Option<Rendered>)>>,
     pub parsed: RefCell<Parsed>,
@@ -119,6 +121,7 @@ impl Session {
             model: Value::from(()),
             form: Form::Whole,
             config: crate::manifest::Object::new(),
+            overrides: None,
             answers: Rc::clone(answers),
             pending: RefCell::default(),
             parsed: RefCell::default(),
@@ -148,6 +151,17 @@ impl Session {
     /// The package whose code is running.
     pub fn package(&self) -> Arc<str> {
         self.packages.borrow().last().cloned().unwrap_or_else(|| Arc::from(""))
+    }
+
+    /// What a unit test says that a macro gives.
+    pub fn overridden(&self, name: &str) -> Option<Value> {
+        let value = self.overrides.as_ref()?.macros.get(name)?;
+        Some(Value::from_object(Fixed(super::objects::from_json(value))))
+    }
+
+    /// The moment that a unit test says it is.
+    pub fn frozen(&self) -> Option<jiff::Timestamp> {
+        self.overrides.as_ref()?.now
     }
 
     /// The number of a node among the marks.
@@ -235,6 +249,20 @@ impl Session {
         }
         self.pending.borrow_mut().push((question, sql));
         Err(Error::new(minijinja::ErrorKind::InvalidOperation, "not answered yet").with_source(Unanswered))
+    }
+}
+
+/// A macro whose result a unit test has fixed: whatever it is called with, it gives the same.
+#[derive(Debug)]
+struct Fixed(Value);
+
+impl minijinja::value::Object for Fixed {
+    fn repr(self: &Arc<Self>) -> minijinja::value::ObjectRepr {
+        minijinja::value::ObjectRepr::Plain
+    }
+
+    fn call(self: &Arc<Self>, _: &mut minijinja::State<'_, '_>, _: &[Value]) -> Result<Value, Error> {
+        Ok(self.0.clone())
     }
 }
 

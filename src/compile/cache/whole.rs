@@ -160,6 +160,8 @@ fn lists<'a>(file: &'a ProjectFile, files: &'a ProjectFiles) -> Vec<Vec<&'a Arc<
     let ProjectFiles {
         models,
         seeds,
+        snapshots,
+        fixtures,
         singular_tests,
         generic_tests,
         macros,
@@ -168,7 +170,8 @@ fn lists<'a>(file: &'a ProjectFile, files: &'a ProjectFiles) -> Vec<Vec<&'a Arc<
         contracts,
         waivers,
     } = files;
-    let resources = [models, seeds, singular_tests, generic_tests, macros, docs, properties];
+    let resources =
+        [models, seeds, snapshots, fixtures, singular_tests, generic_tests, macros, docs, properties];
     let resources = resources.into_iter().map(|list| list.iter().map(|resource| &resource.file).collect());
     let others = [contracts, waivers].map(|list| list.iter().collect());
     resources.chain(others).chain([vec![&file.file]]).collect()

@@ -8,8 +8,10 @@ use crate::engine::increment::{
 };
 use crate::engine::session::{ColumnType, Session, SqlError};
 use crate::engine::state::increment::{Increment, IntervalRow, Presence, record, record_intervals};
+use crate::engine::state::now;
 use crate::manifest::{Incremental, Node, Strategy, Updates};
-use crate::sql::quote::{identifier, identifiers};
+use crate::sql::history::TIME_VARIABLE;
+use crate::sql::quote::{identifier, identifiers, literal};
 use crate::template::Window;
 use crate::workspace::Workspace;
 
@@ -81,6 +83,11 @@ impl<'a> Making<'a> {
             let bug = format!("`{}` is incremental and nobody decided how it grows", job.node.name);
             return Err(Failure::Node(Box::new(Diagnostic::error("bug", bug).at(&job.node.at, ""))));
         };
+        if job.node.config.snapshot.is_some() {
+            // One time for all rows that this run writes.
+            let time = literal(&now());
+            session.execute(&format!("SET VARIABLE {TIME_VARIABLE} = CAST({time} AS TIMESTAMP)"))?;
+        }
         Ok(Self { session, job, config, growth, run_id, target: &workspace.target.name })
     }
 

@@ -1,0 +1,256 @@
+//! Snapshots: history over several runs, as dbt keeps it; never begun anew, never seen before it has passed.
+
+use kiln::run::plan::Refresh;
+
+use crate::support::{Shop, binary};
+
+const PROJECT: &str =
+    "name: shop\nversion: \"1.0\"\nlayers: []\ntargets:\n  dev: {type: duckdb, path: shop.duckdb}\n";
+
+/// A project whose snapshot reads a seed, so that each version of it is a file.
+fn shop(config: &str, rows: &str) -> Shop {
+    let block = format!(
+        "-- people as they were\n{{% snapshot people_history %}}\n{{{{ config({config}) }}}}\n\
+         select * from {{{{ ref('people') }}}}\n{{% endsnapshot %}}\n"
+    );
+    Shop::of(&[
+        ("kiln.yml", PROJECT),
+        ("snapshots/people.sql", &block),
+        ("seeds/people.csv", &seed(rows)),
+        ("models/now.sql", "select id, name from {{ ref('people_history') }} where dbt_valid_to is null\n"),
+    ])
+}
+
+fn seed(rows: &str) -> String {
+    format!("id,name,changed\n{rows}")
+}
+
+impl Shop {
+    fn becomes(&self, rows: &str) {
+        self.write("seeds/people.csv", &seed(rows));
+        let report = self.run().expect("a run");
+        assert!(report.is_good(), "{:?}", report.ending);
+    }
+
+    fn history(&self) -> String {
+        self.query(
+            "select id, name, dbt_valid_from::date, dbt_valid_to::date, dbt_scd_id = md5(id || '|' || dbt_updated_at) \
+             from main.people_history order by id, dbt_valid_from, dbt_valid_to nulls last",
+        )
+    }
+}
+
+const BY_TIME: &str =
+    "unique_key='id', strategy='timestamp', updated_at='changed', hard_deletes='invalidate'";
+
+#[test]
+fn history_is_kept_by_time() {
+    let shop = shop(BY_TIME, "1,ann,2026-01-01 00:00:00\n2,bob,2026-01-01 00:00:00\n");
+    assert!(shop.run().expect("a run").is_good());
+    shop.becomes("1,anna,2026-02-01 00:00:00\n2,bob,2026-01-01 00:00:00\n3,cid,2026-02-02 00:00:00\n");
+    insta::assert_snapshot!(shop.history(), @r"
+    1|ann|2026-01-01|2026-02-01|true
+    1|anna|2026-02-01|NULL|true
+    2|bob|2026-01-01|NULL|true
+    3|cid|2026-02-02|NULL|true
+    ");
+    assert_eq!(shop.query("select string_agg(name, ',' order by id) from main.now"), "anna,bob,cid");
+    // One that was gone and comes back as it was has two rows with one id, and neither is lost when it changes again.
+    shop.becomes("1,anna,2026-02-01 00:00:00\n3,cid,2026-02-02 00:00:00\n");
+    shop.becomes("1,anna,2026-02-01 00:00:00\n2,bob,2026-01-01 00:00:00\n3,cid,2026-02-02 00:00:00\n");
+    shop.becomes("1,anna,2026-02-01 00:00:00\n2,bo,2026-03-01 00:00:00\n3,cid,2026-02-02 00:00:00\n");
+    assert_eq!(shop.query("select count(*) from main.people_history where id = 2"), "3");
+    assert_eq!(shop.query("select count(*) from main.people_history where id = 2 and name = 'bob'"), "2");
+}
+
+#[test]
+fn no_refresh_begins_it_anew_and_nothing_new_changes_nothing() {
+    let shop = shop(BY_TIME, "1,ann,2026-01-01 00:00:00\n");
+    assert!(shop.run().expect("a run").is_good());
+    shop.becomes("1,anna,2026-02-01 00:00:00\n");
+    let before = shop.query("select * from main.people_history order by all");
+    let again = shop.run().expect("a run");
+    assert!(matches!(again.ending, kiln::run::event::Ending::Unchanged { .. }), "{:?}", again.ending);
+    let refreshed = shop.run_with(|options| options.refresh = Refresh::Full).expect("a run");
+    assert!(refreshed.is_good());
+    assert_eq!(shop.query("select * from main.people_history order by all"), before);
+    // Another query goes on from the history that there is.
+    shop.replace("snapshots/people.sql", "select *", "select *, upper(name) as loud");
+    shop.becomes("1,anne,2026-03-01 00:00:00\n");
+    assert_eq!(
+        shop.query("select name, loud from main.people_history order by dbt_valid_from"),
+        "ann|NULL\nanna|NULL\nanne|ANNE"
+    );
+}
+
+#[test]
+fn history_is_kept_by_values() {
+    let shop = shop(
+        "unique_key='id', strategy='check', check_cols=['name'], hard_deletes='new_record'",
+        "1,ann,x\n2,bob,x\n",
+    );
+    assert!(shop.run().expect("a run").is_good());
+    shop.becomes("1,anna,x\n2,bob,y\n");
+    shop.becomes("1,anna,x\n");
+    shop.becomes("1,anna,x\n2,bob,z\n");
+    insta::assert_snapshot!(shop.query(
+        "select id, name, changed, dbt_is_deleted, dbt_valid_to is null,
+            dbt_valid_from = lag(dbt_valid_to) over (partition by id order by dbt_valid_from, dbt_is_deleted)
+         from main.people_history order by id, dbt_valid_from"
+    ), @r"
+    1|ann|x|False|false|NULL
+    1|anna|x|False|true|true
+    2|bob|x|False|false|NULL
+    2|bob|x|True|false|true
+    2|bob|z|False|true|true
+    ");
+}
+
+#[test]
+fn a_failed_test_leaves_the_history_as_it_is() {
+    let shop = shop(BY_TIME, "1,ann,2026-01-01 00:00:00\n");
+    shop.write(
+        "snapshots/people.yml",
+        "snapshots:\n  - name: people_history\n    columns: [{name: name, data_tests: [not_null]}]\n",
+    );
+    assert!(shop.run().expect("a run").is_good());
+    let before = shop.query("select * from main.people_history order by all");
+    shop.write("seeds/people.csv", &seed("1,,2026-02-01 00:00:00\n"));
+    assert!(!shop.run().expect("a run").is_good());
+    assert_eq!(shop.query("select * from main.people_history order by all"), before);
+    shop.becomes("1,anna,2026-02-01 00:00:00\n");
+    assert_eq!(shop.query("select count(*) from main.people_history"), "2");
+}
+
+#[test]
+fn whole_relations_are_declared_in_yaml() {
+    let shop = shop(BY_TIME, "1,ann,2026-01-01 00:00:00\n");
+    shop.write(
+        "models/snapshots.yml",
+        "snapshots:
+  - name: in_yaml
+    relation: ref('people')
+    config:
+      unique_key: id
+      strategy: timestamp
+      updated_at: changed
+      dbt_valid_to_current: \"timestamp '9999-12-31'\"
+      snapshot_meta_column_names: {dbt_valid_from: since, dbt_valid_to: until}
+",
+    );
+    assert!(shop.run().expect("a run").is_good());
+    shop.becomes("1,anna,2026-02-01 00:00:00\n");
+    assert_eq!(
+        shop.query("select name, since::date, until::date from main.in_yaml order by since"),
+        "ann|2026-01-01|2026-02-01\nanna|2026-02-01|9999-12-31"
+    );
+}
+
+fn said(shop: &Shop, arguments: &[&str]) -> String {
+    let output = binary(shop.root(), arguments).output().expect("it runs");
+    assert!(!output.status.success());
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    let text = text.find("error[").map_or(text.clone(), |at| text[at..].to_owned());
+    text.split("\n\n Result").next().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn a_source_whose_rows_cannot_be_told_apart_is_refused() {
+    let shop = shop(BY_TIME, "1,ann,2026-01-01 00:00:00\n1,bob,2026-01-01 00:00:00\n");
+    insta::assert_snapshot!(said(&shop, &["run"]), @r"
+    error[sql-data]: `people_history` did not build: rows of the source cannot be told apart by `unique_key`: id = 1 (2 rows)
+     --> snapshots/people.sql:2:1
+      |
+    2 | {# snapshot people_history #}
+      | ^
+    ");
+    shop.becomes("1,ann,2026-01-01 00:00:00\n");
+    shop.write("seeds/people.csv", &seed("1,ann,2026-01-01 00:00:00\n,bob,2026-01-01 00:00:00\n"));
+    insta::assert_snapshot!(said(&shop, &["run"]), @r"
+    error[sql-data]: `people_history` did not build: rows of the source cannot be told apart by `unique_key`: id = NULL (1 row)
+     --> snapshots/people.sql:2:1
+      |
+    2 | {# snapshot people_history #}
+      | ^
+    ");
+    assert_eq!(shop.query("select count(*) from main.people_history"), "1");
+}
+
+#[test]
+fn mistakes_in_a_snapshot_are_told() {
+    let shop = shop("unique_key='id', strategy='check', check_cols=['nmae']", "1,ann,x\n");
+    insta::assert_snapshot!(said(&shop, &["compile"]), @r"
+    error[sql-binding]: `people_history`: `people` has no column `nmae`
+     --> snapshots/people.sql:2:1
+      |
+    2 | {# snapshot people_history #}
+      | ^ no such column
+      |
+      = help: did you mean `name`?
+      = help: `people` has `id`, `name`, `changed`
+
+    1 error, 1 note
+    ");
+    shop.write(
+        "snapshots/people.sql",
+        "{% snapshot people_history %}{{ config(strategy='timestamp') }} select 1 as id",
+    );
+    insta::assert_snapshot!(said(&shop, &["compile"]), @r"
+    error[ref-not-found]: there is no model or seed `people_history`
+     --> models/now.sql:1:25
+      |
+    1 | select id, name from {{ ref('people_history') }} where dbt_valid_to is null
+      |                         ^^^^^^^^^^^^^^^^^^^^^
+      |
+      = help: a model's name is its file's name without `.sql`
+
+    error[template-syntax]: this snapshot is never closed
+     --> snapshots/people.sql:1:1
+      |
+    1 | {% snapshot people_history %}{{ config(strategy='timestamp') }} select 1 as id
+      | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ opened here
+      |
+      = help: end it with `{% endsnapshot %}`
+
+    2 errors
+    ");
+    shop.write(
+        "snapshots/people.sql",
+        "{% snapshot people_history %}{{ config(strategy='timestamp', hard_deletes='maybe', snapshot_meta_column_names={'valid_from': 'x'}) }} select 1 as id{% endsnapshot %}",
+    );
+    insta::assert_snapshot!(said(&shop, &["compile"]), @r#"
+    error[snapshot-config]: this snapshot needs `unique_key`
+     --> snapshots/people.sql:1:40
+      |
+    1 | {# snapshot people_history #}{{ config(strategy='timestamp', hard_deletes='maybe', snapshot_meta_column_names={'valid_from': 'x'}) }}...
+      |                                        ^^^^^^^^
+      |
+      = help: say which columns tell its rows apart: `unique_key: id`
+
+    error[snapshot-config]: this snapshot needs `updated_at`
+     --> snapshots/people.sql:1:40
+      |
+    1 | {# snapshot people_history #}{{ config(strategy='timestamp', hard_deletes='maybe', snapshot_meta_column_names={'valid_from': 'x'}) }}...
+      |                                        ^^^^^^^^
+      |
+      = help: name the column that says when a row changed: `updated_at: changed_at`
+
+    error[wrong-type]: `hard_deletes` must be `ignore`, `invalidate` or `new_record`
+     --> snapshots/people.sql:1:62
+      |
+    1 | {# snapshot people_history #}{{ config(strategy='timestamp', hard_deletes='maybe', snapshot_meta_column_names={'valid_from': 'x'}) }}...
+      |                                                              ^^^^^^^^^^^^
+      |
+      = help: it is `"maybe"` here
+
+    error[snapshot-config]: a snapshot has no column `valid_from` that could be renamed
+     --> snapshots/people.sql:1:84
+      |
+    1 | {# snapshot people_history #}{{ config(strategy='timestamp', hard_deletes='maybe', snapshot_meta_column_names={'valid_from': 'x'}) }}...
+      |                                                                                    ^^^^^^^^^^^^^^^^^^^^^^^^^^
+      |
+      = help: its columns are: dbt_scd_id, dbt_updated_at, dbt_valid_from, dbt_valid_to, dbt_is_deleted
+
+    4 errors
+    "#);
+}
