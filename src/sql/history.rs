@@ -91,8 +91,10 @@ pub fn later(
         (SnapshotStrategy::Timestamp { updated_at }, _) => format!("c.{from} < s.{}", identifier(updated_at)),
         (SnapshotStrategy::Check { .. }, Checked::Everything) => "TRUE".to_owned(),
         (SnapshotStrategy::Check { .. }, Checked::Columns(columns)) => {
-            let differs =
-                columns.iter().map(identifier_of).map(|name| format!("c.{name} IS DISTINCT FROM s.{name}"));
+            let differs = columns
+                .iter()
+                .map(|name| identifier(name))
+                .map(|name| format!("c.{name} IS DISTINCT FROM s.{name}"));
             let differs: Vec<String> = differs.collect();
             if differs.is_empty() { "FALSE".to_owned() } else { format!("({})", differs.join(" OR ")) }
         }
@@ -142,10 +144,6 @@ pub fn later(
     let slots = [(head.len()..head.len() + name.len(), this.0.clone())];
     let suffix = format!("{head}{name}{tail}");
     around(&format!("WITH {SOURCE} AS MATERIALIZED (\n"), query, &suffix, &slots)
-}
-
-fn identifier_of(name: &String) -> String {
-    identifier(name)
 }
 
 /// When a row of the source is valid from.
@@ -205,7 +203,7 @@ fn sound(snapshot: &Snapshot) -> String {
     if let SnapshotStrategy::Check { columns, .. } = &snapshot.strategy
         && !columns.is_empty()
     {
-        let columns: Vec<String> = columns.iter().map(identifier_of).collect();
+        let columns: Vec<String> = columns.iter().map(|name| identifier(name)).collect();
         condition +=
             &format!(" AND (SELECT count(*) = 0 FROM (SELECT {} FROM {SOURCE} LIMIT 0))", columns.join(", "));
     }
