@@ -12,6 +12,22 @@ use crate::manifest::Exposure;
 pub(super) fn content(facts: &Facts<'_>, hide: &Hide, number: u32, node: &NodeFacts<'_>) -> Value {
     let Thing::Consumer(exposure) = node.thing else { return json!({}) };
     let reads: Vec<Value> = node.parents.iter().map(|parent| reads(facts, exposure, node, *parent)).collect();
+    // What its queries return are columns of its own, too.
+    let named: Vec<&Value> = reads
+        .iter()
+        .filter_map(|read| read["columns"].as_array())
+        .flatten()
+        .map(|column| &column["id"])
+        .collect();
+    let returned: Vec<Value> = (0_u32..)
+        .zip(&node.columns)
+        .map(|(place, (name, _))| (place, name, json!(format!("c{}", place + 1))))
+        .filter(|(_, _, id)| !named.contains(&id))
+        .map(|(place, name, id)| {
+            let value = column::references(facts, &facts.lineage.at((number, place)).value);
+            json!({"id": id, "name": facts.masked(name), "value": value})
+        })
+        .collect();
     let queries: Vec<Value> = exposure
         .queries
         .iter()
@@ -34,6 +50,7 @@ pub(super) fn content(facts: &Facts<'_>, hide: &Hide, number: u32, node: &NodeFa
     let url = exposure.url.as_ref().filter(|url| url.contains("://") && is_safe(url));
     let mut content = common(facts, number, node);
     content["reads"] = json!(reads);
+    content["returned"] = json!(returned);
     content["queries"] = json!(queries);
     content["wrong"] = json!(wrong);
     content["sources"] = json!(sources);
