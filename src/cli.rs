@@ -74,7 +74,8 @@ pub struct Global {
 /// `--log-format`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
-    /// For people.
+    /// For people. dbt asks a parser for its own log records, and shows plain lines as they are.
+    #[value(alias = "otel")]
     Text,
     /// For programs.
     Json,
@@ -96,7 +97,8 @@ pub enum Colour {
 pub enum Command {
     /// Write a new project that runs at once
     Init(InitArgs),
-    /// Render and bind every model and test, and infer types and lineage, without a database
+    /// Check every model and test, and infer types and lineage
+    #[command(visible_alias = "parse")]
     Compile(CompileArgs),
     /// Load, build, test and publish
     #[command(visible_alias = "build")]
@@ -105,12 +107,16 @@ pub enum Command {
     Test(TestArgs),
     /// Compare with a commit, a release or a folder: what changes, who breaks, what is owed
     Diff(DiffArgs),
+    /// Agree to a change that breaks readers: writes a waiver for a finding of `kiln diff`
+    Waive(WaiveArgs),
     /// List what is in the project
     Ls(LsArgs),
     /// Show columns and first rows of what is published
     Show(ShowArgs),
     /// Follow columns to what they come from and to what is made of them
     Lineage(LineageArgs),
+    /// Write and show contracts: what models promise to those who read them
+    Contract(ContractArgs),
     /// Write a site that shows models, columns, tests, contracts and lineage
     Docs(DocsArgs),
     /// List releases and runs
@@ -153,6 +159,33 @@ pub struct CompileArgs {
     /// Which.
     #[command(flatten)]
     pub selection: Selection,
+    /// Folder for what is written [default: the project's `target-path`]
+    #[arg(long, value_name = "DIR")]
+    pub target_path: Option<PathBuf>,
+    /// What dbt says besides.
+    #[command(flatten)]
+    pub caller: CallerArgs,
+}
+
+/// What dbt-core says to a parser that it runs (`--use-v2-parser --v2-parser "kiln parse"`), beside what every command takes.
+/// Targets are read from kiln.yml, so what names a profile means nothing here.
+#[derive(Debug, Clone, Default, Args)]
+pub struct CallerArgs {
+    /// The id of dbt's own call, for the artifacts
+    #[arg(long, hide = true, value_name = "ID")]
+    pub invocation_id: Option<String>,
+    /// Where dbt's profiles are
+    #[arg(long, hide = true, value_name = "DIR")]
+    pub profiles_dir: Option<PathBuf>,
+    /// The profile
+    #[arg(long, hide = true, value_name = "NAME")]
+    pub profile: Option<String>,
+    /// Where packages are installed
+    #[arg(long, hide = true, value_name = "DIR")]
+    pub packages_install_path: Option<PathBuf>,
+    /// What goes into a log file, of which there is none
+    #[arg(long, hide = true, value_name = "LEVEL")]
+    pub log_level_file: Option<String>,
 }
 
 /// `kiln run`.
@@ -162,6 +195,8 @@ Examples:
   kiln run                     everything: what did not change is reused
   kiln run -s +revenue_by_day  one model and all that it needs
   kiln run --explain           what would be done and why; builds nothing
+  kiln run --from 2026-01-01 --to 2026-02-01
+                               do a window of time again; with --explain, say first what that is
   kiln run --partial           publish what does not depend on a failure")]
 pub struct RunArgs {
     /// Which.
@@ -173,6 +208,12 @@ pub struct RunArgs {
     /// Empty the raw tables and load every file again
     #[arg(long)]
     pub reload: bool,
+    /// Do the intervals from here on again, of models that are built by intervals: a day or a time in UTC
+    #[arg(long, value_name = "TIME", conflicts_with_all = ["full_refresh", "reload"])]
+    pub from: Option<String>,
+    /// Up to here [default: now]
+    #[arg(long, value_name = "TIME", requires = "from")]
+    pub to: Option<String>,
     /// Publish what does not depend on a failure
     #[arg(long, conflicts_with = "no_publish")]
     pub partial: bool,
@@ -182,6 +223,9 @@ pub struct RunArgs {
     /// Print what would be done and why, and build nothing
     #[arg(long, conflicts_with_all = ["partial", "no_publish", "reload"])]
     pub explain: bool,
+    /// Publish though it breaks a promise, on a development target; elsewhere `kiln waive` says who agreed
+    #[arg(long, value_name = "RULE:MODEL")]
+    pub allow_breaking: Vec<String>,
 }
 
 /// `kiln test`.
@@ -203,6 +247,9 @@ Examples:
   kiln diff --base published              what a run would change for readers
   kiln diff --base ../shop-before         another folder
   kiln diff --rules                       the rules, with their severities here
+  kiln diff --base origin/main --format github --also markdown=comment.md
+
+A finding that is waived in `waivers/` is printed and does not count; `kiln waive` writes one.
 
 Exit codes: 0 clean; 1 findings at or above `--fail-on`; 2 it could not be checked.")]
 pub struct DiffArgs {
@@ -218,6 +265,83 @@ pub struct DiffArgs {
     /// List the rules with their severities in this project
     #[arg(long)]
     pub rules: bool,
+    /// How to show it: text, json, markdown, sarif, junit, github, gitlab, or waiver for stubs of waivers
+    #[arg(long, value_name = "FORMAT", default_value = "text", hide_possible_values = true)]
+    pub format: DiffFormat,
+    /// Also write it to a file, such as `markdown=comment.md` or `sarif=kiln.sarif`; can be given again
+    #[arg(long, value_name = "FORMAT=FILE", value_parser = also)]
+    pub also: Vec<(DiffFormat, PathBuf)>,
+}
+
+/// `--format` of `kiln diff`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DiffFormat {
+    /// For people.
+    Text,
+    /// For programs; versioned.
+    Json,
+    /// One comment on a pull request.
+    Markdown,
+    /// SARIF 2.1.0, for code scanning.
+    Sarif,
+    /// JUnit's XML, for test reports.
+    Junit,
+    /// GitHub's annotations, and the job's summary.
+    Github,
+    /// GitLab's code quality report.
+    Gitlab,
+    /// Stubs of waivers for what counts.
+    Waiver,
+}
+
+fn also(text: &str) -> Result<(DiffFormat, PathBuf), String> {
+    let (format, path) = text.split_once('=').ok_or("write it as FORMAT=FILE")?;
+    let format = DiffFormat::from_str(format, false)
+        .map_err(|_| format!("there is no format `{format}`: it takes text, json, markdown, sarif, junit, github, gitlab, waiver"))?;
+    if path.is_empty() {
+        return Err("the file's name is missing".to_owned());
+    }
+    Ok((format, PathBuf::from(path)))
+}
+
+/// `kiln waive`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+A waiver agrees to one change: this rule, this column, from this to that. It is printed with its finding all the same,
+counts only while everybody agrees whose reader breaks, and ends with its last day or with the change's publish.
+
+Examples:
+  kiln waive --base origin/main --rule column-removed orders.email \\
+    --reason 'GDPR erasure, DATA-431' --approved-by crm@example.com
+  kiln waive --base origin/main --all --reason 'second version, agreed on 3 March'")]
+pub struct WaiveArgs {
+    /// What changes, as `kiln diff` calls it
+    #[arg(value_name = "MODEL[.COLUMN]", required_unless_present = "all")]
+    pub subject: Option<String>,
+    /// The rule; needed where more than one finding is about it
+    #[arg(long, value_name = "RULE", conflicts_with = "all")]
+    pub rule: Option<String>,
+    /// Every finding that counts and is not waived
+    #[arg(long, conflicts_with = "subject")]
+    pub all: bool,
+    /// Why the change is right, and where it was agreed
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
+    /// Who agreed: the owners of the readers that break, or one who decides for the model; can be given again
+    #[arg(long, value_name = "WHO", value_delimiter = ',')]
+    pub approved_by: Vec<String>,
+    /// The last day on which it holds [default: in 30 days]
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    pub expires: Option<String>,
+    /// What the change is compared with, as in `kiln diff`
+    #[arg(long, value_name = "REF|published|PATH")]
+    pub base: String,
+    /// The mildest severity that counts
+    #[arg(long, value_name = "error|warning|note", default_value = "error", hide_possible_values = true)]
+    pub fail_on: FailOn,
+    /// The file that it is added to [default: waivers/YYYY-MM-MODEL.yml]
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
 }
 
 /// `--fail-on` of `kiln diff`.
@@ -338,6 +462,76 @@ pub enum LineageFormat {
     Json,
     /// A flowchart.
     Mermaid,
+}
+
+/// `kiln contract`.
+#[derive(Debug, Args)]
+pub struct ContractArgs {
+    /// What to do with it.
+    #[command(subcommand)]
+    pub command: ContractCommand,
+}
+
+/// What to do with a contract.
+#[derive(Debug, Subcommand)]
+pub enum ContractCommand {
+    /// Write a first contract for a model, from its columns as compiled and what its tests say
+    Init(ContractInitArgs),
+    /// Write a model's contract as ODCS v3.1, with all that its properties promise
+    Export(ContractExportArgs),
+    /// Show what a model's contract promises, what Kiln checks of it, and what it cannot check
+    Show(ContractShowArgs),
+}
+
+/// `kiln contract init`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The file says what is true and promised now: exact types, `required` and keys where tests or constraints say so,
+accepted values, ranges, references, descriptions, the owner. That a column has no NULL today is a remark and no
+promise. Its status is `draft`: read it, then make it `active`.
+
+Examples:
+  kiln contract init revenue_by_day          writes contracts/revenue_by_day.odcs.yaml
+  kiln contract init revenue_by_day -o -     prints it")]
+pub struct ContractInitArgs {
+    /// A model or a seed
+    pub model: String,
+    /// Where to write it, `-` for stdout [default: contracts/MODEL.odcs.yaml]
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Write over a file that is there
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// `kiln contract export`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Without a contract, what is written comes from the model's properties alone: `columns` with `data_type`,
+`constraints`, `data_tests`, `description`, `tags`, `meta`. With one, it is the contract as version 3.1, whatever
+version it was written in, and what only the properties say is added. What 3.1 has no key for is kept under
+`customProperties`. Comments of a file are not kept.
+
+Examples:
+  kiln contract export orders
+  kiln contract export orders -o contracts/orders.odcs.yaml --force")]
+pub struct ContractExportArgs {
+    /// A model or a seed
+    pub model: String,
+    /// Where to write it [default: stdout]
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Write over a file that is there
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// `kiln contract show`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  kiln contract show revenue_by_day")]
+pub struct ContractShowArgs {
+    /// A model or a seed
+    pub model: String,
 }
 
 /// `kiln docs`.

@@ -57,9 +57,12 @@ pub struct Location {
 }
 
 impl Location {
-    /// A range in a file.
+    /// A range in a file. It is moved into the text, and outwards to whole characters: who counts bytes may be off by some.
     pub fn new(file: &Arc<SourceFile>, span: Range<usize>) -> Self {
-        Self { file: Arc::clone(file), span }
+        let text = &file.text;
+        let start = text.floor_char_boundary(span.start);
+        let end = text.ceil_char_boundary(span.end).max(start);
+        Self { file: Arc::clone(file), span: start..end }
     }
 
     /// A place that is a whole file, shown by its path alone.
@@ -238,7 +241,9 @@ pub enum Style {
 
 /// The known name nearest to the one written, if it is near enough to be a slip of the hand.
 pub fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let limit = (written.chars().count() / 3).max(1);
+    let letters = written.chars().count();
+    // Of one letter, any other is as near.
+    let limit = if letters < 2 { 0 } else { (letters / 3).max(1) };
     known
         .into_iter()
         .map(|name| (strsim::damerau_levenshtein(&written.to_lowercase(), &name.to_lowercase()), name))

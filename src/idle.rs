@@ -94,6 +94,7 @@ impl Idle {
                 Materialization::Append
                     | Materialization::View
                     | Materialization::Table
+                    | Materialization::Incremental
                     | Materialization::Ephemeral
                     | Materialization::Seed
             )

@@ -3,6 +3,7 @@
 //! The library never touches the terminal or the environment; `commands` does. Dependencies point one way, from the
 //! bottom of this list to its top, but for `manifest`, whose types everything speaks.
 
+pub mod artifact;
 pub mod check;
 pub mod cli;
 pub mod commands;
@@ -10,11 +11,13 @@ pub mod compile;
 pub mod contract;
 pub mod diagnostic;
 pub mod diff;
+pub mod digest;
 pub mod docs;
 pub mod engine;
 pub mod error;
 pub mod graph;
 pub mod idle;
+pub mod interval;
 pub mod lineage;
 pub mod manifest;
 pub mod names;

@@ -1,6 +1,7 @@
 //! The names that must not be mixed: nodes, relations, fingerprints.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -9,18 +10,18 @@ use crate::sql::quote::identifier;
 /// dbt's unique id of anything in a project: `model.shop.orders`, `source.shop.api.orders`, `seed.…`, `test.…`,
 /// `exposure.…`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct NodeId(String);
+#[serde(from = "String", into = "String")]
+pub struct NodeId(Arc<str>);
 
 impl NodeId {
     /// Joins a resource type, a package and a name.
     pub fn new(resource_type: &str, package: &str, name: &str) -> Self {
-        Self(format!("{resource_type}.{package}.{name}"))
+        Self(format!("{resource_type}.{package}.{name}").into())
     }
 
     /// Reads one back from where it was stored.
     pub fn from_stored(text: impl Into<String>) -> Self {
-        Self(text.into())
+        Self(text.into().into())
     }
 
     /// The whole id.
@@ -36,6 +37,18 @@ impl NodeId {
     /// What people call it: a model's name, `source.table` for a source.
     pub fn short(&self) -> &str {
         self.0.splitn(3, '.').nth(2).unwrap_or(&self.0)
+    }
+}
+
+impl From<String> for NodeId {
+    fn from(id: String) -> Self {
+        Self(id.into())
+    }
+}
+
+impl From<NodeId> for String {
+    fn from(id: NodeId) -> Self {
+        id.0.as_ref().to_owned()
     }
 }
 

@@ -12,20 +12,27 @@ use serde_json::Value;
 use crate::check;
 use crate::contract;
 use crate::diagnostic::{Diagnostics, Located, Location, SourceFile};
+use crate::diff::waiver::{self, Waiver};
 use crate::engine::database::Opening;
 use crate::error::{Error, Result};
 use crate::graph::{self, Dag};
+use crate::interval;
 use crate::manifest::{
-    Manifest, Node, Object, Param, ParsedTemplate, ReadTemplates, SourceTable, Test, TestKind, TestUse,
-    resolve,
+    Manifest, Node, Object, Param, ParsedTemplate, ReadTemplates, SourceTable, Strategy, Test, TestKind,
+    TestUse, resolve,
 };
 use crate::names::{Fingerprint, NodeId, Relation};
-use crate::project::{Expand, Project, ProjectFile, ProjectFiles, Target};
+use crate::project::{
+    Constraint, Expand, NodeProperties, Project, ProjectFile, ProjectFiles, Properties, Target,
+};
 use crate::sql::rendered::{Rendered, Slot};
 use crate::template::{
-    Clock, Context, Dispatch, Env, Expander, LogMessage, MacroFile, Renderer, Resolve, TargetView, Template,
-    TestCall,
+    Clock, Context, Dispatch, Env, Expander, Form, LogMessage, MacroFile, Renderer, Resolve, TargetView,
+    Template, TestCall,
 };
+
+/// The command that writes contracts: that one is missing is no reason for it to stop.
+pub const CONTRACT_COMMAND: &str = "contract";
 
 /// How to open a workspace.
 #[derive(Clone)]
@@ -65,6 +72,8 @@ pub struct Workspace {
     pub manifest: Manifest,
     /// Who reads whom.
     pub dag: Dag,
+    /// Breaking changes that were agreed to.
+    pub waivers: Vec<Waiver>,
     renderer: Renderer,
     threads: usize,
     order: Vec<NodeId>,
@@ -98,9 +107,19 @@ impl Workspace {
         let contracts = contracts(&project, &mut problems);
         let (mut manifest, found) = resolve(&project, &target, &Templates(&renderer), contracts);
         problems.extend(found);
-        add_contract_tests(&mut manifest, &mut problems);
+        let read_waivers = |file| waiver::read(file, &mut problems);
+        let waivers: Vec<Waiver> = project.waiver_files().iter().flat_map(read_waivers).collect();
+        add_contract_tests(&mut manifest, &project.properties, &mut problems);
         for test in manifest.tests.values() {
             problems.extend(check::outcome::problems(&test.config, &test.at));
+        }
+        if options.command == CONTRACT_COMMAND {
+            problems = problems
+                .sorted()
+                .into_iter()
+                .filter(|found| found.code != "contract-missing")
+                .cloned()
+                .collect();
         }
         if problems.has_errors() {
             return Err(problems.into());
@@ -110,7 +129,8 @@ impl Workspace {
         let threads = options.threads.or(target.threads).map_or(machine.min(4), NonZeroUsize::get);
         let order = dag.topological();
         let surroundings = surroundings(options, &project);
-        let opened = Self { project, target, manifest, dag, renderer, threads, order, surroundings, clock };
+        let opened =
+            Self { project, target, manifest, dag, waivers, renderer, threads, order, surroundings, clock };
         Ok((opened, problems))
     }
 
@@ -127,6 +147,22 @@ impl Workspace {
     /// Workers.
     pub fn threads(&self) -> usize {
         self.threads
+    }
+
+    /// What the properties of a model or seed promise.
+    pub fn facts(&self, node: &Node) -> contract::Facts {
+        let contract = self.manifest.contracts.get(&node.id).map(|contract| &contract.at.file);
+        let declared = self
+            .manifest
+            .tests
+            .values()
+            .filter(|test| test.node.as_ref() == Some(&node.id) && Some(&test.at.file) != contract);
+        let own = |properties: &&NodeProperties| {
+            properties.package == node.package && properties.name.value == node.name
+        };
+        let constraints =
+            self.project.properties.nodes.iter().filter(own).flat_map(|properties| &properties.constraints);
+        contract::Facts::of(declared, constraints, &is_node(&self.manifest, &node.package))
     }
 
     /// Releases whose builds are kept.
@@ -199,11 +235,29 @@ impl Workspace {
             .map(|node| &node.id)
     }
 
-    /// Renders a model.
+    /// Renders a model in the form that says what it is: all of its rows; of one that is built by intervals the first
+    /// interval, since every run has others.
     ///
     /// # Errors
     /// The template is broken, or what it asks has no answer.
     pub fn render(&self, node: &Node, names: &dyn Resolve) -> Result<Rendered, Diagnostics> {
+        let form = match node.config.incremental.as_ref().map(|config| &config.strategy) {
+            Some(Strategy::Interval(interval)) => Form::WholeWindow(interval::first(interval)),
+            _ => Form::Whole,
+        };
+        self.render_form(node, &form, names)
+    }
+
+    /// Renders a model for the rows that `form` asks for.
+    ///
+    /// # Errors
+    /// As for [`Workspace::render`].
+    pub fn render_form(
+        &self,
+        node: &Node,
+        form: &Form,
+        names: &dyn Resolve,
+    ) -> Result<Rendered, Diagnostics> {
         let template = Template {
             id: node.id.clone(),
             package: node.package.clone(),
@@ -211,7 +265,7 @@ impl Workspace {
             file: Arc::clone(&node.file),
         };
         let this = Some((node.id.clone(), node.relation.clone()));
-        self.renderer.render(&template, this, &node.config.all, names)
+        self.renderer.render_form(&template, this, &node.config.all, form, names)
     }
 
     /// Renders a test to the query whose rows fail.
@@ -296,6 +350,11 @@ impl Workspace {
             }
         }
         rendered
+    }
+
+    /// The macros and docs blocks that templates use.
+    pub fn templates(&self) -> &Renderer {
+        &self.renderer
     }
 
     /// What templates said, since the last time.
@@ -449,11 +508,24 @@ fn contracts(project: &Project, problems: &mut Diagnostics) -> BTreeMap<String, 
     contracts
 }
 
-fn add_contract_tests(manifest: &mut Manifest, problems: &mut Diagnostics) {
+fn add_contract_tests(manifest: &mut Manifest, properties: &Properties, problems: &mut Diagnostics) {
     let mut tests = Vec::new();
+    let mut declared: BTreeMap<&NodeId, Vec<&Test>> = BTreeMap::new();
+    for test in manifest.tests.values() {
+        if let Some(node) = &test.node {
+            declared.entry(node).or_default().push(test);
+        }
+    }
+    let mut constraints: BTreeMap<(&str, &str), Vec<&Constraint>> = BTreeMap::new();
+    for node in &properties.nodes {
+        constraints.entry((&node.package, &node.name.value)).or_default().extend(&node.constraints);
+    }
     for (id, contract) in &manifest.contracts {
         let Some(node) = manifest.nodes.get(id) else { continue };
-        problems.extend(contract::disagreements(contract, node));
+        let own = constraints.get(&(node.package.as_str(), node.name.as_str())).into_iter().flatten();
+        let tests_of = declared.get(id).into_iter().flatten();
+        let facts = contract::Facts::of(tests_of.copied(), own.copied(), &is_node(manifest, &node.package));
+        problems.extend(contract::disagreements(contract, node, &facts));
         let find = |name: &str| {
             ["model", "seed"]
                 .into_iter()
@@ -464,6 +536,13 @@ fn add_contract_tests(manifest: &mut Manifest, problems: &mut Diagnostics) {
     }
     for test in tests {
         manifest.tests.insert(test.id.clone(), test);
+    }
+}
+
+/// Says whether a name is that of a model or seed of a package.
+fn is_node(manifest: &Manifest, package: &str) -> impl Fn(&str) -> bool {
+    move |name| {
+        ["model", "seed"].iter().any(|kind| manifest.nodes.contains_key(&NodeId::new(kind, package, name)))
     }
 }
 

@@ -3,6 +3,8 @@
 //! This is the only user of `serde_yaml` (dbt's fork of it, for its spans and its duplicate keys). Merge keys (`<<`)
 //! and anchors are applied. A file that does not parse gives one diagnostic and no tree.
 
+pub mod write;
+
 use std::sync::Arc;
 
 use serde_json::Value as Json;

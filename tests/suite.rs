@@ -3,8 +3,12 @@
 #[path = "suite/support.rs"]
 mod support;
 
+#[path = "suite/artifacts.rs"]
+mod artifacts;
 #[path = "suite/commands.rs"]
 mod commands;
+#[path = "suite/contracts.rs"]
+mod contracts;
 #[path = "suite/crash.rs"]
 mod crash;
 #[path = "suite/diff.rs"]
@@ -17,6 +21,12 @@ mod docs;
 mod faults;
 #[path = "suite/flights.rs"]
 mod flights;
+#[path = "suite/fuzz.rs"]
+mod fuzz;
+#[path = "suite/idempotence.rs"]
+mod idempotence;
+#[path = "suite/incremental.rs"]
+mod incremental;
 #[path = "suite/lineage.rs"]
 mod lineage;
 #[path = "suite/publish.rs"]
@@ -24,5 +34,10 @@ mod publish;
 #[path = "suite/readme.rs"]
 mod readme;
 
+#[path = "suite/waivers.rs"]
+mod waivers;
+
 #[path = "suite/compile.rs"]
 mod compile;
+#[path = "suite/compile_cache.rs"]
+mod compile_cache;

@@ -1,128 +1,58 @@
-//! Artifacts: files in the target folder that other tools read, in dbt's forms.
+//! Artifacts: files in the target folder that other tools read, written whole or not at all.
 
 use std::path::Path;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::cli::Global;
+use crate::artifact::{self, Invocation, RunResults};
+use crate::compile::Compiled;
 use crate::error::{Error, Result};
-use crate::run::event::{NodeReport, Outcome, TestReport, TestStatus};
 use crate::workspace::Workspace;
 
 use super::terminal::Terminal;
 
-/// What `run_results.json` is made from.
-pub struct RunResults<'a> {
+/// Where the artifacts of one call go.
+pub struct Artifacts<'a> {
     /// The project.
     pub workspace: &'a Workspace,
-    /// The run.
-    pub run_id: &'a str,
-    /// The command.
-    pub command: &'a str,
-    /// Models and seeds.
-    pub nodes: &'a [NodeReport],
-    /// All tests.
-    pub tests: Vec<&'a TestReport>,
-    /// Wall time.
-    pub elapsed: Duration,
+    /// The call.
+    pub invocation: Invocation,
+    /// The folder.
+    pub folder: &'a Path,
 }
 
-impl RunResults<'_> {
-    /// Writes `run_results.json`, version 6.
+impl Artifacts<'_> {
+    /// Writes `manifest.json`, with the SQL of what was compiled.
     ///
     /// # Errors
     /// It cannot be written.
-    pub fn write(&self, terminal: &Terminal, global: &Global) -> Result<()> {
-        let manifest = &self.workspace.manifest;
-        let by_name: std::collections::HashMap<&str, &str> =
-            manifest.tests.values().map(|test| (test.name.as_str(), test.id.as_str())).collect();
-        let nodes = self.nodes.iter().map(|report| self.node(report));
-        let tests = self.tests.iter().map(|report| {
-            let id = by_name
-                .get(report.name.as_str())
-                .map_or_else(|| format!("test.{}.{}", manifest.project, report.name), |id| (*id).to_owned());
-            tested(report, &id)
-        });
-        let results: Vec<Value> = nodes.chain(tests).collect();
-        let whole = json!({
-            "metadata": {
-                "dbt_schema_version": "https://schemas.getdbt.com/dbt/run-results/v6.json",
-                "dbt_version": format!("kiln {}", env!("CARGO_PKG_VERSION")),
-                "generated_at": super::words::now(),
-                "invocation_id": self.run_id,
-                "env": {},
-            },
-            "results": results,
-            "elapsed_time": self.elapsed.as_secs_f64(),
-            "args": {
-                "which": self.command,
-                "target": self.workspace.target.name,
-                "project_dir": global.project_dir.to_string_lossy(),
-                "threads": self.workspace.threads(),
-            },
-        });
-        let path = self.workspace.target_folder().join("run_results.json");
-        write(&path, &terminal.for_file(&format!("{whole:#}\n")))
+    pub fn write_manifest(&self, terminal: &Terminal, compiled: Option<&Compiled>) -> Result<()> {
+        let text = artifact::manifest(self.workspace, compiled, &self.invocation)?;
+        write(&self.folder.join("manifest.json"), &terminal.for_file(&text))
     }
 
-    fn node(&self, report: &NodeReport) -> Value {
-        let (status, message) = match &report.outcome {
-            // The model itself was made; that it did not pass is said by its tests.
-            Outcome::Built | Outcome::Failed => ("success", "built".to_owned()),
-            Outcome::Reused => ("success", "reused".to_owned()),
-            Outcome::Error(problem) => ("error", problem.message.clone()),
-            Outcome::Skipped { because } => ("skipped", format!("{} failed", because.short())),
-            Outcome::Cancelled => ("skipped", "interrupted".to_owned()),
-        };
-        let relation = self.workspace.manifest.nodes.get(&report.node).map(|node| node.relation.to_string());
-        let adapter = report.rows.map_or(json!({}), |rows| json!({"rows_affected": rows}));
-        result(report.node.as_str(), status, Some(&message), None, relation, report.elapsed, adapter)
+    /// Writes `catalog.json`.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn write_catalog(&self, terminal: &Terminal, compiled: &Compiled) -> Result<()> {
+        let text = artifact::catalog(self.workspace, compiled, &self.invocation)?;
+        write(&self.folder.join("catalog.json"), &terminal.for_file(&text))
     }
 }
 
-fn tested(report: &TestReport, id: &str) -> Value {
-    let status = match report.status {
-        TestStatus::Pass | TestStatus::Reused => "pass",
-        TestStatus::Warn => "warn",
-        TestStatus::Fail => "fail",
-        TestStatus::Error => "error",
-        TestStatus::Skipped => "skipped",
-    };
-    let failures = match report.status {
-        TestStatus::Reused => Some(report.failures.unwrap_or(0)),
-        _ => report.failures,
-    };
-    let mut value = result(id, status, report.message.as_deref(), failures, None, report.elapsed, json!({}));
-    if !report.query.is_empty() {
-        value["compiled"] = json!(true);
-        value["compiled_code"] = json!(report.query);
-    }
-    value
-}
-
-fn result(
-    id: &str,
-    status: &str,
-    message: Option<&str>,
-    failures: Option<i64>,
-    relation: Option<String>,
-    elapsed: Duration,
-    adapter: Value,
-) -> Value {
-    json!({
-        "status": status,
-        "timing": [],
-        "thread_id": "main",
-        "execution_time": elapsed.as_secs_f64(),
-        "adapter_response": adapter,
-        "message": message,
-        "failures": failures,
-        "unique_id": id,
-        "compiled": false,
-        "compiled_code": null,
-        "relation_name": relation,
-    })
+/// Writes `run_results.json` and `manifest.json` into the target folder.
+///
+/// # Errors
+/// They cannot be written.
+pub fn write_results(terminal: &Terminal, run_id: &str, results: &RunResults<'_>) -> Result<()> {
+    let invocation = Invocation::new(Some(run_id.to_owned()));
+    let folder = results.workspace.target_folder();
+    let text = artifact::run_results(results, &invocation)?;
+    let artifacts = Artifacts { workspace: results.workspace, invocation, folder: &folder };
+    artifacts.write_manifest(terminal, None)?;
+    write(&folder.join("run_results.json"), &terminal.for_file(&text))
 }
 
 /// The last run's `run_results.json`, to be brought forward to a run that found the same.

@@ -1,22 +1,24 @@
 //! `kiln compile`: checks the whole project without a database, and leaves its SQL, columns and lineage as files.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
+use crate::artifact::Invocation;
 use crate::cli::{CompileArgs, Global};
 use crate::compile::cache::Cache;
 use crate::compile::cache::memory::Memory;
 use crate::compile::cache::watched::{Outside, WatchedEnv};
 use crate::compile::cache::whole::{Counts, Done, Told, Whole, asked, unchanged};
-use crate::compile::{CompileOptions, Compiled, Tables, compile as compile_project, lineage};
-use crate::compile::{write_catalog, write_compiled};
+use crate::compile::{CompileOptions, Compiled, Tables, compile as compile_project, lineage, write_compiled};
 use crate::error::{Error, Result};
 use crate::manifest::NodeKind;
+use crate::names::NodeId;
 use crate::workspace::{FullRefresh, Workspace};
 
-use super::artifacts::write;
+use super::artifacts::{Artifacts, write};
 use super::terminal::Terminal;
 use super::words::{counted, duration};
 use super::{Exit, Opened, binary, open_with, opening, show_diagnostics, show_said};
@@ -27,7 +29,12 @@ pub fn compile(terminal: &Terminal, global: &Global, args: &CompileArgs) -> Resu
     let mut options = opening(global, "compile", FullRefresh::No)?;
     let selection = [args.selection.select.as_slice(), args.selection.exclude.as_slice()];
     let binary = binary();
-    if let Some(told) = unchanged(&options, &selection, &binary) {
+    // What lies in a folder of the caller's own is not watched.
+    let last = match &args.target_path {
+        Some(_) => None,
+        None => unchanged(&options, &selection, &binary),
+    };
+    if let Some(told) = last {
         show_diagnostics(terminal, global, &told.opening);
         show_said(terminal, &told.messages);
         show_diagnostics(terminal, global, &told.found);
@@ -40,22 +47,35 @@ pub fn compile(terminal: &Terminal, global: &Global, args: &CompileArgs) -> Resu
     let (Opened { workspace, .. }, warnings) = open_with(terminal, global, &options)?;
     let selected = workspace.select(&args.selection.select, &args.selection.exclude)?;
     let outside = Outside::look(workspace.root(), &workspace.manifest);
-    let folder = workspace.target_folder();
-    let cache = Cache::new(&folder, &binary);
+    let folder = match &args.target_path {
+        Some(folder) => workspace.root().join(folder),
+        None => workspace.target_folder(),
+    };
+    let cache = Cache::new(&workspace.target_folder(), &binary);
+    let is_whole = args.selection.select.is_empty() && args.selection.exclude.is_empty();
     let compile_options = CompileOptions {
-        memory: Some(Arc::new(Memory::read(&cache))),
-        tables: Tables::Needed,
-        ..CompileOptions::default()
+        about: (!is_whole).then(|| Arc::new(with_ancestors(&workspace, &selected))),
+        ..remembering(&workspace)
     };
     let mut compiled = compile_project(&workspace, &compile_options)?;
     let mut told = Told { opening: warnings, messages: workspace.messages(), ..Told::default() };
     show_said(terminal, &told.messages);
-    let turn = cache.turn()?;
-    write_catalog(&workspace, &compiled, &folder)?;
-    let graph = lineage(&workspace, &compiled)?.to_json();
-    write(&folder.join("lineage.json"), &terminal.for_file(&format!("{graph}\n")))?;
+    let turn = match &args.target_path {
+        Some(_) => None,
+        None => Some(cache.turn()?),
+    };
+    let lineage = serde_json::to_string(&lineage(&workspace, &compiled)?)
+        .map_err(|error| Error::Bug(format!("the lineage is no JSON: {error}")))?;
+    let artifacts = Artifacts {
+        workspace: &workspace,
+        invocation: Invocation::new(args.caller.invocation_id.clone()),
+        folder: &folder,
+    };
+    artifacts.write_catalog(terminal, &compiled)?;
+    write(&folder.join("lineage.json"), &terminal.for_file(&(lineage + "\n")))?;
     compiled.models.retain(|id, _| selected.contains(id));
     compiled.tests.retain(|id, _| selected.contains(id));
+    artifacts.write_manifest(terminal, Some(&compiled))?;
     write_compiled(&workspace, &compiled, &folder.join("compiled"))?;
     let sql = format!("compiled/{}", workspace.manifest.project);
     told.folder = format!("{}/{sql}", workspace.project.file.paths.target);
@@ -66,18 +86,41 @@ pub fn compile(terminal: &Terminal, global: &Global, args: &CompileArgs) -> Resu
         workspace: &workspace,
         env: env.reads(),
         outside,
-        artifacts: vec!["catalog.json".into(), "lineage.json".into(), sql],
+        artifacts: vec!["catalog.json".into(), "lineage.json".into(), "manifest.json".into(), sql],
         told: &told,
     };
-    let whole = if turn.is_alone() { Whole::of(done) } else { None };
-    cache.store(whole.as_ref(), &compiled.notes.text(&compiled.base))?;
-    drop(turn);
+    if let Some(turn) = turn {
+        let keeps = turn.is_alone() && !compiled.asked_database;
+        let whole = if keeps { Whole::of(done) } else { None };
+        cache.store(whole.as_ref(), &compiled.notes.text(&compiled.base))?;
+    }
     if told.found.has_errors() {
         return Err(Error::Project(told.found));
     }
     show_diagnostics(terminal, global, &told.found);
     report(terminal, &told, started.elapsed());
     Ok(Exit::Fine)
+}
+
+/// How to compile a project of which `kiln compile` may have bound much already.
+pub(super) fn remembering(workspace: &Workspace) -> CompileOptions {
+    let cache = Cache::new(&workspace.target_folder(), &binary());
+    CompileOptions {
+        memory: Some(Arc::new(Memory::read(&cache))),
+        tables: Tables::Needed,
+        ..CompileOptions::default()
+    }
+}
+
+/// What is selected and all that it needs.
+fn with_ancestors(workspace: &Workspace, selected: &BTreeSet<NodeId>) -> BTreeSet<NodeId> {
+    let tests = selected.iter().filter_map(|id| workspace.manifest.tests.get(id));
+    let tested = tests.flat_map(|test| &test.depends_on).map(|dependency| &dependency.node);
+    let mut all: BTreeSet<NodeId> = selected.iter().chain(tested).cloned().collect();
+    for id in all.clone() {
+        all.extend(workspace.dag.ancestors(&id, None));
+    }
+    all
 }
 
 fn counts(workspace: &Workspace, compiled: &Compiled) -> Counts {

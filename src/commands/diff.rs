@@ -1,19 +1,20 @@
 //! `kiln diff`: what the checkout would change for readers of a commit, a release or another folder.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::cli::{DiffArgs, FailOn, Global};
+use crate::cli::{DiffArgs, DiffFormat, FailOn, Global, Selection};
 use crate::compile::cache::Cache;
 use crate::compile::cache::memory::Memory;
 use crate::compile::cache::watched::WatchedEnv;
 use crate::compile::{CompileOptions, Tables, known_to};
-use crate::diff::memo::{self, Memo};
+use crate::diff::format::{Gate, Proposal, rules_json};
+use crate::diff::memo::{self, Base, Memo};
 use crate::diff::older::History;
 use crate::diff::{
     Check, Comparison, Compiling, Machine, ModelView, Report, Rule, Settings, Severity, View, ViewOrigin,
-    compare, git, older,
+    compare, git, older, waiver,
 };
 use crate::engine::database::Database;
 use crate::engine::state;
@@ -22,29 +23,78 @@ use crate::names::NodeId;
 use crate::project::FILE_NAME;
 use crate::workspace::{FullRefresh, Workspace, WorkspaceOptions};
 
+use super::findings::{self, Shown};
 use super::table::render;
 use super::terminal::{Paint, Terminal};
-use super::words::counted;
-use super::{Exit, Opened, binary, open_to_read, open_with, opening};
+use super::{Exit, Opened, binary, open, open_to_read, open_with, opening};
+
+impl FailOn {
+    /// The severity.
+    pub(super) fn severity(self) -> Severity {
+        match self {
+            Self::Error => Severity::Error,
+            Self::Warning => Severity::Warning,
+            Self::Note => Severity::Note,
+        }
+    }
+}
 
 /// Compares and says what was found.
 pub fn diff(terminal: &Terminal, global: &Global, args: &DiffArgs) -> Result<Exit> {
+    if args.rules {
+        let Opened { workspace, .. } = open(terminal, global, "diff", FullRefresh::No)?;
+        let settings = Settings::read(workspace.project.file.diff.as_ref()).map_err(Error::Project)?;
+        terminal.data(&match args.format {
+            DiffFormat::Json => rules_json(&|rule| settings.severity(rule, settings.mode)),
+            _ => rules(terminal, &settings),
+        })?;
+        return Ok(Exit::Fine);
+    }
+    let Some(base) = args.base.as_deref() else { return Err(Error::usage("`--base` is missing")) };
+    let judged = judge(terminal, global, base, &args.selection)?;
+    let broken = judged.checkout.unexplained(&judged.found.report.unknowns);
+    let shown = Shown {
+        judged: &judged.found,
+        base,
+        fail_on: args.fail_on.severity(),
+        gate: Gate::Merge,
+        proposal: if broken.is_some() { Proposal::Broken } else { Proposal::Sound },
+    };
+    findings::show(terminal, global, &shown, args.format, &args.also)?;
+    if let Some(problems) = broken {
+        return Err(Error::Project(problems));
+    }
+    Ok(if judged.found.report.exit_code(shown.fail_on) == 0 { Exit::Fine } else { Exit::Failed })
+}
+
+/// What a comparison found, with its waivers applied, and the proposal.
+pub(super) struct Judged {
+    /// What was found.
+    pub found: waiver::Judged,
+    /// The proposal.
+    pub checkout: Compiling,
+}
+
+/// Compares the checkout with a base.
+pub(super) fn judge(
+    terminal: &Terminal,
+    global: &Global,
+    wanted: &str,
+    selection: &Selection,
+) -> Result<Judged> {
     let options = opening(global, "diff", FullRefresh::No)?;
     let (Opened { workspace, .. }, _) = open_with(terminal, global, &options)?;
     let settings = Settings::read(workspace.project.file.diff.as_ref()).map_err(Error::Project)?;
-    if args.rules {
-        terminal.data(&rules(terminal, &settings))?;
-        return Ok(Exit::Fine);
-    }
-    let Some(wanted) = args.base.as_deref() else { return Err(Error::usage("`--base` is missing")) };
-    let narrowed = !args.selection.select.is_empty() || !args.selection.exclude.is_empty();
+    let narrowed = !selection.select.is_empty() || !selection.exclude.is_empty();
     let selected = match narrowed {
-        true => Some(workspace.select(&args.selection.select, &args.selection.exclude)?),
+        true => Some(workspace.select(&selection.select, &selection.exclude)?),
         false => None,
     };
     let machine = machine(&workspace);
     if wanted == "published" {
-        return against_release(terminal, global, args, workspace, &settings, &machine, selected.as_ref());
+        let (report, checkout) = against_release(global, workspace, &settings, &machine, selected.as_ref())?;
+        let deciders = waiver::deciders(checkout.workspace.manifest.contracts.values());
+        return Ok(with_waivers(report, checkout, deciders));
     }
     let binary = binary();
     let cache = memo::cache(&workspace.target_folder(), &binary);
@@ -58,10 +108,11 @@ pub fn diff(terminal: &Terminal, global: &Global, args: &DiffArgs) -> Result<Exi
         CompileOptions { memory: memory.clone(), tables: Tables::Needed, ..CompileOptions::default() };
     let checkout = Compiling::checkout(workspace, &known)?;
     let mut history = History::new();
-    let (base, label, notes) = match global.project_dir.join(wanted).join(FILE_NAME).is_file() {
+    let (base, label) = match global.project_dir.join(wanted).join(FILE_NAME).is_file() {
         true => {
             let root = global.project_dir.join(wanted);
-            (Compiling::base(&options, &root, &checkout, memory)?.view, wanted.to_owned(), Vec::new())
+            let base = Compiling::base(&options, &root, &checkout, memory)?;
+            (Base::of(&base, Vec::new()), wanted.to_owned())
         }
         false => {
             let hash = git::resolve(checkout.workspace.root(), wanted)?;
@@ -71,17 +122,16 @@ pub fn diff(terminal: &Terminal, global: &Global, args: &DiffArgs) -> Result<Exi
                 history = older::of_texts(&checkout.workspace.manifest, texts);
             }
             let label = format!("{wanted} ({})", git::short(&hash));
-            let memo = commit(&options, &checkout, wanted, &hash, &cache, memory)?;
-            (memo.view, label, memo.notes)
+            (commit(&options, &checkout, wanted, &hash, &cache, memory)?, label)
         }
     };
-    for note in notes {
+    for note in &base.notes {
         terminal.talk(&format!("{}: {note}\n", terminal.paint(Paint::Yellow, "warning")));
     }
     let published = published(&checkout.workspace);
     let prove = |model: &ModelView, check: &Check| check.ask(published.as_ref()?.session(), &model.relation);
     let report = compare(&Comparison {
-        base: &base,
+        base: &base.view,
         proposed: &checkout.view,
         base_label: label,
         proposed_label: "working tree".into(),
@@ -92,7 +142,18 @@ pub fn diff(terminal: &Terminal, global: &Global, args: &DiffArgs) -> Result<Exi
         prove: Some(&prove),
         history: &history,
     })?;
-    end(terminal, args, &checkout, &report)
+    // Who decides is what the base says: a proposal must not name its own approvers.
+    let mut deciders = waiver::deciders(checkout.workspace.manifest.contracts.values());
+    for model in &base.contracts {
+        deciders.remove(model);
+    }
+    deciders.extend(base.deciders);
+    Ok(with_waivers(report, checkout, deciders))
+}
+
+fn with_waivers(report: Report, checkout: Compiling, deciders: BTreeMap<String, Vec<String>>) -> Judged {
+    let waivers = &checkout.workspace.waivers;
+    Judged { found: waiver::Judged::new(report, waivers, deciders, waiver::today()), checkout }
 }
 
 /// What a commit shows: as it was found the last time, or compiled now and kept.
@@ -103,23 +164,23 @@ fn commit(
     hash: &str,
     cache: &Cache,
     memory: Option<Arc<Memory>>,
-) -> Result<Memo> {
+) -> Result<Base> {
     let key = Memo::key(options, hash, checkout);
     if let Some(memo) = Memo::find(cache, &key, options) {
-        return Ok(memo);
+        return Ok(memo.base);
     }
     let commit = git::read(checkout.workspace.root(), wanted)?;
     let env = WatchedEnv::default();
     let watched = WorkspaceOptions { env: env.watch(Arc::clone(&options.env)), ..options.clone() };
     let base = Compiling::base(&watched, &commit.root, checkout, memory)?;
-    let memo = Memo::new(key, env.reads(), base.view, commit.notes);
+    let memo = Memo::new(key, env.reads(), Base::of(&base, commit.notes));
     // Two compiles of one project bind mostly the same; what either of them bound is kept for both.
     let turn = cache.turn()?;
     if turn.is_alone() {
         let notes = base.compiled.notes.with(&checkout.compiled.notes);
         cache.store(Some(&memo), &notes.text(&checkout.compiled.base))?;
     }
-    Ok(memo)
+    Ok(memo.base)
 }
 
 /// Files of contracts that are compared with every version before.
@@ -135,14 +196,12 @@ fn transitive(checkout: &Compiling, settings: &Settings) -> Vec<String> {
 
 /// Compares with what readers see: what the release promised when it was published.
 fn against_release(
-    terminal: &Terminal,
     global: &Global,
-    args: &DiffArgs,
     workspace: Workspace,
     settings: &Settings,
     machine: &Machine,
     selected: Option<&BTreeSet<NodeId>>,
-) -> Result<Exit> {
+) -> Result<(Report, Compiling)> {
     let database = open_to_read(global, &workspace)?;
     let session = database.session();
     let target = workspace.target.name.clone();
@@ -166,21 +225,7 @@ fn against_release(
         prove: Some(&|model: &ModelView, check: &Check| check.ask(session, &model.relation)),
         history: &older::of_releases(session, &target, release.id)?,
     })?;
-    end(terminal, args, &checkout, &report)
-}
-
-/// Shows what was found. What no finding speaks of and is wrong all the same keeps the checkout from being judged.
-fn end(terminal: &Terminal, args: &DiffArgs, checkout: &Compiling, report: &Report) -> Result<Exit> {
-    show(terminal, report)?;
-    if let Some(problems) = checkout.unexplained(&report.unknowns) {
-        return Err(Error::Project(problems));
-    }
-    let fail_on = match args.fail_on {
-        FailOn::Error => Severity::Error,
-        FailOn::Warning => Severity::Warning,
-        FailOn::Note => Severity::Note,
-    };
-    Ok(if report.exit_code(fail_on) == 0 { Exit::Fine } else { Exit::Failed })
+    Ok((report, checkout))
 }
 
 /// The target's database, if there is one that can be read now: a diff of files needs none.
@@ -209,56 +254,4 @@ fn rules(terminal: &Terminal, settings: &Settings) -> String {
         ]
     });
     render(terminal, head, rows)
-}
-
-/// Findings for people, the loudest first.
-pub(super) fn findings(report: &Report, mildest: Severity) -> String {
-    let mut text = String::new();
-    for finding in report.findings.iter().filter(|finding| finding.severity >= mildest) {
-        text.push_str(&format!(
-            "{}[{}] {}\n",
-            finding.severity.as_str(),
-            finding.rule.slug(),
-            finding.message
-        ));
-        for place in &finding.places {
-            text.push_str(&format!("  --> {} ({}, {})\n", place.at, place.label, place.side.as_str()));
-        }
-        for broken in &finding.breaks {
-            let via = if broken.via.is_empty() {
-                String::new()
-            } else {
-                format!(", via {}", broken.via.join(", "))
-            };
-            text.push_str(&format!(
-                "  breaks {} ({}), {}: {}{via}\n",
-                broken.name,
-                broken.kind.as_str(),
-                broken.certainty.as_str(),
-                broken.how
-            ));
-        }
-        for why in &finding.why {
-            text.push_str(&format!("  why: {why}\n"));
-        }
-        for help in &finding.help {
-            text.push_str(&format!("  help: {help}\n"));
-        }
-    }
-    text
-}
-
-fn show(terminal: &Terminal, report: &Report) -> Result<()> {
-    let mut text = findings(report, Severity::Note);
-    for unknown in &report.unknowns {
-        text.push_str(&format!("unknown: `{}`: {}\n", unknown.subject, unknown.why));
-    }
-    text.push_str(&format!(
-        "{}, {}, {} against {}\n",
-        counted(report.count(Severity::Error) as u64, "error", "errors"),
-        counted(report.count(Severity::Warning) as u64, "warning", "warnings"),
-        counted(report.count(Severity::Note) as u64, "note", "notes"),
-        report.base
-    ));
-    terminal.data(&text)
 }

@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::cli::{DocsArgs, DocsCommand, DocsContent, DocsGenerateArgs, DocsServeArgs, Global};
-use crate::compile::{CompileOptions, compile, known_to, lineage};
+use crate::compile::cache::Cache;
+use crate::compile::cache::memory::Memory as CompileMemory;
+use crate::compile::{CompileOptions, Tables, compile, known_to, lineage};
 use crate::docs::data::Graph;
 use crate::docs::diff::Overlay;
 use crate::docs::drawing;
@@ -22,11 +24,11 @@ use crate::docs::write::{Folder, write_file};
 use crate::engine::database::Database;
 use crate::engine::state::is_present;
 use crate::error::{Error, Result};
-use crate::workspace::{FullRefresh, Workspace, WorkspaceOptions};
+use crate::workspace::{FullRefresh, Workspace};
 
 use super::terminal::Terminal;
 use super::words::{counted, duration};
-use super::{Exit, open_with, opening, patience, show_diagnostics, show_messages, stop_flag};
+use super::{Exit, Opened, binary, open_with, opening, patience, show_diagnostics, show_messages, stop_flag};
 
 /// A single file larger than this is slow to open.
 const LARGE: u64 = 25_000_000;
@@ -200,10 +202,10 @@ fn options(content: &DocsContent) -> Options {
 /// Opens the project and listens to what it reads from the environment.
 fn open_heard(terminal: &Terminal, global: &Global) -> Result<(Workspace, Overheard)> {
     let heard = Overheard::default();
-    let env = heard.listen(Arc::new(|name| std::env::var(name).ok()));
-    let how = WorkspaceOptions { env, ..opening(global, "docs", FullRefresh::No)? };
-    let (opened, _) = open_with(terminal, global, &how)?;
-    Ok((opened.workspace, heard))
+    let mut options = opening(global, "docs", FullRefresh::No)?;
+    options.env = heard.listen(Arc::clone(&options.env));
+    let (Opened { workspace, .. }, _) = open_with(terminal, global, &options)?;
+    Ok((workspace, heard))
 }
 
 /// Reads what was run, compiles, and hands over what is known. What is wrong with the project comes back beside what was
@@ -225,6 +227,9 @@ fn with_facts<T>(
     }
     // The file is free again while pages are made.
     drop(database);
+    // What the last `kiln compile` bound need not be bound again.
+    known.memory = Some(Arc::new(CompileMemory::read(&Cache::new(&workspace.target_folder(), &binary()))));
+    known.tables = Tables::Needed;
     let compiled = compile(workspace, &known)?;
     show_messages(terminal, workspace);
     terminal.hide(workspace.secrets());

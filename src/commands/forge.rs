@@ -43,7 +43,7 @@ fn mark(terminal: &Terminal, level: &str, project: &Path, at: Option<&Location>,
 }
 
 /// A file's path from the repository's root, which is where the annotation looks for it.
-fn in_repository(project: &Path, path: &Path) -> String {
+pub fn in_repository(project: &Path, path: &Path) -> String {
     let whole = project.canonicalize().unwrap_or_else(|_| project.to_owned()).join(path);
     let root = std::env::var_os("GITHUB_WORKSPACE").map(std::path::PathBuf::from);
     let root = root.and_then(|root| root.canonicalize().ok()).or_else(|| std::env::current_dir().ok());

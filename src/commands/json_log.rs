@@ -13,7 +13,7 @@
 //! | `loaded` | `status` (`ok`, `error`), `objects` (each with `object`, `rows`, `rejected`, `batch_id`, `notes`), `failed`, `rows`, `rejected`, `seconds` |
 //! | `planned` | one line a node: `action`, `reason` |
 //! | `node_started` | |
-//! | `node_finished` | `name`, `materialized`, `status` (`built`, `reused`, `failed`, `error`, `skipped`, `cancelled`), `because`, `rows`, `seconds` |
+//! | `node_finished` | `name`, `materialized`, `status` (`built`, `reused`, `failed`, `error`, `skipped`, `cancelled`), `because`, `rows`, `added` and `replaced` (of an incremental model, where not all rows were built), `seconds` |
 //! | `test_finished` | `test`, `column`, `status` (`pass`, `reused`, `warn`, `fail`, `error`, `skipped`), `severity`, `failures`, `rows`, `message`, `query`, `file`, `line`, `seconds` |
 //! | `message` | `level`, `message`: what a template said |
 //! | `publishing` | |
@@ -162,6 +162,7 @@ fn finished(report: &NodeReport) -> Value {
     json!({
         "name": report.node.short(), "materialized": report.materialized.as_str(),
         "status": outcome(&report.outcome), "because": because, "rows": report.rows,
+        "added": report.change.map(|change| change.added), "replaced": report.change.map(|change| change.replaced),
         "seconds": report.elapsed.as_secs_f64(),
     })
 }

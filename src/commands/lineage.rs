@@ -1,13 +1,14 @@
 //! `kiln lineage`: what columns come from, and what is made of them.
 
 use crate::cli::{Global, LineageArgs, LineageFormat};
-use crate::compile::{CompileOptions, compile, lineage as lineage_of};
+use crate::compile::{compile, lineage as lineage_of};
 use crate::diagnostic::nearest;
 use crate::error::{Error, Result};
 use crate::lineage::{ColumnGraph, Direction, NodeColumn, Reach};
 use crate::names::NodeId;
 use crate::workspace::{FullRefresh, Workspace};
 
+use super::compile::remembering;
 use super::terminal::Terminal;
 use super::{Exit, Opened, open, show_messages};
 
@@ -15,7 +16,7 @@ use super::{Exit, Opened, open, show_messages};
 pub fn lineage(terminal: &Terminal, global: &Global, args: &LineageArgs) -> Result<Exit> {
     let Opened { workspace, .. } = open(terminal, global, "lineage", FullRefresh::No)?;
     let (node, column) = find_node(&workspace, &args.start)?;
-    let compiled = compile(&workspace, &CompileOptions::default())?;
+    let compiled = compile(&workspace, &remembering(&workspace))?;
     show_messages(terminal, &workspace);
     if compiled.diagnostics.has_errors() {
         return Err(Error::Project(compiled.diagnostics));

@@ -3,10 +3,12 @@
 pub mod artifacts;
 mod clean;
 mod compile;
+mod contract;
 mod diff;
 mod docs;
 mod explain;
 pub mod failures;
+mod findings;
 pub mod forge;
 mod freshness;
 mod gc;
@@ -23,6 +25,7 @@ pub mod summary;
 mod table;
 pub mod terminal;
 mod test;
+mod waive;
 pub mod words;
 
 use std::process::ExitCode;
@@ -80,9 +83,11 @@ fn dispatch(cli: &Cli, terminal: &Terminal) -> Result<Exit> {
         Command::Run(args) => run::run(terminal, global, args),
         Command::Test(args) => test::test(terminal, global, args),
         Command::Diff(args) => diff::diff(terminal, global, args),
+        Command::Waive(args) => waive::waive(terminal, global, args),
         Command::Ls(args) => ls::ls(terminal, global, args),
         Command::Show(args) => show::show(terminal, global, args),
         Command::Lineage(args) => lineage::lineage(terminal, global, args),
+        Command::Contract(args) => contract::contract(terminal, global, args),
         Command::Docs(args) => docs::docs(terminal, global, args),
         Command::History(args) => history::history(terminal, global, args),
         Command::Rollback(args) => rollback::rollback(terminal, global, args),

@@ -18,7 +18,7 @@ use crate::workspace::Workspace;
 
 use super::json_log::JsonLog;
 use super::terminal::{Paint, Progress, Terminal};
-use super::words::{counted, duration};
+use super::words::{self, counted, duration};
 
 /// How long nothing may be said.
 const HEARTBEAT: Duration = Duration::from_secs(30);
@@ -330,7 +330,11 @@ impl<'a> Reporter<'a> {
             (Outcome::Reused, _) => "reused",
             (_, materialized) => materialized.as_str(),
         };
-        let rows = report.rows.map_or(String::new(), |rows| counted(rows, "row", "rows"));
+        let rows = match (&report.change, report.rows) {
+            (Some(change), _) => words::change(change),
+            (None, Some(rows)) => counted(rows, "row", "rows"),
+            (None, None) => String::new(),
+        };
         let time = duration(report.elapsed);
         let tests = self.tests(&report.tests);
         Some(

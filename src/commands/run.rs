@@ -4,23 +4,26 @@ use std::sync::Arc;
 
 use serde_json::json;
 
+use crate::artifact::RunResults;
 use crate::cli::{Global, LogFormat, RunArgs};
 use crate::compile::cache::watched::{Outside, WatchedEnv};
 use crate::compile::cache::whole::asked;
-use crate::diagnostic::Severity;
-use crate::diff::Severity as DiffSeverity;
+use crate::diagnostic::{Severity, nearest};
+use crate::diff::{Rule, Severity as DiffSeverity};
 use crate::error::{Error, Result};
 use crate::idle::{self, Idle};
+use crate::manifest::moment;
 use crate::names::Fingerprint;
 use crate::run::event::{Ending, Outcome, PlannedNode, RunReport, TestReport, TestStatus};
 use crate::run::land::Which;
 use crate::run::plan::Refresh;
-use crate::run::{self, Policy, RunOptions, Scope};
+use crate::run::{self, Allowed, Policy, RunOptions, Scope};
+use crate::template::Window;
 use crate::workspace::{FullRefresh, Workspace, WorkspaceOptions};
 
-use super::artifacts::{LastResults, RunResults};
-use super::diff::findings;
+use super::artifacts::{LastResults, write_results};
 use super::failures::Teller;
+use super::findings;
 use super::progress::Reporter;
 use super::terminal::{Terminal, Volume};
 use super::{Exit, Opened, binary, forge, open_with, opening, patience, show_diagnostic, stop_flag, summary};
@@ -32,7 +35,8 @@ pub fn run(terminal: &Terminal, global: &Global, args: &RunArgs) -> Result<Exit>
     let mut how = opening(global, "run", full)?;
     let selection = [args.selection.select.as_slice(), args.selection.exclude.as_slice()];
     let (asked, binary) = (asked(&how, &selection), binary());
-    let is_plain = !(args.full_refresh || args.reload || args.partial || args.no_publish || args.explain);
+    let is_plain = !(args.full_refresh || args.reload || args.partial || args.no_publish || args.explain)
+        && args.from.is_none();
     if is_plain && global.log_format == LogFormat::Text && repeat(terminal, global, &how, &asked, started)? {
         return Ok(Exit::Fine);
     }
@@ -59,13 +63,12 @@ pub fn run(terminal: &Terminal, global: &Global, args: &RunArgs) -> Result<Exit>
     }
     let results = RunResults {
         workspace: &workspace,
-        run_id: &report.run_id,
         command: "run",
         nodes: &report.nodes,
         tests: report.tests().collect(),
         elapsed: report.elapsed,
     };
-    results.write(terminal, global)?;
+    write_results(terminal, &report.run_id, &results)?;
     let text = summary::of_run(terminal, &report, started.elapsed());
     if !report.is_good() || terminal.volume == Volume::Normal {
         terminal.gap();
@@ -121,6 +124,7 @@ fn options(global: &Global, args: &RunArgs, workspace: &Workspace) -> Result<Run
         selected,
         scope: if is_whole { Scope::Whole } else { Scope::Part },
         refresh: if args.full_refresh { Refresh::Full } else { Refresh::Reuse },
+        window: window(args)?,
         load: if args.reload { Which::All } else { Which::New },
         policy: match (args.explain, args.partial, args.no_publish) {
             (true, _, _) => Policy::Plan,
@@ -129,7 +133,57 @@ fn options(global: &Global, args: &RunArgs, workspace: &Workspace) -> Result<Run
             _ => Policy::Whole,
         },
         patience: patience(global),
+        allow: allowed(workspace, &args.allow_breaking)?,
     })
+}
+
+/// The window of time that `--from` and `--to` ask for.
+fn window(args: &RunArgs) -> Result<Option<Window>> {
+    let Some(from) = &args.from else { return Ok(None) };
+    let read = |name: &str, written: &str| {
+        moment(written).ok_or_else(|| {
+            Error::usage(format!("`{name} {written}` is no time"))
+                .hint("write a day or a time in UTC: `2026-01-01`, `2026-01-01T06:00`")
+        })
+    };
+    let start = read("--from", from)?;
+    let end = match &args.to {
+        Some(to) => read("--to", to)?,
+        None => crate::interval::now(),
+    };
+    match start < end {
+        true => Ok(Some(Window { start, end })),
+        false => Err(Error::usage(format!("there is no time from {start} to {end}"))
+            .hint("`--to` is the moment behind the last one")),
+    }
+}
+
+/// What `--allow-breaking` names. Where others read, a waiver says who agreed.
+fn allowed(workspace: &Workspace, named: &[String]) -> Result<Vec<Allowed>> {
+    let target = &workspace.target;
+    let is_dev = target.name.starts_with("dev") || !target.schema_prefix.is_empty();
+    if !named.is_empty() && !is_dev {
+        return Err(Error::usage(format!("`--allow-breaking` is not for target `{}`", target.name)).hint(
+            "`kiln waive --base published` writes a waiver; a development target is one whose name begins with `dev`, or that has a `schema_prefix`",
+        ));
+    }
+    let each = |text: &String| {
+        let wrong =
+            |message: String| Error::usage(message).hint("write `--allow-breaking column-removed:orders`");
+        let Some((slug, model)) = text.split_once(':') else {
+            return Err(wrong(format!("`{text}` is no rule and model")));
+        };
+        let rule =
+            Rule::from_slug(slug).ok_or_else(|| {
+                let near = nearest(slug, Rule::ALL.iter().map(|rule| rule.slug()));
+                let error = Error::usage(format!("there is no rule `{slug}`"));
+                error.hint(near.map_or("`kiln diff --rules` lists them".into(), |near| {
+                    format!("did you mean `{near}`?")
+                }))
+            })?;
+        Ok(Allowed { rule, model: model.to_owned() })
+    };
+    named.iter().map(each).collect()
 }
 
 /// Tells of every failure, in full and once. Gives them as sentences.
@@ -150,10 +204,10 @@ fn tell(teller: &Teller<'_>, report: &RunReport) -> Vec<String> {
         }
     }
     sentences.extend(tell_tests(teller, report.tests()));
-    if let (Ending::NotPublished { .. }, Some(diff)) = (&report.ending, &report.diff) {
-        terminal.gap();
-        terminal.complain(&findings(diff, DiffSeverity::Error));
-        sentences.extend(diff.failing(DiffSeverity::Error).map(|finding| finding.message.clone()));
+    if let Some(judged) = &report.diff {
+        findings::tell(terminal, global, judged);
+        let failing = judged.report.failing(DiffSeverity::Error);
+        sentences.extend(failing.map(|finding| finding.message.clone()));
     }
     if let Ending::NotPublished { diagnostic: Some(problem), .. } = &report.ending {
         terminal.gap();

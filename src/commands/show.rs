@@ -3,13 +3,14 @@
 use serde_json::{Map, Value, json};
 
 use crate::cli::{Global, ShowArgs, ShowOutput};
-use crate::compile::{CompileOptions, compile};
+use crate::compile::compile;
 use crate::diagnostic::nearest;
 use crate::engine::session::{ColumnType, TextRows};
 use crate::error::{Error, Result};
 use crate::manifest::{Materialization, Node};
 use crate::workspace::{FullRefresh, Workspace};
 
+use super::compile::remembering;
 use super::terminal::Terminal;
 use super::words::{cell, counted};
 use super::{Exit, Opened, open, open_to_read, table};
@@ -57,7 +58,7 @@ pub fn show(terminal: &Terminal, global: &Global, args: &ShowArgs) -> Result<Exi
 
 /// Shows names and types as they come out of compiling.
 fn schema(terminal: &Terminal, workspace: &Workspace, node: &Node, output: ShowOutput) -> Result<Exit> {
-    let compiled = compile(workspace, &CompileOptions::default())?;
+    let compiled = compile(workspace, &remembering(workspace))?;
     let model = compiled.models.get(&node.id);
     let Some(columns) = model.and_then(|model| model.columns.as_ref()) else {
         if compiled.diagnostics.has_errors() {
@@ -95,7 +96,8 @@ fn schema(terminal: &Terminal, workspace: &Workspace, node: &Node, output: ShowO
     Ok(Exit::Fine)
 }
 
-fn find<'a>(workspace: &'a Workspace, name: &str) -> Result<&'a Node> {
+/// The model or seed of a name.
+pub(super) fn find<'a>(workspace: &'a Workspace, name: &str) -> Result<&'a Node> {
     let nodes = || workspace.manifest.nodes.values();
     let found = nodes()
         .find(|node| node.name == name)

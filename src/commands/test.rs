@@ -2,13 +2,14 @@
 
 use serde_json::json;
 
+use crate::artifact::RunResults;
 use crate::cli::{Global, TestArgs};
 use crate::error::{Error, Result};
 use crate::run;
 use crate::run::event::TestStatus;
 use crate::workspace::FullRefresh;
 
-use super::artifacts::RunResults;
+use super::artifacts::write_results;
 use super::failures::Teller;
 use super::progress::Reporter;
 use super::run::tell_tests;
@@ -38,13 +39,12 @@ pub fn test(terminal: &Terminal, global: &Global, args: &TestArgs) -> Result<Exi
     tell_tests(&teller, report.tests.iter());
     let results = RunResults {
         workspace: &workspace,
-        run_id: &report.run_id,
         command: "test",
         nodes: &[],
         tests: report.tests.iter().collect(),
         elapsed: report.elapsed,
     };
-    results.write(terminal, global)?;
+    write_results(terminal, &report.run_id, &results)?;
     let failed = report.tests.iter().any(|test| test.status.blocks());
     let text = summary::of_tests(terminal, &report.tests, report.release_id, report.elapsed);
     if failed || terminal.volume == Volume::Normal {

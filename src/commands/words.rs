@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::manifest::TestSeverity;
+use crate::run::event::RowChange;
 
 /// `1,234,567`.
 pub fn number(value: u64) -> String {
@@ -22,6 +23,15 @@ pub fn counted(value: u64, one: &str, many: &str) -> String {
     match value {
         1 => format!("1 {one}"),
         _ => format!("{} {many}", number(value)),
+    }
+}
+
+/// `+1,200 rows`, `+1,200 rows, 35 replaced`.
+pub fn change(change: &RowChange) -> String {
+    let added = format!("+{}", counted(change.added, "row", "rows"));
+    match change.replaced {
+        0 => added,
+        replaced => format!("{added}, {} replaced", number(replaced)),
     }
 }
 

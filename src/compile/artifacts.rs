@@ -1,15 +1,11 @@
-//! Artifacts: compiled SQL as files, and dbt's catalog.
+//! Artifacts: compiled SQL as files.
 
 use std::collections::HashSet;
 use std::path::{Component, Path, PathBuf};
 
-use serde_json::{Value, json};
-
 use super::Compiled;
-use crate::engine::session::ColumnType;
 use crate::error::{Error, Result};
-use crate::manifest::{Column, Materialization, TestKind};
-use crate::names::Relation;
+use crate::manifest::TestKind;
 use crate::workspace::Workspace;
 
 /// Writes the SQL of each model and test into `folder`, under the project's name and the file's own path, as dbt does.
@@ -94,83 +90,4 @@ fn below(path: &Path) -> PathBuf {
 fn file_name(name: &str) -> String {
     let plain = |c: char| if c.is_alphanumeric() || "_-.".contains(c) { c } else { '_' };
     name.chars().map(plain).take(120).collect()
-}
-
-/// Writes dbt's `catalog.json` (v1) into `folder`: the columns of every model, seed and source that are known.
-///
-/// # Errors
-/// The disk said no.
-pub fn write_catalog(workspace: &Workspace, compiled: &Compiled, folder: &Path) -> Result<PathBuf> {
-    std::fs::create_dir_all(folder).map_err(|error| Error::io("create the folder", folder, &error))?;
-    let path = folder.join("catalog.json");
-    let text = serde_json::to_string(&catalog(workspace, compiled))
-        .map_err(|error| Error::Bug(format!("the catalog is no JSON: {error}")))?;
-    std::fs::write(&path, text).map_err(|error| Error::io("write", &path, &error))?;
-    Ok(path)
-}
-
-fn catalog(workspace: &Workspace, compiled: &Compiled) -> Value {
-    let manifest = &workspace.manifest;
-    let stem = workspace.target.database(workspace.root());
-    let database = stem.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-    let mut nodes = serde_json::Map::new();
-    for (id, model) in &compiled.models {
-        let (Some(node), Some(columns)) = (manifest.nodes.get(id), &model.columns) else { continue };
-        let kind = match node.config.materialized {
-            Materialization::Ephemeral => continue,
-            Materialization::View => "VIEW",
-            Materialization::Append | Materialization::Table | Materialization::Seed => "BASE TABLE",
-        };
-        let entry = entry(id.as_str(), kind, &node.relation, &database, columns, &node.columns);
-        nodes.insert(id.as_str().to_owned(), entry);
-    }
-    let mut sources = serde_json::Map::new();
-    for (id, columns) in &compiled.sources {
-        let Some(source) = manifest.sources.get(id) else { continue };
-        let entry = entry(id.as_str(), "BASE TABLE", &source.relation, &database, columns, &source.columns);
-        sources.insert(id.as_str().to_owned(), entry);
-    }
-    json!({
-        "metadata": {
-            "dbt_schema_version": "https://schemas.getdbt.com/dbt/catalog/v1.json",
-            "dbt_version": concat!("kiln ", env!("CARGO_PKG_VERSION")),
-            "generated_at": jiff::Timestamp::now().to_string(),
-            "invocation_id": Value::Null,
-            "env": {},
-        },
-        "nodes": nodes,
-        "sources": sources,
-        "errors": Value::Null,
-    })
-}
-
-fn entry(
-    id: &str,
-    kind: &str,
-    relation: &Relation,
-    database: &str,
-    columns: &[ColumnType],
-    declared: &[Column],
-) -> Value {
-    let columns: serde_json::Map<String, Value> = columns
-        .iter()
-        .zip(1..)
-        .map(|(column, index)| {
-            let said = declared.iter().find(|declared| declared.name.eq_ignore_ascii_case(&column.name));
-            let comment = said.map(|declared| declared.description.trim()).filter(|text| !text.is_empty());
-            let entry = json!({
-                "type": column.data_type, "index": index, "name": column.name, "comment": comment,
-            });
-            (column.name.clone(), entry)
-        })
-        .collect();
-    json!({
-        "metadata": {
-            "type": kind, "schema": relation.schema, "name": relation.name, "database": database,
-            "comment": Value::Null, "owner": Value::Null,
-        },
-        "columns": columns,
-        "stats": {},
-        "unique_id": id,
-    })
 }

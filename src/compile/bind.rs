@@ -20,7 +20,7 @@ use crate::run::candidate::{Bound, Reading, bind};
 use crate::sql::lineage::Lineage;
 use crate::sql::relations;
 use crate::sql::rendered::Rendered;
-use crate::sql::tokens::without_end;
+use crate::sql::tokens::{statements, without_end};
 use crate::template::LogMessage;
 
 /// What became of a model.
@@ -176,6 +176,16 @@ impl Binding<'_> {
 
     /// Binds what a model renders to.
     fn bind_rendered(&mut self, rendered: &Rendered, bound: &Bound, cause: Option<Cause>) -> Result<Bind> {
+        if let Some(at) = rendered.sql.find('\0') {
+            self.diagnostics.push(
+                Diagnostic::error(
+                    "sql-syntax",
+                    format!("`{}` holds a NUL byte, which no SQL can", self.node.name),
+                )
+                .at(&rendered.locate(at, 1).unwrap_or_else(|| Location::new(&self.node.file, 0..0)), ""),
+            );
+            return Ok(Bind::Not(broken(self.node)));
+        }
         let suspicious = cause.is_some() || bound.sql.contains(';') || has_word(&bound.sql, "pivot");
         if suspicious || bound.sql.trim().is_empty() {
             // What a text is, DuckDB says of some only where their tables are.
@@ -342,8 +352,12 @@ impl Binding<'_> {
     fn no_query(&mut self, rendered: &Rendered, bound: &Bound, statement: Statement) {
         let node = self.node;
         let start = Location::new(&node.file, 0..0);
-        let at = rendered.sql.find(|c: char| !c.is_whitespace()).and_then(|at| rendered.locate(at, 1));
-        let at = at.unwrap_or(start);
+        let starts = statements(&rendered.sql);
+        let second = starts.get(1).filter(|_| matches!(statement, Statement::Several(_)));
+        let begins = second.or(starts.first()).copied();
+        let begins = begins.or_else(|| rendered.sql.find(|c: char| !c.is_whitespace()));
+        let word = |at: usize| rendered.sql[at..].find(char::is_whitespace).unwrap_or(1).max(1);
+        let at = begins.and_then(|at| rendered.locate(at, word(at))).unwrap_or(start);
         let not_one = |text: &str| {
             Diagnostic::error("not-a-query", format!("`{}` {text}", node.name))
                 .at(&at, "")
@@ -395,7 +409,8 @@ pub(super) fn published(ground: &Ground<'_>, rendered: &Rendered) -> String {
     let known = ground.known();
     match rendered.slots.iter().any(|slot| known.inline.contains_key(&slot.node)) {
         true => bind(rendered, &known.inline, Reading::Now).sql,
-        false => without_end(&rendered.sql).trim_end().to_owned(),
+        false if rendered.sql.contains(';') => without_end(&rendered.sql).trim_end().to_owned(),
+        false => rendered.sql.trim_end().to_owned(),
     }
 }
 

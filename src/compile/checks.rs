@@ -3,13 +3,17 @@
 use crate::contract::{self, ColumnFinding};
 use crate::diagnostic::{Diagnostic, Location, Severity};
 use crate::engine::explain::{Parent, explain_at};
+use crate::engine::lineage::of_query;
 use crate::engine::load::OWN_COLUMNS;
 use crate::engine::session::SqlError;
 use crate::error::Result;
 use crate::manifest::Materialization;
-use crate::names::Fingerprint;
+use crate::names::NodeId;
+use crate::sql::lineage::Lineage;
 use crate::sql::rendered::Rendered;
+use crate::sql::tokens::without_end;
 
+use super::lineage::ANY;
 use super::verdict::{Verdict, judge};
 use super::{Compiler, State};
 
@@ -38,7 +42,7 @@ impl Compiler<'_> {
                 if contract.is_unstable() && found.severity == Severity::Error {
                     found.severity = Severity::Warning;
                 }
-                self.diagnostics.push(found);
+                self.tell(id, found);
             }
         }
     }
@@ -59,16 +63,23 @@ impl Compiler<'_> {
                     let found = Diagnostic::error("consumer-column", message)
                         .at(&column.at, "")
                         .suggest(&column.value, known.iter().map(String::as_str));
-                    self.diagnostics.push(found);
+                    self.tell(&exposure.id, found);
                 }
             }
             let cause = self.ground.cause(exposure.depends_on.iter().map(|dependency| &dependency.node));
-            for query in exposure.queries.iter().filter(|_| cause.is_none()) {
-                let key = self.ground.key("query", None, &query.value, &Rendered::default());
-                let error = match self.bind_query(&query.value, key.as_ref()) {
-                    Ok(()) => continue,
+            for query in &exposure.queries {
+                if cause.is_some() {
+                    self.add_query(&exposure.id, unknown("what it reads is not known"));
+                    continue;
+                }
+                let error = match self.read_query(&query.value) {
+                    Ok(lineage) => {
+                        self.add_query(&exposure.id, lineage);
+                        continue;
+                    }
                     Err(error) => error,
                 };
+                self.add_query(&exposure.id, unknown("it does not bind"));
                 let place = inside(&query.at, &query.value, error.position);
                 let lead = format!("a query of `{}`", exposure.name);
                 let parents: Vec<Parent> = exposure
@@ -84,19 +95,19 @@ impl Compiler<'_> {
                     })
                     .collect();
                 match judge(&error) {
-                    Verdict::Wrong => self.diagnostics.push(explain_at(&lead, &error, &place, &parents)),
+                    Verdict::Wrong => self.tell(&exposure.id, explain_at(&lead, &error, &place, &parents)),
                     Verdict::NoTable(name) => {
                         let node = self.ground.find_relation(&name);
                         let known = self.ground.known();
-                        let unknown =
+                        let is_unknown =
                             node.and_then(|id| known.states.get(&id)).is_some_and(|s| *s != State::Known);
                         drop(known);
-                        if !unknown {
+                        if !is_unknown {
                             let message =
                                 format!("{lead} reads `{name}`, which nothing in the project declares");
                             let found = Diagnostic::warning("unknown-relation", message).at(&place, "");
-                            self.diagnostics
-                                .push(found.suggest(&name, error.candidates.iter().map(String::as_str)));
+                            let offered = error.candidates.iter().map(String::as_str);
+                            self.tell(&exposure.id, found.suggest(&name, offered));
                         }
                     }
                     Verdict::OutOfReach(_) | Verdict::Value => {}
@@ -106,18 +117,39 @@ impl Compiler<'_> {
         Ok(())
     }
 
-    /// Binds a query, unless an earlier compile has.
-    fn bind_query(&mut self, sql: &str, key: Option<&Fingerprint>) -> Result<(), SqlError> {
-        let remembered = match (&self.ground.options.memory, key) {
-            (Some(memory), Some(key)) => memory.binds(key),
-            _ => false,
-        };
-        if !remembered {
-            self.ground.describe(self.shadow(), sql)?;
-        }
-        key.into_iter().for_each(|key| self.notes.binds(key));
-        Ok(())
+    fn add_query(&mut self, exposure: &NodeId, lineage: Lineage) {
+        self.consumers.entry(exposure.clone()).or_default().push(lineage);
     }
+
+    /// What a query reads, from DuckDB or from an earlier compile.
+    fn read_query(&mut self, sql: &str) -> Result<Lineage, SqlError> {
+        let key = self.ground.key("query", None, sql, &Rendered::default());
+        let memory = self.ground.options.memory.clone();
+        let known = key.as_ref().and_then(|key| memory.as_ref()?.model(key));
+        let (columns, lineage) = match known {
+            Some(known) => known,
+            None => {
+                // DuckDB names a table that it misses without its schema.
+                for id in self.ground.may_read(sql, &Rendered::default()) {
+                    self.ground.stand(self.shadow(), &id)?;
+                }
+                let sql = without_end(sql);
+                let columns = self.ground.describe(self.shadow(), sql)?;
+                let names: Vec<String> = columns.iter().map(|column| column.name.clone()).collect();
+                let lineage = of_query(self.shadow().session(), sql, &names)?;
+                (columns, lineage)
+            }
+        };
+        if let Some(key) = &key {
+            self.notes.model(key, &columns, &lineage, memory.as_deref());
+        }
+        Ok(lineage)
+    }
+}
+
+/// A query may read any column.
+fn unknown(reason: &str) -> Lineage {
+    Lineage::unknown(&[ANY.to_owned()], reason)
 }
 
 /// A place inside a text of a YAML file, where the file holds the text as it is.

@@ -55,7 +55,7 @@ impl Compiler<'_> {
         let drawn = map(&mut self.shadows, &tests, |shadow, test| Ok(draw(ground, shadow, &shortcut, test)))?;
         let mut ready = Vec::new();
         for drawn in drawn {
-            self.diagnostics.extend(drawn.problems);
+            self.tell(&drawn.test.id, drawn.problems);
             workspace.say(drawn.messages);
             if let Some(sql) = drawn.sql {
                 self.tests.insert(drawn.test.id.clone(), sql);
@@ -103,7 +103,7 @@ impl Compiler<'_> {
                         .at(&test.at, "")
                         .suggest(plain, known.iter().map(String::as_str))
                         .help(format!("`{}` has {}", id.short(), names.join(", ")));
-                    self.diagnostics.push(found);
+                    self.tell(&test.id, found);
                 }
                 return Ok(());
             }
@@ -121,7 +121,7 @@ impl Compiler<'_> {
             }
             _ => explain_at(&lead, error, &test.at, &parents),
         };
-        self.diagnostics.push(found);
+        self.tell(&test.id, found);
         Ok(())
     }
 }

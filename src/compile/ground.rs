@@ -171,6 +171,10 @@ impl<'a> Ground<'a> {
         if has_word(sql, "query") || has_word(sql, "query_table") {
             return None;
         }
+        // Of a secret, not even a hash is kept.
+        if self.workspace.secrets().iter().any(|secret| sql.contains(secret)) {
+            return None;
+        }
         let mut parts: Vec<String> = vec![purpose.to_owned(), sql.to_owned()];
         let reads = self.may_read(sql, rendered);
         let known = self.known();
@@ -260,7 +264,7 @@ pub(super) fn has_word(sql: &str, wanted: &str) -> bool {
 
 /// Something that stands for another name.
 pub(super) fn candidate(physical: Physical) -> Candidate {
-    Candidate { fingerprint: Fingerprint::of([]), physical, rows: None }
+    Candidate { fingerprint: Fingerprint::of([]), physical, rows: None, intervals: None }
 }
 
 fn landings(workspace: &Workspace) -> HashMap<NodeId, NodeId> {

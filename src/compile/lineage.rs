@@ -1,7 +1,7 @@
 //! The column lineage of a compiled project: what each model's query was found to read becomes one graph over sources,
 //! seeds, models and consumers.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use crate::engine::session::ColumnType;
 use crate::error::Result;
@@ -15,7 +15,7 @@ use super::Compiled;
 use super::outside::SCHEMA;
 
 /// Stands for the columns of something whose columns are not all known.
-const ANY: &str = "*";
+pub(super) const ANY: &str = "*";
 
 /// The column lineage of the whole project. What is not known is unknown in the graph, never left out.
 ///
@@ -49,7 +49,7 @@ pub fn lineage(workspace: &Workspace, compiled: &Compiled) -> Result<ColumnGraph
         graph.add(&node.id, lineage, parents, node_of);
     }
     for exposure in manifest.exposures.values() {
-        add_consumer(&mut graph, exposure);
+        add_consumer(&mut graph, compiled, exposure, node_of);
     }
     Ok(graph)
 }
@@ -62,8 +62,21 @@ fn outputs(known: Option<&Vec<ColumnType>>, declared: &[Column]) -> Vec<String> 
     }
 }
 
-/// A consumer reads the columns that it declares. Where it declares none of something that it depends on, it may read any.
-fn add_consumer(graph: &mut ColumnGraph, exposure: &Exposure) {
+/// A consumer reads the columns that it declares, and those that its queries read: these make columns of its own, named as
+/// the queries name them. Where it says neither of something that it depends on, it may read any.
+fn add_consumer(
+    graph: &mut ColumnGraph,
+    compiled: &Compiled,
+    exposure: &Exposure,
+    node_of: impl Fn(&Relation) -> Option<NodeId> + Copy,
+) {
+    let mut read: BTreeSet<NodeId> = BTreeSet::new();
+    for lineage in compiled.consumers.get(&exposure.id).into_iter().flatten() {
+        read.extend(lineage.tables.iter().filter_map(node_of));
+        let depends_on = exposure.depends_on.iter().map(|dependency| dependency.node.clone());
+        let is_known = lineage.reasons.is_empty();
+        graph.add(&exposure.id, lineage, depends_on.filter(|_| !is_known), node_of);
+    }
     let mut silent = Vec::new();
     for dependency in &exposure.depends_on {
         let short = dependency.node.short();
@@ -72,7 +85,9 @@ fn add_consumer(graph: &mut ColumnGraph, exposure: &Exposure) {
             .iter()
             .find(|(model, _)| *model == short || short.rsplit('.').next() == Some(model.as_str()));
         let Some((_, columns)) = declared else {
-            silent.push(dependency.node.clone());
+            if !read.contains(&dependency.node) {
+                silent.push(dependency.node.clone());
+            }
             continue;
         };
         let reads: Vec<NodeColumn> = columns

@@ -9,7 +9,9 @@ mod bind;
 pub mod cache;
 mod checks;
 mod data_tests;
+mod definitions;
 mod ground;
+mod increment;
 mod known;
 mod lineage;
 mod names;
@@ -21,10 +23,11 @@ mod unknown;
 mod verdict;
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::diagnostic::Diagnostics;
+use crate::engine::definitions::Definitions;
 use crate::engine::load::SourceColumn;
 use crate::engine::session::ColumnType;
 use crate::engine::shadow::Shadow;
@@ -37,7 +40,7 @@ use crate::workspace::Workspace;
 use cache::memory::{Memory, Notes};
 use ground::Ground;
 
-pub use artifacts::{write_catalog, write_compiled};
+pub use artifacts::write_compiled;
 pub use known::known_to;
 pub use lineage::lineage;
 pub use outside::{set_aside, stands_as};
@@ -53,6 +56,8 @@ pub struct CompileOptions {
     pub memory: Option<Arc<Memory>>,
     /// Which tables stand in the shadow afterwards.
     pub tables: Tables,
+    /// Whose mistakes are told; everybody's if nobody is named. All of the project is bound either way.
+    pub about: Option<Arc<BTreeSet<NodeId>>>,
 }
 
 /// Which tables stand in the shadow when a compile is over.
@@ -83,8 +88,12 @@ pub struct Compiled {
     pub notes: Notes,
     /// What the notes as a whole follow from.
     pub base: Fingerprint,
+    /// It needed to know what the target's database defines.
+    pub asked_database: bool,
     /// The lineage of each model's query.
     lineages: HashMap<NodeId, Lineage>,
+    /// The lineage of each query of a consumer.
+    consumers: HashMap<NodeId, Vec<Lineage>>,
 }
 
 /// A compiled model or seed.
@@ -105,10 +114,20 @@ pub struct CompiledNode {
 /// # Errors
 /// The machine failed. What is wrong with the project is in the diagnostics.
 pub fn compile(workspace: &Workspace, options: &CompileOptions) -> Result<Compiled> {
+    let compiled = compile_with(workspace, options, &Definitions::default())?;
+    definitions::again(workspace, compiled, |definitions| compile_with(workspace, options, definitions))
+}
+
+fn compile_with(
+    workspace: &Workspace,
+    options: &CompileOptions,
+    definitions: &Definitions,
+) -> Result<Compiled> {
     let opening = workspace.opening("compile", std::time::Duration::ZERO);
     let database =
         opening.path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
     let shadow = Shadow::open(&database, &opening.settings)?;
+    definitions::make(&shadow, definitions)?;
     let manifest = &workspace.manifest;
     let schemas = manifest
         .nodes
@@ -117,7 +136,12 @@ pub fn compile(workspace: &Workspace, options: &CompileOptions) -> Result<Compil
         .chain(manifest.sources.values().map(|source| &source.relation))
         .map(|relation| relation.schema.as_str());
     shadow.create_schemas(schemas.chain([outside::SCHEMA]))?;
-    let conditions = format!("{} {database} {:?}", shadow.version()?, opening.settings);
+    let mut conditions =
+        format!("{} {database} {:?} {:?}", shadow.version()?, opening.settings, definitions.statements);
+    for secret in workspace.secrets() {
+        // One that is set is no condition of binding, and not even its hash is kept.
+        conditions = conditions.replace(&secret, "");
+    }
     let base = Fingerprint::of([conditions.as_bytes()]);
     let mut options = options.clone();
     options.memory = options.memory.filter(|memory| memory.is_for(&base));
@@ -133,6 +157,7 @@ pub fn compile(workspace: &Workspace, options: &CompileOptions) -> Result<Compil
         sources: BTreeMap::new(),
         tests: BTreeMap::new(),
         lineages: HashMap::new(),
+        consumers: HashMap::new(),
         remembered: 0,
         notes: Notes::default(),
         types: RefCell::default(),
@@ -143,6 +168,7 @@ pub fn compile(workspace: &Workspace, options: &CompileOptions) -> Result<Compil
     compiler.read_outside()?;
     compiler.shadow().seal()?;
     compiler.bind_models()?;
+    compiler.check_increments()?;
     compiler.check_contracts();
     compiler.check_tests()?;
     compiler.check_consumers()?;
@@ -159,7 +185,9 @@ pub fn compile(workspace: &Workspace, options: &CompileOptions) -> Result<Compil
         remembered: compiler.remembered,
         notes: compiler.notes,
         base,
+        asked_database: false,
         lineages: compiler.lineages,
+        consumers: compiler.consumers,
     })
 }
 
@@ -189,6 +217,7 @@ struct Compiler<'a> {
     sources: BTreeMap<NodeId, Vec<ColumnType>>,
     tests: BTreeMap<NodeId, String>,
     lineages: HashMap<NodeId, Lineage>,
+    consumers: HashMap<NodeId, Vec<Lineage>>,
     remembered: u64,
     notes: Notes,
     /// DuckDB's spelling of written types.
@@ -212,7 +241,7 @@ impl Compiler<'_> {
         let mut done = schedule::bind_models(&self.ground, &mut self.shadows)?;
         for id in workspace.topological() {
             let Some(settled) = done.remove(id) else { continue };
-            self.diagnostics.extend(settled.diagnostics);
+            self.tell(id, settled.diagnostics);
             workspace.say(settled.messages);
             self.remembered += u64::from(settled.remembered);
             if settled.warned {
@@ -233,6 +262,17 @@ impl Compiler<'_> {
             true => Ok(()),
             false => Err(Error::Bug("a model was bound that is not in the graph".into())),
         }
+    }
+
+    /// Takes up what is wrong with something, if anybody wants to know.
+    fn tell(&mut self, about: &NodeId, found: impl Into<Diagnostics>) {
+        if self.is_told(about) {
+            self.diagnostics.extend(found.into());
+        }
+    }
+
+    fn is_told(&self, about: &NodeId) -> bool {
+        self.ground.options.about.as_ref().is_none_or(|wanted| wanted.contains(about))
     }
 
     /// DuckDB's own spelling of a type.

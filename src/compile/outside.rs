@@ -17,6 +17,27 @@ use super::{Cause, Compiler, State};
 /// The schema of sources with files: in a run they are no relations, so their published names stay free.
 pub(super) const SCHEMA: &str = "_kiln_source";
 
+/// Types that people write.
+const TYPES: [&str; 18] = [
+    "bigint",
+    "blob",
+    "boolean",
+    "date",
+    "decimal",
+    "double",
+    "float",
+    "hugeint",
+    "int",
+    "integer",
+    "interval",
+    "json",
+    "smallint",
+    "text",
+    "time",
+    "timestamp",
+    "uuid",
+    "varchar",
+];
 /// The relation that a source is while queries are bound.
 pub fn stands_as(source: &SourceTable) -> Relation {
     match source.files {
@@ -39,7 +60,7 @@ impl Compiler<'_> {
             let known = match self.look(source) {
                 Ok(known) => known,
                 Err(Error::Project(problems)) => {
-                    self.diagnostics.extend(problems);
+                    self.tell(&source.id, problems);
                     Err(None)
                 }
                 Err(error) => return Err(error),
@@ -71,7 +92,7 @@ impl Compiler<'_> {
                 Some(_) => State::Unknown(Cause { root: node.id.clone(), reason: None }),
                 None => State::Known,
             };
-            self.diagnostics.extend(problem.into_iter().collect());
+            self.tell(&node.id, problem.into_iter().collect::<Diagnostics>());
             self.ground.stands(&node.id);
             self.ground.settle(&node.id, state, columns.clone().map(Shape::new), None);
             let compiled = super::CompiledNode {
@@ -119,7 +140,8 @@ impl Compiler<'_> {
                         "unknown-type",
                         format!("`{}` is not a type of DuckDB", written.value),
                     )
-                    .at(&written.at, ""),
+                    .at(&written.at, "")
+                    .suggest(&written.value, TYPES),
                 ),
             }
         }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{CompileOptions, Compiled, compile, write_catalog, write_compiled};
+use super::{CompileOptions, Compiled, compile, write_compiled};
 use crate::diagnostic::Style;
 use crate::engine::session::ColumnType;
 use crate::manifest::Object;
@@ -181,7 +181,7 @@ fn a_mistake_in_a_macro_is_found_in_the_macro() {
         ("models/m.sql", "select {{ cents('amount') }} as cents from {{ ref('orders') }}\n"),
     ]);
     insta::assert_snapshot!(project.messages(), @r"
-error[sql-binding]: `m`: there is no type `bigintt`
+error[unknown-type]: `m`: there is no type `bigintt`
  --> macros/cents.sql:2:25
   |
 2 |   cast({{ c }} * 100 as bigintt)
@@ -194,7 +194,7 @@ error[sql-binding]: `m`: there is no type `bigintt`
 #[test]
 fn a_wrong_function_is_shown() {
     insta::assert_snapshot!(said("select lowr('A') as a\n"), @r"
-error[sql-binding]: `m`: there is no function `lowr`
+error[unknown-function]: `m`: there is no function `lowr`
  --> models/m.sql:1:8
   |
 1 | select lowr('A') as a
@@ -268,10 +268,10 @@ error[sql-syntax]: `m`: syntax error at or near `1`
 fn a_model_is_one_query() {
     insta::assert_snapshot!(said("select 1 as a;\nselect 2 as a;\n"), @r"
 error[not-a-query]: `m` has 2 statements
- --> models/m.sql:1:1
+ --> models/m.sql:2:1
   |
-1 | select 1 as a;
-  | ^
+2 | select 2 as a;
+  | ^^^^^^
   |
   = help: a model is one SELECT; what has to be done besides belongs into another model
 ");
@@ -280,7 +280,7 @@ error[not-a-query]: `m` is not a query
  --> models/m.sql:1:1
   |
 1 | delete from {{ ref('orders') }}
-  | ^
+  | ^^^^^^
   |
   = help: a model is one SELECT; what has to be done besides belongs into another model
 ");
@@ -557,10 +557,78 @@ fn artifacts_are_written() {
     let count =
         write_compiled(&project.workspace, &project.compiled, &target.join("compiled")).expect("written");
     assert_eq!(count, 2);
-    let path = write_catalog(&project.workspace, &project.compiled, &target).expect("written");
-    let text = std::fs::read_to_string(path).expect("a readable file");
+    let call = crate::artifact::Invocation::new(None);
+    let text = crate::artifact::catalog(&project.workspace, &project.compiled, &call).expect("JSON");
     let catalog: serde_json::Value = serde_json::from_str(&text).expect("JSON");
     let column = &catalog["nodes"]["model.shop.orders"]["columns"]["order_id"];
     assert_eq!(column.to_string(), r#"{"type":"BIGINT","index":1,"name":"order_id","comment":"the key"}"#);
     assert_eq!(catalog["sources"]["source.shop.app.orders"]["metadata"]["schema"], "app");
+}
+
+#[test]
+fn both_forms_of_an_incremental_model_are_bound() {
+    let model = |config: &str, filter: &str| {
+        said(&format!(
+            "{{{{ config(materialized='incremental', {config}) }}}}
+select order_id, amount {{% if is_incremental() %}}{{% else %}}, order_date {{% endif %}} from {{{{ ref('orders') }}}}
+{{% if is_incremental() %}}{filter}{{% endif %}}
+"
+        ))
+    };
+    let sync = "on_schema_change='sync_all_columns'";
+    insta::assert_snapshot!(
+        model(sync, "where order_id > (select max(order_id) from {{ this }}) and order_date > (select max(order_date) from {{ ref('orders') }})"),
+        @""
+    );
+    insta::assert_snapshot!(model(sync, "where order_id > (select max(order_no) from {{ this }})"), @"
+    error[sql-binding]: `m`, where it is incremental: there is no column `order_no` here
+     --> models/m.sql:3:55
+      |
+    3 | {% if is_incremental() %}where order_id > (select max(order_no) from {{ this }}){% endif %}
+      |                                                       ^^^^^^^^ no such column
+      |
+      = help: did you mean `order_id`?
+      = help: `orders` has `order_id`, `customer_id`, `order_date`, `amount`
+    ");
+    insta::assert_snapshot!(model("incremental_strategy='append'", ""), @"
+    error[schema-change]: `m` has other columns where it is incremental: missing: `order_date`
+     --> models/m.sql:2:31
+      |
+    2 | select order_id, amount {% if is_incremental() %}{% else %}, order_date {% endif %} from {{ ref('orders') }}
+      |                               ^^^^^^^^^^^^^^
+      |
+      = help: give the same columns in both forms, or write `on_schema_change='append_new_columns'`
+    ");
+    let merge =
+        "incremental_strategy='merge', unique_key=['order_id', 'line'], merge_update_columns=['amuont']";
+    insta::assert_snapshot!(model(&format!("{merge}, {sync}"), ""), @"
+    error[unique-key]: the `unique_key` `line` is not a column of `m`
+     --> models/m.sql:1:69
+      |
+    1 | {{ config(materialized='incremental', incremental_strategy='merge', unique_key=['order_id', 'line'], merge_update_columns=['amuont'],...
+      |                                                                     ^^^^^^^^^^
+      |
+      = help: a key of several columns is a list: `unique_key=['a', 'b']`
+
+    error[incremental-column]: `amuont` is not a column of `m`
+     --> models/m.sql:1:125
+      |
+    1 | {{ config(materialized='incremental', incremental_strategy='merge', unique_key=['order_id', 'line'], merge_update_columns=['amuont'],...
+      |                                                                                                                             ^^^^^^
+      |
+      = help: did you mean `amount`?
+    ");
+}
+
+#[test]
+fn a_model_built_by_intervals_has_its_columns() {
+    let project = built(&[(
+        "models/daily.sql",
+        "{{ config(materialized='incremental', incremental_strategy='interval', event_time='order_date', batch_size='month', begin='2026-01-01') }}
+select order_date, '{{ interval.start }}'::timestamp as since, '{{ model.batch.event_time_end }}' as until, sum(amount) as amount
+from {{ ref('orders') }} group by all
+",
+    )]);
+    insta::assert_snapshot!(project.messages(), @"");
+    insta::assert_snapshot!(project.columns("daily"), @"order_date DATE, since TIMESTAMP, until VARCHAR, amount DECIMAL(38,2)");
 }

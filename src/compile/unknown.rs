@@ -26,7 +26,10 @@ impl Compiler<'_> {
                 (_, Some(source)) => source.at.clone(),
                 _ => continue,
             };
-            dependents.retain(|id| manifest.nodes.contains_key(id));
+            dependents.retain(|id| manifest.nodes.contains_key(id) && self.is_told(id));
+            if dependents.is_empty() && !self.is_told(&root) {
+                continue;
+            }
             let names: Vec<String> =
                 dependents.iter().take(8).map(|id| format!("`{}`", id.short())).collect();
             let more = dependents.len().saturating_sub(8);
@@ -54,7 +57,7 @@ impl Compiler<'_> {
             };
             let mut note = Diagnostic::warning(code, message).at(&at, "");
             note.severity = Severity::Note;
-            if !is_model {
+            if !is_model && reason.is_some() {
                 note = note.help("declare its `columns`, each with a `data_type`");
             }
             self.diagnostics.push(note);

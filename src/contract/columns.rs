@@ -1,8 +1,7 @@
-//! The promised columns against the real ones, and against what the model's properties say.
+//! The promised columns against the real ones.
 
-use super::{Contract, LogicalType, Property, same_type};
-use crate::diagnostic::{Diagnostic, Diagnostics, Located, Location};
-use crate::manifest::Node;
+use super::{Contract, LogicalType, Property};
+use crate::diagnostic::{Diagnostic, Located, Location};
 
 /// A difference between a contract's columns and a relation's.
 #[derive(Debug, Clone, PartialEq)]
@@ -163,31 +162,4 @@ fn plain(column: &str) -> String {
         true => column.to_owned(),
         false => crate::sql::quote::identifier(column),
     }
-}
-
-/// Facts that both a contract and a model's properties state, and state differently: one place must give way.
-pub fn disagreements(contract: &Contract, node: &Node) -> Diagnostics {
-    let mut found = Diagnostics::new();
-    for column in &node.columns {
-        let Some(declared) = &column.data_type else { continue };
-        let Some(property) = contract.property(&column.name) else { continue };
-        let name = format!("{}.{}", node.name, column.name);
-        let diagnostic = match (&property.physical_type, &property.logical_type) {
-            (Some(promised), _) if !same_type(&promised.value, &declared.value) => Diagnostic::error(
-                "contract-disagrees",
-                format!(
-                    "the type of `{name}` is {} in its contract and {} in its properties",
-                    promised.value, declared.value
-                ),
-            )
-            .at(&promised.at, "in the contract"),
-            _ => continue,
-        };
-        found.push(
-            diagnostic
-                .related(&declared.at, "in the properties")
-                .help("keep the fact in one of the two places; the contract is what consumers read"),
-        );
-    }
-    found
 }

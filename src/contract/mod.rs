@@ -5,7 +5,10 @@
 //! [`Rule`], whose SQL someone else runs.
 
 mod columns;
+mod disagree;
+mod draft;
 mod enforce;
+mod facts;
 mod measure;
 mod naming;
 mod options;
@@ -16,6 +19,7 @@ mod references;
 mod rule;
 mod sla;
 mod types;
+mod upgrade;
 mod version;
 
 use std::fmt;
@@ -23,13 +27,17 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-pub use columns::{ColumnFinding, check_columns, disagreements};
+pub use columns::{ColumnFinding, check_columns};
+pub use disagree::disagreements;
+pub use draft::{Draft, DraftColumn};
 pub use enforce::tests;
+pub use facts::{Facts, OtherTest, Reference};
 pub use quality::{Comparison, Metric, Operator, Quality, QualityKind, Unit};
 pub use read::read;
 pub use rule::{Part, Rule};
 pub use sla::{Lifecycle, Sla, SlaKind};
 pub use types::{LogicalType, same_type};
+pub use upgrade::{complete, upgrade};
 pub use version::Version;
 
 use crate::diagnostic::{Located, Location};
@@ -152,8 +160,12 @@ pub struct Property {
     pub options: Vec<(Located<String>, Yaml)>,
     /// Where `required: true` stands.
     pub required: Option<Location>,
+    /// Where `required: false` stands.
+    pub optional: Option<Location>,
     /// Where `unique: true` stands.
     pub unique: Option<Location>,
+    /// Where `unique: false` stands.
+    pub repeats: Option<Location>,
     /// Its position in the primary key, if it is part of it.
     pub primary_key: Option<u64>,
     /// The values that may occur.
@@ -174,6 +186,8 @@ pub struct Property {
     pub custom: Vec<CustomProperty>,
     /// Properties of a nested object.
     pub properties: Vec<Property>,
+    /// `semanticType: measure`: an aggregate that tools compute, and no column.
+    pub measure: bool,
     /// Where it is declared.
     pub at: Location,
 }

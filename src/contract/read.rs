@@ -215,10 +215,12 @@ fn entry_of(file: &File<'_>, yaml: &Yaml, diagnostics: &mut Diagnostics) -> Opti
     for item in fields.list("relationships") {
         relationships.extend(relationship(item, None, diagnostics));
     }
-    let mut properties = Vec::new();
+    let mut properties: Vec<Property> = Vec::new();
     for item in fields.list("properties") {
         properties.extend(property(item, &mut relationships, "", diagnostics));
     }
+    let (measures, properties): (Vec<Property>, Vec<Property>) =
+        properties.into_iter().partition(|property| property.measure);
     for (index, property) in properties.iter().enumerate() {
         let same = |other: &&Property| other.column.value.eq_ignore_ascii_case(&property.column.value);
         if let Some(first) = properties[..index].iter().find(same) {
@@ -263,6 +265,11 @@ fn entry_of(file: &File<'_>, yaml: &Yaml, diagnostics: &mut Diagnostics) -> Opti
         raw: Arc::clone(file.root),
     };
     contract.documentation_only = unchecked(&contract);
+    contract.documentation_only.extend(
+        measures.into_iter().map(|measure| {
+            Located::new(format!("the measure {}: it is no column", measure.name), measure.at)
+        }),
+    );
     Some(contract)
 }
 
@@ -293,8 +300,9 @@ fn property(
         "context",
         "items",
     ]);
-    fields.allow(&["semanticType", "map", "synonyms"]);
+    fields.allow(&["map", "synonyms"]);
     let name = fields.required_string("name");
+    let measure = fields.string("semanticType").is_some_and(|kind| kind.value == "measure");
     let physical_name = fields.string("physicalName");
     let physical_type = fields.string("physicalType");
     let logical_type = fields.string("logicalType").and_then(|text| match LogicalType::parse(&text.value) {
@@ -313,11 +321,15 @@ fn property(
     });
     let options = fields.take("logicalTypeOptions");
     let options = options.and_then(Yaml::as_map).map(<[_]>::to_vec).unwrap_or_default();
-    let placed = |fields: &mut Fields<'_>, key: &'static str| {
-        (fields.bool(key) == Some(true)).then(|| fields.key_at(key).unwrap_or(fields.at()).clone())
+    let placed = |fields: &mut Fields<'_>, key: &'static str| match fields.bool(key) {
+        None => (None, None),
+        Some(said) => {
+            let at = Some(fields.key_at(key).unwrap_or(fields.at()).clone());
+            if said { (at, None) } else { (None, at) }
+        }
     };
-    let required = placed(&mut fields, "required");
-    let unique = placed(&mut fields, "unique");
+    let (required, optional) = placed(&mut fields, "required");
+    let (unique, repeats) = placed(&mut fields, "unique");
     let in_key = fields.bool("primaryKey") == Some(true);
     // -1 is how the standard's examples say "not in the key".
     let position =
@@ -356,7 +368,9 @@ fn property(
         logical_type,
         options,
         required,
+        optional,
         unique,
+        repeats,
         primary_key: in_key.then(|| position.unwrap_or(u64::MAX)),
         enum_values,
         classification,
@@ -367,6 +381,7 @@ fn property(
         quality,
         custom,
         properties,
+        measure,
         at,
     })
 }

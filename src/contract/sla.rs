@@ -73,6 +73,7 @@ pub(super) fn read_one<'a>(
         "name",
         "context",
         "customProperties",
+        "authoritativeDefinitions",
         "tags",
     ]);
     let property = fields.required_string("property");

@@ -1,7 +1,6 @@
 //! Contracts read from text, and their tests run on a real DuckDB. Generic tests are named here and run in `check`.
 
 use std::fmt::Write;
-use std::sync::Arc;
 
 use duckdb::Connection;
 
@@ -402,53 +401,6 @@ fn columns_are_compared_with_duckdbs_types() {
 }
 
 #[test]
-fn contract_and_properties_must_agree() {
-    let contract = read_clean(REVENUE).remove(0);
-    let file =
-        SourceFile::new("models/schema.yml", "{order_date: Date, revenue: 'decimal(38, 4)', orders: int8}\n");
-    let at = |text: &str| {
-        let start = file.text.find(text).expect("it is there");
-        crate::diagnostic::Location::new(&file, start..start + text.len())
-    };
-    let column = |name: &str, kind: &str| crate::manifest::Column {
-        name: name.into(),
-        data_type: Some(Located::new(kind.into(), at(kind))),
-        description: String::new(),
-        tags: Vec::new(),
-        meta: Default::default(),
-        at: at(name),
-    };
-    let node = crate::manifest::Node {
-        id: NodeId::new("model", "shop", "revenue_by_day"),
-        name: "revenue_by_day".into(),
-        package: "shop".into(),
-        kind: crate::manifest::NodeKind::Model,
-        layer: None,
-        file: Arc::clone(&file),
-        relation: crate::names::Relation::new("serving", "revenue_by_day"),
-        config: crate::manifest::NodeConfig {
-            materialized: crate::manifest::Materialization::Table,
-            volatile: None,
-            tags: Vec::new(),
-            meta: Default::default(),
-            column_types: Default::default(),
-            delimiter: ",".into(),
-            all: Default::default(),
-        },
-        description: String::new(),
-        columns: vec![
-            column("order_date", "Date"),
-            column("revenue", "decimal(38, 4)"),
-            column("orders", "int8"),
-        ],
-        depends_on: Vec::new(),
-        asks_database: false,
-        at: at("order_date"),
-    };
-    insta::assert_snapshot!(disagreements(&contract, &node).render(Style::Plain));
-}
-
-#[test]
 fn generic_tests_are_built_in() {
     let known = crate::check::builtin_names();
     for text in [ORDERS, REVENUE] {
@@ -464,4 +416,58 @@ fn generic_tests_are_built_in() {
         .filter_map(|(at, call)| source[at + call.len()..].split('"').next());
     let missing: Vec<&str> = calls.filter(|name| !known.iter().any(|known| known == name)).collect();
     assert_eq!(missing, Vec::<&str>::new());
+}
+
+/// One of each thing that 3.2 added, and the older forms that its own examples still use.
+const NEWEST: &str = r#"apiVersion: v3.2.0
+kind: DataContract
+id: m
+version: 1.0.0
+status: active
+context: [{type: instructions, value: "for machines"}]
+team: {name: Data, members: [{username: ana, role: Owner, tags: [a]}]}
+schema:
+  - name: m
+    synonyms: [n]
+    deprecated: false
+    context: [{type: instructions, value: "for machines"}]
+    relationships:
+      - {id: to_itself, from: [m.a, m.b], to: [m.b, m.a]}
+    properties:
+      - {name: a, logicalType: string, enum: [{value: x, label: X, id: x}, {value: "y"}], semanticType: column}
+      - {name: b, logicalType: string, synonyms: [bee], deprecated: true, semanticType: dimension}
+      - {name: embedding, logicalType: vector, logicalTypeOptions: {dimensions: 3}, physicalType: "FLOAT[3]"}
+      - {name: pairs, logicalType: map, map: {key: {logicalType: string}, value: {logicalType: integer}}}
+      - {name: total, logicalType: number, semanticType: measure, transformLogic: "sum(a)"}
+    customProperties: [{property: grain, value: [a], vendor: kiln}]
+slaProperties:
+  - {property: retention, value: 3, unit: y, customProperties: [], authoritativeDefinitions: []}
+"#;
+
+#[test]
+fn the_newest_version_is_read_without_a_warning() {
+    let contract = read_clean(NEWEST).remove(0);
+    let columns: Vec<&str> = contract.properties.iter().map(|p| p.column.value.as_str()).collect();
+    assert_eq!(columns, ["a", "b", "embedding", "pairs"]);
+    assert!(contract.properties[1].deprecated);
+    let said: Vec<&str> = contract.documentation_only.iter().map(|promise| promise.value.as_str()).collect();
+    assert_eq!(said, ["dimensions: 3 of embedding", "the measure total: it is no column", "retention 3 y"]);
+    let canonical = |declared: &str| Some(declared.to_owned());
+    let types =
+        [("a", "VARCHAR"), ("b", "VARCHAR"), ("embedding", "FLOAT[3]"), ("pairs", "MAP(VARCHAR, INTEGER)")];
+    let actual = types.map(|(name, kind)| (name.to_owned(), kind.to_owned()));
+    assert_eq!(check_columns(&contract, &actual, &canonical), []);
+}
+
+#[test]
+fn an_upgrade_keeps_everything_and_changes_nothing_twice() {
+    let object = |text: &str| match crate::yaml::parse(&SourceFile::new("a", text), &mut Diagnostics::new()) {
+        Some(yaml) => yaml.to_json().as_object().cloned().expect("a mapping"),
+        None => panic!("it parses"),
+    };
+    let once = upgrade(&object(NEWEST));
+    assert_eq!(upgrade(&once), once);
+    let text = crate::yaml::write::document(&once, &Default::default());
+    assert_eq!(object(&text), once);
+    insta::assert_snapshot!(text);
 }

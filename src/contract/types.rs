@@ -23,12 +23,25 @@ pub enum LogicalType {
     Boolean,
     /// Keys and values.
     Map,
+    /// Numbers of a fixed count.
+    Vector,
 }
 
 impl LogicalType {
     /// Every name, as the standard writes it.
-    pub const NAMES: [&'static str; 10] =
-        ["string", "date", "timestamp", "time", "number", "integer", "object", "array", "boolean", "map"];
+    pub const NAMES: [&'static str; 11] = [
+        "string",
+        "date",
+        "timestamp",
+        "time",
+        "number",
+        "integer",
+        "object",
+        "array",
+        "boolean",
+        "map",
+        "vector",
+    ];
 
     /// Reads a name.
     pub fn parse(text: &str) -> Option<Self> {
@@ -43,6 +56,7 @@ impl LogicalType {
             "array" => Self::Array,
             "boolean" => Self::Boolean,
             "map" => Self::Map,
+            "vector" => Self::Vector,
             _ => return None,
         })
     }
@@ -57,7 +71,7 @@ impl LogicalType {
     pub fn admits(self, duckdb_type: &str) -> bool {
         let name = duckdb_type.to_ascii_uppercase();
         if name.ends_with(']') {
-            return self == Self::Array;
+            return matches!(self, Self::Array | Self::Vector);
         }
         let base = name.split('(').next().unwrap_or_default().trim();
         match self {
@@ -71,7 +85,31 @@ impl LogicalType {
             Self::Array => base == "JSON",
             Self::Boolean => base == "BOOLEAN",
             Self::Map => matches!(base, "MAP" | "STRUCT" | "JSON"),
+            Self::Vector => false,
         }
+    }
+
+    /// As [`LogicalType::admits`], for a type in any of DuckDB's spellings.
+    pub fn admits_declared(self, declared: &str) -> bool {
+        self.admits(&normal(declared))
+    }
+
+    /// The family that says most about a type in any of DuckDB's spellings, among those of version 3.1.
+    pub fn of(declared: &str) -> Option<Self> {
+        let name = normal(declared).to_ascii_uppercase();
+        let exact = [
+            Self::String,
+            Self::Timestamp,
+            Self::Date,
+            Self::Time,
+            Self::Integer,
+            Self::Number,
+            Self::Boolean,
+            Self::Object,
+            Self::Array,
+        ];
+        let odd = ["JSON", "MAP", "VARIANT"].iter().any(|odd| name.starts_with(odd)) && !name.ends_with(']');
+        exact.into_iter().find(|family| !odd && family.admits(&name))
     }
 }
 

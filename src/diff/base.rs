@@ -56,7 +56,11 @@ impl Compiling {
             let same =
                 checkout.workspace.manifest.sources.get(id).is_some_and(|other| same_files(source, other));
             if same {
-                let columns = known.iter().filter(|column| !declared(checkout, id, &column.name));
+                // A type that the checkout alone declares is none of the base. The others are named for their order, and
+                // a type that the base declares wins.
+                let columns = known.iter().filter(|column| {
+                    !declares(&checkout.workspace, id, &column.name) || declares(&workspace, id, &column.name)
+                });
                 let column = |column: &crate::engine::session::ColumnType| SourceColumn {
                     name: column.name.clone(),
                     data_type: column.data_type.clone(),
@@ -144,7 +148,7 @@ fn same_files(one: &SourceTable, other: &SourceTable) -> bool {
     }
 }
 
-fn declared(side: &Compiling, id: &NodeId, column: &str) -> bool {
-    let source = side.workspace.manifest.sources.get(id);
+fn declares(workspace: &Workspace, id: &NodeId, column: &str) -> bool {
+    let source = workspace.manifest.sources.get(id);
     source.is_some_and(|source| source.columns.iter().any(|known| known.name.eq_ignore_ascii_case(column)))
 }

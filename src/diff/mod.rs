@@ -8,6 +8,7 @@ mod change;
 mod compare;
 mod facts;
 mod finding;
+pub mod format;
 pub mod git;
 mod ground;
 mod judge;
@@ -24,12 +25,15 @@ mod proof;
 mod readers;
 mod released;
 mod rule;
+#[cfg(test)]
+pub(crate) mod samples;
 mod schema;
 mod service;
 mod settings;
 mod spot;
 mod terms;
 mod view;
+pub mod waiver;
 
 pub use base::Compiling;
 pub use change::Check;

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use crate::template::html::escaped;
+
 /// Width and height.
 const SIZE: (f64, f64) = (240.0, 48.0);
 /// Room at the edges, so that dots are whole.
@@ -52,24 +54,6 @@ pub fn line(about: &str, points: &[Point]) -> String {
     }
     svg.push_str("</svg>");
     svg
-}
-
-/// Text for HTML and XML, in elements and in attributes.
-pub fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            // XML has no such characters, in whatever way they are written.
-            c if c.is_control() && !"\n\t".contains(c) => escaped.push(' '),
-            c => escaped.push(c),
-        }
-    }
-    escaped
 }
 
 #[cfg(test)]

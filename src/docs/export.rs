@@ -4,12 +4,12 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
-use super::charts::escaped;
 use super::data::Graph;
 use super::facts::{Facts, NodeFacts};
 use super::layout::{BOX_HEIGHT, BOX_WIDTH};
 use super::markdown;
 use super::status::is_of_contract;
+use crate::template::html::escaped;
 
 /// Room around the drawing, with the names of the bands above it.
 const MARGIN: u32 = 24;

@@ -279,11 +279,17 @@ impl<'a> Facts<'a> {
         }
     }
 
-    /// What a raw table holds: its rows, and when the newest of them came.
+    /// What a raw table holds, or what of a source was loaded: its rows, and when the newest of them came.
     pub fn landed(&self, node: &NodeFacts<'_>) -> Option<(u64, &str)> {
-        let Thing::Node(model) = node.thing else { return None };
-        let sources = model.depends_on.iter().filter_map(|read| self.memory.loads.get(read.node.as_str()));
-        let loads: Vec<&LoadRow> = sources.flatten().filter(|load| load.model == node.name).collect();
+        let of = |id: &NodeId| self.memory.loads.get(id.as_str()).into_iter().flatten();
+        let loads: Vec<&LoadRow> = match node.thing {
+            Thing::Source(source) => of(&source.id).collect(),
+            Thing::Node(model) => {
+                let reads = model.depends_on.iter().flat_map(|read| of(&read.node));
+                reads.filter(|load| load.model == node.name).collect()
+            }
+            Thing::Consumer(_) => Vec::new(),
+        };
         let newest = loads.iter().map(|load| load.at.as_str()).max()?;
         Some((loads.iter().map(|load| load.rows).sum(), newest))
     }
@@ -406,29 +412,28 @@ fn connect(nodes: &mut [NodeFacts<'_>], numbers: &HashMap<NodeId, u32>) {
             nodes[*parent as usize].children.insert(number as u32);
         }
     }
-    let mut seen = vec![u32::MAX; nodes.len()];
+    // By which search a node was seen last: clearing the marks would cost more than searching.
+    let mut seen = vec![0; nodes.len()];
     for start in 0..nodes.len() {
-        nodes[start].up = reached(nodes, start, &mut seen, |node| &node.parents);
-        seen.fill(u32::MAX);
-        nodes[start].down = reached(nodes, start, &mut seen, |node| &node.children);
-        seen.fill(u32::MAX);
+        nodes[start].up = reached(nodes, start, (&mut seen, 2 * start + 1), |node| &node.parents);
+        nodes[start].down = reached(nodes, start, (&mut seen, 2 * start + 2), |node| &node.children);
     }
 }
 
 fn reached<'n>(
     nodes: &'n [NodeFacts<'_>],
     start: usize,
-    seen: &mut [u32],
+    (seen, mark): (&mut [usize], usize),
     next: impl Fn(&'n NodeFacts<'_>) -> &'n BTreeSet<u32>,
 ) -> u32 {
     let mut count = 0;
     let mut work = vec![start];
-    seen[start] = 0;
+    seen[start] = mark;
     while let Some(at) = work.pop() {
         for neighbour in next(&nodes[at]) {
             let place = *neighbour as usize;
-            if seen[place] == u32::MAX {
-                seen[place] = 0;
+            if seen[place] != mark {
+                seen[place] = mark;
                 count += 1;
                 work.push(place);
             }

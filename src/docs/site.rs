@@ -9,9 +9,9 @@ use super::facts::Facts;
 use super::pages::{self, Page};
 use super::script::json as script;
 use super::write::LIST;
-use super::{charts, drawing, export, search};
+use super::{drawing, export, search};
 use crate::error::Result;
-use crate::template::html::Html;
+use crate::template::html::{Html, escaped};
 
 /// Where pages of a folder may take things from. Chromium and Firefox do not agree on whether a file is of the same
 /// origin as its page, so files are named too; a page from the web cannot read any.
@@ -141,7 +141,7 @@ pub fn single(facts: &Facts<'_>, options: &Options, graph: &Graph) -> Result<Str
         let node = page.node.map(|node| format!(" data-node=\"{node}\"")).unwrap_or_default();
         main.push_str(&format!(
             "<section class=\"page page-{kind}\" id=\"/{path}\" data-path=\"{path}\" data-page=\"{kind}\" data-title=\"{}\"{node}>\n{}\n</section>\n",
-            charts::escaped(&page.title),
+            escaped(&page.title),
             content(&html, &frame, &page)?,
             kind = page.kind,
             path = page.path,

@@ -9,6 +9,7 @@ use crate::engine::session::{Session, SqlError};
 use crate::engine::state;
 use crate::error::Result;
 use crate::names::Relation;
+use crate::run::freshness::{SourceFreshness, measure};
 use crate::sql::quote::literal;
 use crate::workspace::Workspace;
 
@@ -36,8 +37,8 @@ pub struct Memory {
     pub loads: HashMap<String, Vec<LoadRow>>,
     /// What did not fit, by source id, the most frequent first.
     pub rejects: HashMap<String, Vec<RejectRow>>,
-    /// The newest moment in a source's own column of time, by source id.
-    pub newest: HashMap<String, String>,
+    /// How fresh the sources were that say how fresh they must be, when the newest run ended, by source id.
+    pub freshness: HashMap<String, FreshnessRow>,
 }
 
 /// A run.
@@ -154,6 +155,15 @@ pub struct LoadRow {
     pub notes: Vec<Note>,
 }
 
+/// How fresh a source was.
+#[derive(Debug, Clone, Default)]
+pub struct FreshnessRow {
+    /// The newest moment in its data, UTC.
+    pub newest: Option<String>,
+    /// What is wrong with that, if anything is.
+    pub complaint: Option<String>,
+}
+
 /// Rows of a source that did not fit, for the same column.
 #[derive(Debug, Clone, Default)]
 pub struct RejectRow {
@@ -196,11 +206,8 @@ pub fn read(session: &Session, workspace: &Workspace) -> Result<Memory> {
         if let Some(landing) = landing.filter(|_| rejected(memory.loads.get(id)) > 0) {
             memory.rejects.insert(id.to_owned(), rejects(session, &landing.relation));
         }
-        if let Some(field) = &source.loaded_at_field {
-            let relation = landing.map_or(&source.relation, |landing| &landing.relation);
-            memory.newest.extend(newest(session, relation, field).map(|newest| (id.to_owned(), newest)));
-        }
     }
+    memory.freshness = fresh(session, workspace, &memory);
     Ok(memory)
 }
 
@@ -234,10 +241,30 @@ fn rejects(session: &Session, relation: &Relation) -> Vec<RejectRow> {
     rows.unwrap_or_default().into_iter().map(reject).collect()
 }
 
-/// The newest moment in a column. It is what the user wrote, in SQL: what cannot be asked is not known.
-fn newest(session: &Session, relation: &Relation, field: &str) -> Option<String> {
-    let asked = format!("SELECT {} FROM {relation}", moment(&format!("max({field})::TIMESTAMP")));
-    session.rows(&asked).ok()?.into_iter().next()?.into_iter().next()?
+/// How fresh sources were when the newest run ended.
+fn fresh(session: &Session, workspace: &Workspace, memory: &Memory) -> HashMap<String, FreshnessRow> {
+    let Some(now) = memory.now() else { return HashMap::new() };
+    let all = workspace.manifest.sources.keys().cloned().collect();
+    let row = |one: SourceFreshness| {
+        let newest = one.newest.map(|at| at.strftime("%Y-%m-%d %H:%M:%S").to_string());
+        let row = FreshnessRow { complaint: one.complaint(), newest };
+        (one.source.as_str().to_owned(), row)
+    };
+    measure(workspace, session, &all, now).into_iter().map(row).collect()
+}
+
+impl Memory {
+    /// When the newest run ended, or else began: what counts as now.
+    pub fn now(&self) -> Option<jiff::Timestamp> {
+        let run = self.runs.first()?;
+        timestamp(run.ended.as_deref().unwrap_or(&run.started))
+    }
+}
+
+/// A moment as it is written here.
+pub fn timestamp(moment: &str) -> Option<jiff::Timestamp> {
+    let civil: jiff::civil::DateTime = moment.parse().ok()?;
+    Some(civil.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp())
 }
 
 /// Takes the cells of a row one by one.

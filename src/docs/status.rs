@@ -2,10 +2,11 @@
 //! so that the same state gives the same site.
 
 use crate::diagnostic::Diagnostic;
-use crate::manifest::{Age, Exposure, Freshness, Period, SourceTable, Test};
+use crate::manifest::{Exposure, SourceTable, Test};
 
 use super::data::StatusWord;
 use super::facts::{Facts, NodeFacts, Thing};
+use super::state::timestamp;
 
 /// How a node is. The order is from bad to good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -182,57 +183,26 @@ fn of_tests(facts: &Facts<'_>, node: &NodeFacts<'_>) -> Option<Verdict> {
 }
 
 fn of_source(facts: &Facts<'_>, source: &SourceTable) -> Verdict {
-    let Some(newest) = newest_data(facts, source) else { return Verdict::new(Status::None, "") };
-    match age(facts, &newest).and_then(|age| too_old(age, source.freshness?)) {
-        Some(why) => Verdict::new(Status::Stale, why),
-        None => Verdict::new(Status::Ok, ""),
+    let measured = facts.memory.freshness.get(source.id.as_str());
+    let complaint = measured.and_then(|fresh| fresh.complaint.as_ref().map(|why| (fresh, why)));
+    match (complaint, newest_data(facts, source)) {
+        (Some((fresh, why)), _) if fresh.newest.is_some() => Verdict::new(Status::Stale, facts.masked(why)),
+        (_, None) => Verdict::new(Status::None, ""),
+        (Some((_, why)), _) => Verdict::new(Status::Warned, facts.masked(why)),
+        (None, Some(_)) => Verdict::new(Status::Ok, ""),
     }
 }
 
-/// When the newest data of a source came: by the column that says so, else by the newest load.
+/// When the newest data of a source came: by what says so, else by the newest load.
 pub fn newest_data(facts: &Facts<'_>, source: &SourceTable) -> Option<String> {
-    let said = facts.memory.newest.get(source.id.as_str());
-    said.or_else(|| facts.loads(source).first().map(|load| &load.at)).cloned()
+    let measured = facts.memory.freshness.get(source.id.as_str()).and_then(|fresh| fresh.newest.as_ref());
+    measured.or_else(|| facts.loads(source).first().map(|load| &load.at)).cloned()
 }
 
 /// Seconds from a moment to the newest run.
 pub fn age(facts: &Facts<'_>, moment: &str) -> Option<u64> {
-    let run = facts.memory.runs.first()?;
-    let now = seconds(run.ended.as_deref().unwrap_or(&run.started))?;
-    now.checked_sub(seconds(moment)?)?.try_into().ok()
-}
-
-/// Seconds since 1970 of a moment as the state writes it.
-fn seconds(moment: &str) -> Option<i64> {
-    let civil: jiff::civil::DateTime = moment.parse().ok()?;
-    Some(civil.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_second())
-}
-
-/// Why an age is too high, if it is.
-fn too_old(age: u64, freshness: Freshness) -> Option<String> {
-    let limits = [freshness.error_after, freshness.warn_after];
-    let over = limits.into_iter().flatten().find(|limit| age > length(*limit))?;
-    Some(format!("the newest data were {} old, {} are allowed", words(age), age_words(over)))
-}
-
-/// An age in seconds.
-pub fn length(age: Age) -> u64 {
-    let unit = match age.period {
-        Period::Minute => 60,
-        Period::Hour => 3600,
-        Period::Day => 86400,
-    };
-    age.count.saturating_mul(unit)
-}
-
-/// `3 days`.
-pub fn age_words(age: Age) -> String {
-    let unit = match age.period {
-        Period::Minute => "minute",
-        Period::Hour => "hour",
-        Period::Day => "day",
-    };
-    plural(age.count, unit)
+    let age = facts.memory.now()?.as_second().checked_sub(timestamp(moment)?.as_second())?;
+    age.try_into().ok()
 }
 
 /// A length of time in its largest unit: `2 days`.

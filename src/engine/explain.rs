@@ -72,6 +72,7 @@ pub fn explain_at(lead: &str, error: &SqlError, place: &Location, parents: &[Par
         _ => "sql-error",
     };
     let told = told(error, parents);
+    let code = told.code.unwrap_or(code);
     let mut diagnostic = Diagnostic::error(code, format!("{lead}: {}", told.message)).at(place, told.label);
     diagnostic.help = told.help;
     match error.hint() {
@@ -84,12 +85,15 @@ pub fn explain_at(lead: &str, error: &SqlError, place: &Location, parents: &[Par
 fn inside(sql: &str, offset: usize) -> usize {
     let end = sql.trim_end().len();
     match offset < end {
-        true => offset,
+        // DuckDB counts a byte-order mark as it likes.
+        true => sql.floor_char_boundary(offset),
         false => sql[..end].char_indices().next_back().map_or(0, |(at, _)| at),
     }
 }
 
 struct Told {
+    /// A code of its own.
+    code: Option<&'static str>,
     message: String,
     label: String,
     help: Vec<String>,
@@ -99,8 +103,12 @@ fn told(error: &SqlError, parents: &[Parent]) -> Told {
     let text = error.message.as_str();
     let lower = text.to_lowercase();
     let quoted: Vec<&str> = text.split('"').skip(1).step_by(2).collect();
-    let told =
-        |message: String, label: &str, help: Vec<String>| Told { message, label: label.to_owned(), help };
+    let told = |message: String, label: &str, help: Vec<String>| Told {
+        code: None,
+        message,
+        label: label.to_owned(),
+        help,
+    };
     if text.starts_with("Referenced column \"") {
         let name = error.name.as_deref().or(quoted.first().copied()).unwrap_or_default();
         return no_column(name, None, candidates(text, error), parents);
@@ -122,10 +130,15 @@ fn told(error: &SqlError, parents: &[Parent]) -> Told {
         && (kind.ends_with("Function") || kind == "Type")
     {
         let name = rest.split(" does not exist").next().unwrap_or(rest).trim_matches('"');
-        let kind = if kind == "Type" { "type" } else { "function" };
-        let help = quoted.last().filter(|near| **near != name && text.contains("Did you mean"));
-        let help = help.map(|near| format!("did you mean `{near}`?")).into_iter().collect();
-        return told(format!("there is no {kind} `{name}`"), "", help);
+        let (kind, code) = match kind {
+            "Type" => ("type", "unknown-type"),
+            _ => ("function", "unknown-function"),
+        };
+        // DuckDB always offers something, however far.
+        let offered = quoted.last().filter(|_| text.contains("Did you mean"));
+        let offered = offered.map(|near| near.rsplit('.').next().unwrap_or(near));
+        let help: Vec<String> = offered.and_then(|near| suggestion(name, [near])).into_iter().collect();
+        return Told { code: Some(code), ..told(format!("there is no {kind} `{name}`"), "", help) };
     }
     if let Some(rest) = text.strip_prefix("Ambiguous reference to column name \"") {
         let name = rest.split('"').next().unwrap_or_default();
@@ -138,6 +151,13 @@ fn told(error: &SqlError, parents: &[Parent]) -> Told {
     }
     if text.contains("must appear in the GROUP BY clause") {
         let name = quoted.first().copied().unwrap_or_default();
+        let known = |parent: &Parent| {
+            parent.columns.as_ref().map(|columns| columns.iter().any(|c| c.eq_ignore_ascii_case(name)))
+        };
+        // In HAVING and behind GROUP BY, DuckDB says so of any name that it does not know.
+        if !parents.is_empty() && parents.iter().all(|parent| known(parent) == Some(false)) {
+            return no_column(name, None, Vec::new(), parents);
+        }
         let help = format!("add it to the GROUP BY, or take one of its values with `any_value({name})`");
         return told(format!("`{name}` is neither grouped by nor aggregated"), "", vec![help]);
     }
@@ -157,10 +177,25 @@ fn told(error: &SqlError, parents: &[Parent]) -> Told {
     if let Some(rest) = text.strip_prefix("syntax error at or near ") {
         return told(format!("syntax error at or near `{}`", rest.trim_matches('"')), "", Vec::new());
     }
+    let advice = ADVICE.iter().find(|(begin, _)| text.starts_with(begin)).map(|(_, advice)| *advice);
     let first = text.split("; ").next().unwrap_or(text).trim_end_matches(['!', '.']);
     let help = suggestion(error.name.as_deref().unwrap_or_default(), candidates(text, error));
-    told(lowered(first), "", help.into_iter().collect())
+    told(lowered(first), "", help.into_iter().chain(advice.map(str::to_owned)).collect())
 }
+
+/// What to do about sentences that say it badly or not at all.
+const ADVICE: [(&str, &str); 4] = [
+    (
+        "Max expression depth limit",
+        "nest it less: give parts of it names in a `WITH`, or models of their own",
+    ),
+    (
+        "Set operations can only apply to expressions with the same number",
+        "give every SELECT of it as many columns, or write `union all by name`, which fills up with NULL",
+    ),
+    ("WHERE clause cannot contain aggregates", "filter groups with HAVING, behind the GROUP BY"),
+    ("WHERE clause cannot contain window functions", "filter what they give with QUALIFY"),
+];
 
 /// A column that is not there: in which parent it is not, and which is near.
 fn no_column(name: &str, table: Option<&str>, candidates: Vec<&str>, parents: &[Parent]) -> Told {
@@ -194,7 +229,7 @@ fn no_column(name: &str, table: Option<&str>, candidates: Vec<&str>, parents: &[
             }
         });
     }
-    Told { message, label: "no such column".into(), help }
+    Told { code: None, message, label: "no such column".into(), help }
 }
 
 fn suggestion<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {

@@ -1,7 +1,9 @@
 //! The engine: the only user of DuckDB. It opens the file, loads raw tables, keeps the state, and publishes.
 
 pub mod database;
+pub mod definitions;
 pub mod explain;
+pub mod increment;
 pub mod lineage;
 pub mod load;
 pub mod publish;

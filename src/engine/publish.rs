@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use super::increment::{Merge, Merged, Undo, merge};
 use super::session::{Session, SqlError};
 use super::state::promise::{self, Promises};
 use super::state::{self, DATA_SCHEMA, Published, Release};
@@ -24,6 +25,8 @@ pub struct Publication<'a> {
     pub before: &'a BTreeMap<String, Published>,
     /// What they shall see: all of it, not only what changes.
     pub after: BTreeMap<String, Published>,
+    /// New rows of incremental models that come into their tables with it.
+    pub merges: &'a [Merge],
     /// SQL of consumers, with a name to blame; each must bind against what is published.
     pub consumers: &'a [(String, String)],
     /// What the release promises.
@@ -47,6 +50,8 @@ pub enum NotPublished {
         /// `table` or `view`.
         kind: String,
     },
+    /// What new rows replace is not what was found before; [`publish`] finds it again by itself.
+    Moved,
     /// Anything else.
     Failed(Error),
 }
@@ -81,7 +86,13 @@ pub fn publish(session: &Session, publication: &Publication<'_>) -> Result<i64, 
             return Err(NotPublished::NameTaken { relation: (*relation).clone(), kind: kind.clone() });
         }
     }
-    let release_id = session.transaction(|session| publish_inside(session, publication))?;
+    let release_id = match session.transaction(|session| publish_inside(session, publication, Undo::Prepared))
+    {
+        Err(NotPublished::Moved) => {
+            session.transaction(|session| publish_inside(session, publication, Undo::Fresh))?
+        }
+        published => published?,
+    };
     let found =
         session.count(&format!("SELECT count(*) FROM _kiln.release WHERE release_id = {release_id}"))?;
     if found != 1 {
@@ -110,7 +121,15 @@ fn strangers(session: &Session) -> Result<HashMap<(String, String), String>, Sql
         .collect())
 }
 
-fn publish_inside(session: &Session, publication: &Publication<'_>) -> Result<i64, NotPublished> {
+fn publish_inside(session: &Session, publication: &Publication<'_>, undo: Undo) -> Result<i64, NotPublished> {
+    if !publication.merges.is_empty() {
+        let increments = state::increment::increments(session)?;
+        for one in publication.merges {
+            if merge(session, one, &increments, undo)? == Merged::Stale {
+                return Err(NotPublished::Moved);
+            }
+        }
+    }
     let release_id = session.count("SELECT coalesce(max(release_id), 0) + 1 FROM _kiln.release")?;
     let mut sql = String::new();
     let schemas: BTreeSet<&str> =
@@ -187,9 +206,10 @@ pub fn collect(session: &Session, keep: u32) -> Result<Collected> {
             }
             let names: Vec<String> = chunk.iter().map(|(relation, _)| literal(relation)).collect();
             sql.push_str(&format!(
-                "UPDATE _kiln.build SET dropped_at = {} WHERE relation IN ({})",
-                literal(&state::now()),
-                names.join(", ")
+                "UPDATE _kiln.build SET dropped_at = {now} WHERE relation IN ({names}) AND dropped_at IS NULL; \
+                 DELETE FROM _kiln.increment WHERE \"table\" IN ({names}) OR (version IS NULL AND relation IN ({names}))",
+                now = literal(&state::now()),
+                names = names.join(", ")
             ));
             session.execute(&sql)
         })?;

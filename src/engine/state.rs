@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+pub mod increment;
 mod layout;
 pub mod promise;
 

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 use petgraph::Direction;
 use petgraph::graph::{DiGraph, NodeIndex};
 
-pub use self::select::{fqn, select};
+pub use self::select::{fqn, fqn_of, select};
 use crate::manifest::Manifest;
 use crate::names::NodeId;
 

@@ -51,7 +51,8 @@ pub fn fqn(manifest: &Manifest, node: &Node) -> Vec<String> {
     fqn_of(manifest, &node.package, &node.file.path, &node.name)
 }
 
-fn fqn_of(manifest: &Manifest, package: &str, path: &Path, name: &str) -> Vec<String> {
+/// Package, folders of a file and a name.
+pub fn fqn_of(manifest: &Manifest, package: &str, path: &Path, name: &str) -> Vec<String> {
     let below = manifest
         .search_paths
         .iter()

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::fmt;
 
+use serde::ser::{Serialize, SerializeStruct, Serializer};
 use serde_json::{Value, json};
 
 use crate::names::{NodeId, Relation};
@@ -303,11 +304,36 @@ fn to_json<'a>(
     edges: impl Iterator<Item = &'a Edge>,
     unknown: impl Iterator<Item = &'a NodeColumn>,
 ) -> Value {
-    let edge = |edge: &Edge| json!({"from": edge.from.to_string(), "to": edge.to.to_string(), "kind": edge.kind.as_str()});
     json!({
-        "edges": edges.map(edge).collect::<Vec<_>>(),
+        "edges": edges.map(|edge| json!(edge)).collect::<Vec<_>>(),
         "unknown": unknown.map(ToString::to_string).collect::<Vec<_>>(),
     })
+}
+
+/// As text right away: of a large project, the tree of JSON values is many times larger than the text.
+impl Serialize for ColumnGraph {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut whole = serializer.serialize_struct("ColumnGraph", 2)?;
+        whole.serialize_field("edges", &self.edges)?;
+        whole.serialize_field("unknown", &self.unknown)?;
+        whole.end()
+    }
+}
+
+impl Serialize for Edge {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut edge = serializer.serialize_struct("Edge", 3)?;
+        edge.serialize_field("from", &self.from)?;
+        edge.serialize_field("to", &self.to)?;
+        edge.serialize_field("kind", self.kind.as_str())?;
+        edge.end()
+    }
+}
+
+impl Serialize for NodeColumn {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
 }
 
 /// Mermaid reads text in quotes as HTML, with `#` for its own entities.

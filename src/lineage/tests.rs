@@ -10,7 +10,7 @@ fn id(kind: &str, name: &str) -> NodeId {
 }
 
 fn table(name: &str, column: &str) -> TableColumn {
-    TableColumn { table: Relation::new("main", name), column: column.to_owned() }
+    TableColumn { table: std::sync::Arc::new(Relation::new("main", name)), column: column.to_owned() }
 }
 
 fn columns(all: &[(&str, &str)]) -> BTreeSet<TableColumn> {

@@ -3,18 +3,20 @@
 use indexmap::IndexMap;
 use serde_json::Value;
 
-use super::{Materialization, NodeConfig, NodeKind, Object, ParsedTemplate, TestConfig, TestSeverity};
+use super::incremental;
+use super::{
+    AuditScope, Materialization, NodeConfig, NodeKind, Object, ParsedTemplate, TestConfig, TestSeverity,
+};
 use crate::diagnostic::{Diagnostic, Diagnostics, Location, SourceFile};
 use crate::project::{Said, Settings, TEST_CONFIG, listed};
 use std::sync::{Arc, LazyLock};
 
 /// Keys that Kiln acts on.
-const ACTIVE: [&str; 11] = [
+const ACTIVE: [&str; 10] = [
     "alias",
     "column_types",
     "delimiter",
     "enabled",
-    "full_refresh",
     "materialized",
     "meta",
     "quote_columns",
@@ -23,46 +25,34 @@ const ACTIVE: [&str; 11] = [
     "volatile",
 ];
 
-/// dbt's keys that say how something is kept or shown, and change nothing here. Those that steer `incremental` are
-/// among them, because dbt projects set them for whole folders.
+/// dbt's keys that say how something is kept or shown, and change nothing here.
 const ACCEPTED: &[&str] = &[
     "access",
-    "batch_size",
-    "begin",
     "concurrent_batches",
     "contract",
     "database",
     "docs",
-    "event_time",
     "format",
     "freshness",
     "grants",
     "group",
     "hours_to_expiration",
-    "incremental_predicates",
-    "incremental_strategy",
     "indexes",
     "labels",
     "latest_version_pointer",
     "location",
-    "lookback",
-    "merge_exclude_columns",
-    "merge_update_columns",
     "on_configuration_change",
     "on_error",
-    "on_schema_change",
     "options",
     "packages",
     "partition_by",
     "partitioned_by",
     "persist_docs",
-    "predicates",
     "quoting",
     "sorted_by",
     "state",
     "static_analysis",
     "time_spine",
-    "unique_key",
     // Other warehouses'.
     "auto_refresh",
     "automatic_clustering",
@@ -167,6 +157,8 @@ pub(super) fn node_config(
         meta: reader.object("meta"),
         column_types,
         delimiter: reader.text("delimiter").unwrap_or_else(|| ",".into()),
+        incremental: (materialized == Materialization::Incremental).then(|| incremental::read(&mut reader)),
+        event_time: incremental::event_time(&mut reader),
         all: settings.iter().map(|(key, said)| (key.clone(), said.value.clone())).collect(),
     }
 }
@@ -178,8 +170,9 @@ fn check_keys(settings: &Settings, problems: &mut Diagnostics) {
                 let message = format!("`{key}` is not supported");
                 problems.push(Diagnostic::error("not-supported", message).at(&said.at, "").help(*help));
             }
-        } else if !ACTIVE.contains(&key.as_str()) && !ACCEPTED.contains(&key.as_str()) {
-            let known = ACTIVE.iter().chain(ACCEPTED).copied();
+        } else if ![&ACTIVE[..], &incremental::KEYS, ACCEPTED].iter().any(|keys| keys.contains(&key.as_str()))
+        {
+            let known = ACTIVE.iter().chain(&incremental::KEYS).chain(ACCEPTED).copied();
             problems.push(
                 Diagnostic::error("unknown-config", format!("there is no configuration `{key}`"))
                     .at(&said.at, "")
@@ -223,6 +216,14 @@ pub(super) fn test_config(settings: &Settings, problems: &mut Diagnostics) -> Te
         fail_calc: reader.text("fail_calc").unwrap_or(default.fail_calc),
         store_failures: store_as
             .map_or_else(|| reader.bool("store_failures").unwrap_or(false), |kind| kind != "ephemeral"),
+        audit: match reader.text("audit").as_deref() {
+            None | Some("whole") => AuditScope::Whole,
+            Some("delta") => AuditScope::Delta,
+            Some(_) => {
+                reader.wrong_value("audit", "`whole` or `delta`");
+                AuditScope::Whole
+            }
+        },
         tags: reader.texts("tags"),
         meta: reader.object("meta"),
     };
@@ -265,14 +266,23 @@ fn limit_hides(config: &TestConfig, settings: &Settings, problems: &mut Diagnost
 }
 
 /// Reads settings by type; what has the wrong one is reported and reads as not said.
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     settings: &'a Settings,
     problems: &'a mut Diagnostics,
 }
 
 impl<'a> Reader<'a> {
-    fn get(&self, key: &str) -> Option<&'a Said> {
+    pub(super) fn get(&self, key: &str) -> Option<&'a Said> {
         self.settings.get(key).filter(|said| !said.value.is_null())
+    }
+
+    /// Reports something at a setting's place; at the first setting there is where that one is not said.
+    pub(super) fn problem(&mut self, key: &str, diagnostic: impl FnOnce(&Said) -> Diagnostic) {
+        let said =
+            self.get(key).or_else(|| self.get("materialized")).or_else(|| self.settings.values().next());
+        if let Some(said) = said {
+            self.problems.push(diagnostic(said));
+        }
     }
 
     fn wrong(&mut self, key: &str, said: &Said, wanted: &str) {
@@ -283,13 +293,13 @@ impl<'a> Reader<'a> {
         );
     }
 
-    fn wrong_value(&mut self, key: &str, wanted: &str) {
+    pub(super) fn wrong_value(&mut self, key: &str, wanted: &str) {
         if let Some(said) = self.get(key) {
             self.wrong(key, said, wanted);
         }
     }
 
-    fn bool(&mut self, key: &str) -> Option<bool> {
+    pub(super) fn bool(&mut self, key: &str) -> Option<bool> {
         let said = self.get(key)?;
         match (&said.value, said.value.as_str()) {
             (Value::Bool(value), _) => Some(*value),
@@ -302,7 +312,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn count(&mut self, key: &str) -> Option<u64> {
+    pub(super) fn count(&mut self, key: &str) -> Option<u64> {
         let said = self.get(key)?;
         let count = said.value.as_u64().or_else(|| said.value.as_str()?.trim().parse().ok());
         if count.is_none() {
@@ -311,7 +321,7 @@ impl<'a> Reader<'a> {
         count
     }
 
-    fn text(&mut self, key: &str) -> Option<String> {
+    pub(super) fn text(&mut self, key: &str) -> Option<String> {
         let said = self.get(key)?;
         match &said.value {
             Value::String(text) => Some(text.clone()),
@@ -323,7 +333,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn texts(&mut self, key: &str) -> Vec<String> {
+    pub(super) fn texts(&mut self, key: &str) -> Vec<String> {
         let Some(said) = self.get(key) else { return Vec::new() };
         let mut texts: Vec<String> = Vec::new();
         for value in listed(&said.value) {
@@ -366,11 +376,12 @@ impl<'a> Reader<'a> {
     fn materialized(&mut self) -> Option<Materialization> {
         let said = self.get("materialized")?;
         let name = self.text("materialized")?;
-        let known = ["append", "view", "table", "ephemeral"];
+        let known = ["append", "view", "table", "incremental", "ephemeral"];
         match name.as_str() {
             "append" => return Some(Materialization::Append),
             "view" => return Some(Materialization::View),
             "table" => return Some(Materialization::Table),
+            "incremental" => return Some(Materialization::Incremental),
             "ephemeral" => return Some(Materialization::Ephemeral),
             _ => {}
         }
@@ -380,10 +391,10 @@ impl<'a> Reader<'a> {
             Diagnostic::error("not-supported", format!("`materialized: {name}` is not supported"))
         };
         let help = match name.as_str() {
-            "incremental" | "materialized_view" => "write `table`: an unchanged table is not built again",
+            "materialized_view" => "write `table`: an unchanged table is not built again",
             "snapshot" => "an `append` model in the first layer keeps every version that was loaded",
             "seed" => "a seed is a CSV file in `seeds/`",
-            _ => "write `table`, `view`, `ephemeral` or `append`",
+            _ => "write `table`, `view`, `incremental`, `ephemeral` or `append`",
         };
         self.problems.push(diagnostic.at(&said.at, "").suggest(&name, known).help(help));
         None

@@ -7,6 +7,7 @@
 mod checks;
 mod config;
 mod consumers;
+mod incremental;
 mod lineup;
 mod resolve;
 mod template;
@@ -25,8 +26,10 @@ use crate::contract::Contract;
 use crate::diagnostic::{Located, Location, SourceFile};
 use crate::names::{NodeId, Relation};
 
+pub use self::incremental::{Grain, Incremental, Interval, OnChange, ShapeChange, Strategy, Updates, moment};
 pub use self::resolve::resolve;
 pub use self::template::{Param, ParsedTemplate, ReadTemplates, RefCall, SourceCall, TestUse};
+pub(crate) use self::wire::full_name as full_test_name;
 
 /// A JSON object that keeps its order: `meta`, `config`, arguments.
 pub type Object = serde_json::Map<String, Value>;
@@ -72,6 +75,8 @@ pub enum Materialization {
     View,
     /// A table.
     Table,
+    /// A table that keeps its rows and takes in new ones.
+    Incremental,
     /// Pasted into its children as a CTE.
     Ephemeral,
     /// A typed table of a CSV file.
@@ -85,6 +90,7 @@ impl Materialization {
             Self::Append => "append",
             Self::View => "view",
             Self::Table => "table",
+            Self::Incremental => "incremental",
             Self::Ephemeral => "ephemeral",
             Self::Seed => "seed",
         }
@@ -148,6 +154,10 @@ pub struct NodeConfig {
     pub column_types: IndexMap<String, String>,
     /// A seed's delimiter; `,` if not said.
     pub delimiter: String,
+    /// How it grows, for an incremental model.
+    pub incremental: Option<Incremental>,
+    /// The column that says when a row's thing happened: models built by intervals read only those of theirs.
+    pub event_time: Option<String>,
     /// Every key as resolved, for `config.get` and for the fingerprint of what is not typed here.
     pub all: Object,
 }
@@ -407,6 +417,8 @@ pub struct TestConfig {
     pub fail_calc: String,
     /// Keeps the failing rows in a table.
     pub store_failures: bool,
+    /// Which rows of an incremental model are tested while it runs.
+    pub audit: AuditScope,
     /// Tags.
     pub tags: Vec<String>,
     /// `meta`.
@@ -424,10 +436,20 @@ impl Default for TestConfig {
             limit: None,
             fail_calc: "count(*)".into(),
             store_failures: false,
+            audit: AuditScope::Whole,
             tags: Vec::new(),
             meta: Object::new(),
         }
     }
+}
+
+/// `audit:` of a test.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AuditScope {
+    /// The table as it will be.
+    Whole,
+    /// The new rows alone. Sound for tests that judge each row by itself.
+    Delta,
 }
 
 /// `severity:` of a test.

@@ -297,11 +297,127 @@ fn names_and_relations_occur_once() {
 #[test]
 fn configuration_is_checked_where_it_was_said() {
     insta::assert_snapshot!(said(&[
-        ("models/a.sql", "{{ config(materialized='incremental') }} select 1"),
+        ("models/a.sql", "{{ config(materialized='materialized_view') }} select 1"),
         ("models/b.sql", "{{ config(materialized='tabel', owner='me') }} select 1"),
         ("models/c.sql", "{{ config(post_hook='drop table x', enabled='maybe') }} select 1"),
         ("models/curated/d.sql", "{{ config(schema='other', materialized='append') }} select 1"),
     ]));
+}
+
+#[test]
+fn incremental_configuration_is_checked_where_it_was_said() {
+    let model = |config: &str| {
+        said(&[("models/a.sql", &format!("{{{{ config(materialized='incremental', {config}) }}}} select 1"))])
+    };
+    insta::assert_snapshot!(model("incremental_strategy='merg', unique_key='id'"), @"
+    error[wrong-value]: `merg` is not an incremental strategy
+     --> models/a.sql:1:39
+      |
+    1 | {{ config(materialized='incremental', incremental_strategy='merg', unique_key='id') }} select 1
+      |                                       ^^^^^^^^^^^^^^^^^^^^^^^^^^^
+      |
+      = help: did you mean `merge`?
+      = help: write `append`, `merge`, `delete+insert` or `interval`
+    ");
+    insta::assert_snapshot!(model("incremental_strategy='merge'"), @"
+    error[unique-key]: `merge` needs a `unique_key`
+     --> models/a.sql:1:39
+      |
+    1 | {{ config(materialized='incremental', incremental_strategy='merge') }} select 1
+      |                                       ^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+      |
+      = help: write `unique_key='id'`, or a list of columns; to add rows without replacing any, write `append`
+    ");
+    insta::assert_snapshot!(
+        model("incremental_strategy='merge', unique_key='id', merge_update_columns='a', merge_exclude_columns='b'"),
+        @"
+        error[wrong-value]: `merge_update_columns` and `merge_exclude_columns` are both given
+         --> models/a.sql:1:112
+          |
+        1 | ...'merge', unique_key='id', merge_update_columns='a', merge_exclude_columns='b') }} select 1
+          |                                                        ^^^^^^^^^^^^^^^^^^^^^^^^^
+          |
+          = help: keep one of them
+        "
+    );
+    insta::assert_snapshot!(model("on_schema_change='append', on_change='later'"), @r#"
+    error[wrong-type]: `on_schema_change` must be `ignore`, `fail`, `append_new_columns` or `sync_all_columns`
+     --> models/a.sql:1:39
+      |
+    1 | {{ config(materialized='incremental', on_schema_change='append', on_change='later') }} select 1
+      |                                       ^^^^^^^^^^^^^^^^^^^^^^^^^
+      |
+      = help: it is `"append"` here
+
+    error[wrong-type]: `on_change` must be `rebuild` or `forward`
+     --> models/a.sql:1:66
+      |
+    1 | {{ config(materialized='incremental', on_schema_change='append', on_change='later') }} select 1
+      |                                                                  ^^^^^^^^^^^^^^^^^
+      |
+      = help: it is `"later"` here
+    "#);
+    insta::assert_snapshot!(model("incremental_strategy='interval', unique_key='id'"), @"
+    error[interval-config]: `interval` needs `batch_size`
+     --> models/a.sql:1:39
+      |
+    1 | {{ config(materialized='incremental', incremental_strategy='interval', unique_key='id') }} select 1
+      |                                       ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+      |
+      = help: write `batch_size='day'`
+
+    error[interval-config]: `interval` needs `begin`
+     --> models/a.sql:1:39
+      |
+    1 | {{ config(materialized='incremental', incremental_strategy='interval', unique_key='id') }} select 1
+      |                                       ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+      |
+      = help: write `begin='2026-01-01'`
+
+    error[interval-config]: `interval` needs `event_time`
+     --> models/a.sql:1:39
+      |
+    1 | {{ config(materialized='incremental', incremental_strategy='interval', unique_key='id') }} select 1
+      |                                       ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+      |
+      = help: write `event_time='ordered_at'`
+
+    error[unique-key]: `interval` replaces whole intervals and takes no `unique_key`
+     --> models/a.sql:1:72
+      |
+    1 | {{ config(materialized='incremental', incremental_strategy='interval', unique_key='id') }} select 1
+      |                                                                        ^^^^^^^^^^^^^^^
+      |
+      = help: remove `unique_key`, or write `incremental_strategy='merge'`
+    ");
+    insta::assert_snapshot!(
+        model("incremental_strategy='microbatch', event_time='at', batch_size='week', begin='soon', lookback='two'"),
+        @r#"
+        error[wrong-type]: `batch_size` must be `hour`, `day`, `month` or `year`
+         --> models/a.sql:1:91
+          |
+        1 | {{ config(materialized='incremental', incremental_strategy='microbatch', event_time='at', batch_size='week', begin='soon', lookback='...
+          |                                                                                           ^^^^^^^^^^^^^^^^^
+          |
+          = help: it is `"week"` here
+
+        error[wrong-type]: `begin` must be a day or a time in UTC, such as `2026-01-01`
+         --> models/a.sql:1:110
+          |
+        1 | {{ config(materialized='incremental', incremental_strategy='microbatch', event_time='at', batch_size='week', begin='soon', lookback='...
+          |                                                                                                              ^^^^^^^^^^^^
+          |
+          = help: it is `"soon"` here
+
+        error[wrong-type]: `lookback` must be a whole number from 0 up
+         --> models/a.sql:1:124
+          |
+        1 | ...batch', event_time='at', batch_size='week', begin='soon', lookback='two') }} select 1
+          |                                                              ^^^^^^^^^^^^^^
+          |
+          = help: it is `"two"` here
+        "#
+    );
 }
 
 #[test]

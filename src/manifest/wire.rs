@@ -9,8 +9,9 @@ use super::config::{in_file, is_enabled, test_config};
 use super::consumers::{Call, calls};
 use super::resolve::Resolver;
 use super::template::{Param, TestUse};
-use super::{Dependency, NodeKind, Object, Test, TestKind};
+use super::{Column, Dependency, NodeKind, Object, Test, TestKind};
 use crate::diagnostic::{Diagnostic, Location, nearest};
+use crate::digest::md5;
 use crate::names::{Fingerprint, NodeId};
 use crate::project::{Resource, Said, Settings, TestEntry, lay_over};
 
@@ -25,6 +26,7 @@ struct Tested<'a> {
     label: String,
     package: &'a str,
     folders: &'a [String],
+    columns: &'a [Column],
 }
 
 /// Adds all tests of properties and of `tests/` to the manifest.
@@ -41,7 +43,8 @@ pub(super) fn tests(resolver: &mut Resolver<'_>) {
         }
         let label = properties.name.value.clone();
         let (package, folders) = (properties.package.as_str(), properties.folders.as_slice());
-        let tested = Tested { id, prefix: "", label, package, folders };
+        let columns = properties.columns.as_slice();
+        let tested = Tested { id, prefix: "", label, package, folders, columns };
         for entry in &properties.tests {
             generic(resolver, &mut params, &tested, entry);
         }
@@ -54,7 +57,8 @@ pub(super) fn tests(resolver: &mut Resolver<'_>) {
         }
         let label = format!("{}_{}", declared.table.source, declared.table.name);
         let (package, folders) = (declared.package.as_str(), declared.folders.as_slice());
-        let tested = Tested { id: id.clone(), prefix: "source_", label, package, folders };
+        let columns = declared.table.columns.as_slice();
+        let tested = Tested { id: id.clone(), prefix: "source_", label, package, folders, columns };
         for entry in &declared.tests {
             generic(resolver, &mut params, &tested, entry);
         }
@@ -120,7 +124,14 @@ fn generic(resolver: &mut Resolver<'_>, params: &mut Params, tested: &Tested<'_>
         calls_in(&said.value, &said.at, &mut found);
         read_calls(resolver, tested.package, found, &mut depends_on);
     }
-    let config = test_config(&settings, &mut resolver.problems);
+    let mut config = test_config(&settings, &mut resolver.problems);
+    // As in dbt, a test of a column bears the column's tags.
+    let column = tested.columns.iter().find(|column| Some(&column.name) == entry.column.as_ref());
+    for tag in column.iter().flat_map(|column| &column.tags) {
+        if !config.tags.contains(tag) {
+            config.tags.push(tag.clone());
+        }
+    }
     let kind = TestKind::Generic { name: test.to_owned(), args: entry.args.clone() };
     add(
         resolver,
@@ -221,25 +232,48 @@ fn check_args(resolver: &mut Resolver<'_>, entry: &TestEntry, wanted: &[Param]) 
     }
 }
 
-/// The name that dbt would make: `unique_orders_order_id`. Too long ones are cut and end in a hash; dbt takes MD5
-/// there and Kiln BLAKE3, so these alone differ.
+/// The name that dbt would make: `unique_orders_order_id`.
 fn made_name(tested: &Tested<'_>, entry: &TestEntry) -> String {
-    let test = entry.test.value.replace('.', "_");
-    let head = format!("{}{test}_{}", tested.prefix, tested.label);
-    let mut args: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-    for (key, value) in &entry.args {
-        args.insert(key, parts(value));
+    let (test, column) = (entry.test.value.as_str(), entry.column.as_deref());
+    let full = full_name(test, tested.prefix, &tested.label, column, &entry.args);
+    let head = head(test, tested.prefix, &tested.label);
+    shortened(&head, full)
+}
+
+/// The name that dbt would make, however long. `prefix` is `source_` for a test of a source, `label` what is tested.
+pub(crate) fn full_name(
+    test: &str,
+    prefix: &str,
+    label: &str,
+    column: Option<&str>,
+    args: &Object,
+) -> String {
+    let mut all: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for (key, value) in args {
+        all.insert(key, parts(value));
     }
-    if let Some(column) = &entry.column {
-        args.insert("column_name", vec![column.clone()]);
+    if let Some(column) = column {
+        all.insert("column_name", vec![column.to_owned()]);
     }
-    let tail: Vec<String> = args.into_values().flatten().map(|text| clean(&text)).collect();
-    let full = format!("{head}_{}", tail.join("__"));
-    if full.len() < LONGEST_NAME {
+    let tail: Vec<String> = all.into_values().flatten().map(|text| clean(&text)).collect();
+    format!("{}_{}", head(test, prefix, label), tail.join("__"))
+}
+
+/// The beginning of a name: the package of a test stands before all of it.
+fn head(test: &str, prefix: &str, label: &str) -> String {
+    match test.split_once('.') {
+        Some((package, test)) => format!("{package}_{prefix}{test}_{label}"),
+        None => format!("{prefix}{test}_{label}"),
+    }
+}
+
+/// A name that dbt finds too long is cut, and ends in a hash of all of it.
+fn shortened(head: &str, full: String) -> String {
+    if full.chars().count() < LONGEST_NAME {
         return full;
     }
     let cut: String = head.chars().take(30).collect();
-    format!("{cut}_{}", Fingerprint::of([full.as_bytes()]).as_str())
+    format!("{cut}_{}", md5(&full))
 }
 
 /// The parts of an argument in a name, as Python writes them.

@@ -18,6 +18,10 @@ pub struct ExposureProperties {
     pub folders: Vec<String>,
     /// Its name.
     pub name: Located<String>,
+    /// A name for people.
+    pub label: Option<String>,
+    /// How far it is trusted: `low`, `medium`, `high`.
+    pub maturity: Option<String>,
     /// Its type.
     pub kind: String,
     /// Who to ask.
@@ -72,6 +76,8 @@ pub struct UnitTestInput {
 
 const EXPOSURE_TYPES: [&str; 5] = ["dashboard", "notebook", "analysis", "ml", "application"];
 
+const MATURITIES: [&str; 3] = ["low", "medium", "high"];
+
 /// Reads one exposure.
 pub(super) fn read_exposure(
     resource: &Resource,
@@ -105,12 +111,25 @@ pub(super) fn read_exposure(
     let url = fields.string("url").map(|text| text.value);
     let (columns, queries) = consumer_meta(&mut fields, yaml);
     let config = config(&mut fields, &["tags", "meta", "enabled"]);
-    fields.allow(&["label", "maturity"]);
+    let label = fields.string("label").map(|text| text.value);
+    let maturity = fields.string("maturity");
+    if let Some(said) = &maturity
+        && !MATURITIES.contains(&said.value.as_str())
+    {
+        fields.problem(
+            Diagnostic::error("wrong-value", format!("`{}` is not a maturity", said.value))
+                .at(&said.at, "")
+                .suggest(&said.value, MATURITIES)
+                .help(format!("write one of: {}", MATURITIES.join(", "))),
+        );
+    }
     if let (Some(name), Some(kind)) = (name, kind) {
         found.push(ExposureProperties {
             package: resource.package.clone(),
             folders: resource.folders.clone(),
             name,
+            label,
+            maturity: maturity.map(|text| text.value),
             kind: kind.value,
             owner,
             description,

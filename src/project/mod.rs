@@ -23,7 +23,7 @@ use std::sync::Arc;
 pub use self::consumers::{ExposureProperties, UnitTest, UnitTestInput};
 pub use self::expand::{Expand, Verbatim};
 pub use self::file::{FILE_NAME, Paths, ProjectFile, SETTABLE};
-pub use self::properties::{Constraint, Described, NodeProperties, Properties};
+pub use self::properties::{Argument, Constraint, Described, NodeProperties, Properties};
 pub use self::settings::{Folder, Said, Settings, lay_over, listed};
 pub use self::sources::SourceProperties;
 pub use self::target::Target;
@@ -73,6 +73,11 @@ impl Project {
     /// The folder configuration of a kind.
     pub fn folder(&self, kind: &str) -> Option<&Folder> {
         self.folders.get(kind)
+    }
+
+    /// The files of waivers.
+    pub fn waiver_files(&self) -> &[Arc<SourceFile>] {
+        &self.files.waivers
     }
 
     /// The contract files.

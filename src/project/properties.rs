@@ -8,6 +8,7 @@ use super::test_entry::{TestEntry, read_tests};
 use super::walk::Resource;
 use crate::diagnostic::{Diagnostic, Diagnostics, Located, Location};
 use crate::manifest::{Column, NodeKind, Object, Owner};
+use crate::sql::quote::identifier;
 use crate::yaml::{self, Fields, Kind, Yaml};
 
 /// Everything that the properties files of a project say.
@@ -63,6 +64,10 @@ pub struct Constraint {
     pub columns: Vec<String>,
     /// The expression of a check.
     pub expression: Option<String>,
+    /// The other model's `ref` of a foreign key.
+    pub to: Option<String>,
+    /// The other model's columns.
+    pub to_columns: Vec<String>,
     /// Where it stands.
     pub at: Location,
 }
@@ -76,8 +81,23 @@ pub struct Described {
     pub name: Located<String>,
     /// The description, its Jinja rendered.
     pub description: String,
+    /// Who to ask, of a group.
+    pub owner: Owner,
+    /// Arguments of a macro.
+    pub arguments: Vec<Argument>,
     /// `config:`.
     pub config: Settings,
+}
+
+/// A described argument of a macro.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Argument {
+    /// Its name.
+    pub name: String,
+    /// Its type, in any words.
+    pub kind: Option<String>,
+    /// What it is.
+    pub description: String,
 }
 
 /// dbt's kinds that Kiln has no use for.
@@ -264,7 +284,10 @@ pub(super) fn columns<'a>(
         }
         let data_type = inner.string("data_type");
         let description = inner.string("description").map(|text| text.value).unwrap_or_default();
-        tests.extend(read_tests(&mut inner, Some(&name.value), expand));
+        // As in dbt, tests get the name as it has to be written in SQL.
+        let is_quoted = item.get("quote").is_some_and(|said| said.kind == Kind::Bool(true));
+        let written = if is_quoted { identifier(&name.value) } else { name.value.clone() };
+        tests.extend(read_tests(&mut inner, Some(&written), expand));
         constraints.extend(read_constraints(&mut inner, Some(&name.value)));
         let config = config(&mut inner, &["tags", "meta"]);
         inner.allow(&[
@@ -305,7 +328,9 @@ fn read_constraints(fields: &mut Fields<'_>, column: Option<&str>) -> Vec<Constr
         let kind = inner.required_string("type");
         let listed = inner.strings("columns");
         let expression = inner.string("expression").map(|text| text.value);
-        inner.allow(&["name", "to", "to_columns", "warn_unenforced", "warn_unsupported"]);
+        let to = inner.string("to").map(|text| text.value);
+        let to_columns = inner.strings("to_columns").into_iter().map(|name| name.value).collect();
+        inner.allow(&["name", "warn_unenforced", "warn_unsupported"]);
         if let Some(kind) = kind {
             if !CONSTRAINTS.contains(&kind.value.as_str()) {
                 inner.problem(
@@ -319,7 +344,7 @@ fn read_constraints(fields: &mut Fields<'_>, column: Option<&str>) -> Vec<Constr
                 Some(column) => vec![column.to_owned()],
                 None => listed.into_iter().map(|name| name.value).collect(),
             };
-            all.push(Constraint { kind: kind.value, columns, expression, at: kind.at });
+            all.push(Constraint { kind: kind.value, columns, expression, to, to_columns, at: kind.at });
         }
         absorb(fields, inner);
     }
@@ -372,9 +397,22 @@ fn read_described<'a>(
     let name = fields.required_string("name");
     let description = fields.string("description").map(|text| text.value).unwrap_or_default();
     let config = config(&mut fields, &["docs", "meta", "tags"]);
-    fields.allow(&["arguments", "owner", "columns"]);
+    let owner = owner(&mut fields);
+    let mut arguments = Vec::new();
+    for item in items(&mut fields, "arguments") {
+        let mut inner = Fields::new("an argument", item);
+        let name = inner.required_string("name").map(|text| text.value);
+        let kind = inner.string("type").map(|text| text.value);
+        let description = inner.string("description").map(|text| text.value).unwrap_or_default();
+        // Packages of dbt say all kinds of things here.
+        inner.rest();
+        arguments.extend(name.map(|name| Argument { name, kind, description }));
+        absorb(&mut fields, inner);
+    }
+    fields.allow(&["columns"]);
     if let Some(name) = name {
-        found.push(Described { package: resource.package.clone(), name, description, config });
+        let package = resource.package.clone();
+        found.push(Described { package, name, description, owner, arguments, config });
     }
     fields.finish()
 }

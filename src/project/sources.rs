@@ -19,6 +19,12 @@ use crate::yaml::{Fields, Kind, Yaml};
 pub struct SourceProperties {
     /// The table, complete but for the configuration of folders.
     pub table: SourceTable,
+    /// What is said of the source as a whole.
+    pub source_description: String,
+    /// `meta` of the source as a whole.
+    pub source_meta: Object,
+    /// Who brings the data, in a word.
+    pub loader: String,
     /// Its tests and those of its columns.
     pub tests: Vec<TestEntry>,
     /// Configuration of the source and the table: `enabled`, `tags`, `meta`.
@@ -43,6 +49,7 @@ struct Shared {
     config: Settings,
     tags: Vec<String>,
     meta: Object,
+    loader: String,
 }
 
 /// Reads one source with all its tables.
@@ -66,6 +73,7 @@ pub(super) fn read_source(
         loaded_at_field: None,
         tags: strings_of(&mut fields, "tags"),
         meta: fields.object("meta").unwrap_or_default(),
+        loader: loader(&mut fields).unwrap_or_default(),
         config,
     };
     shared.freshness = freshness(&mut fields, yaml, None);
@@ -144,8 +152,22 @@ fn read_table(
     };
     fields.allow(&ACCEPTED);
     let folders = resource.folders.clone();
-    found.push(SourceProperties { table, tests, config, folders, package: resource.package.clone() });
+    let loader = loader(&mut fields).unwrap_or_else(|| shared.loader.clone());
+    found.push(SourceProperties {
+        table,
+        source_description: shared.description.clone(),
+        source_meta: shared.meta.clone(),
+        loader,
+        tests,
+        config,
+        folders,
+        package: resource.package.clone(),
+    });
     fields.finish()
+}
+
+fn loader(fields: &mut Fields<'_>) -> Option<String> {
+    fields.string("loader").map(|text| text.value)
 }
 
 /// The `config:` of a source or a table, without what is read with the keys beside it.

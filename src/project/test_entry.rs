@@ -9,8 +9,9 @@ use crate::manifest::Object;
 use crate::yaml::{Fields, Kind, Yaml};
 
 /// Configuration keys of a data test.
-pub const TEST_CONFIG: [&str; 14] = [
+pub const TEST_CONFIG: [&str; 15] = [
     "alias",
+    "audit",
     "database",
     "enabled",
     "error_if",

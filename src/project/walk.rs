@@ -52,6 +52,8 @@ pub struct ProjectFiles {
     pub properties: Vec<Resource>,
     /// Files in `contracts/`.
     pub contracts: Vec<Arc<SourceFile>>,
+    /// Files in `waivers/`.
+    pub waivers: Vec<Arc<SourceFile>>,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -64,6 +66,7 @@ enum Place {
     Analyses,
     Docs,
     Contracts,
+    Waivers,
 }
 
 impl ProjectFiles {
@@ -83,7 +86,8 @@ impl ProjectFiles {
         };
         let Paths { models, seeds, tests, macros, snapshots, analyses, docs, .. } = &project.paths;
         let contracts = ["contracts".to_owned()];
-        let places: [(Place, &[String]); 8] = [
+        let waivers = ["waivers".to_owned()];
+        let places: [(Place, &[String]); 9] = [
             (Place::Models, models),
             (Place::Seeds, seeds),
             (Place::Tests, tests),
@@ -92,6 +96,7 @@ impl ProjectFiles {
             (Place::Analyses, analyses),
             (Place::Docs, docs),
             (Place::Contracts, &contracts),
+            (Place::Waivers, &waivers),
         ];
         for (place, folders) in places {
             for folder in folders {
@@ -183,7 +188,7 @@ impl Walk<'_> {
             return self.not_supported(&relative, "snapshots are not supported yet", help);
         }
         let wanted = match place {
-            Place::Contracts => yaml,
+            Place::Contracts | Place::Waivers => yaml,
             Place::Seeds => yaml || ending == "csv" || ending == "md",
             Place::Docs => ending == "md",
             Place::Analyses => yaml || ending == "md",
@@ -204,6 +209,7 @@ impl Walk<'_> {
         let found = &mut self.found;
         match (place, ending.as_str()) {
             (Place::Contracts, _) => found.contracts.push(resource.file),
+            (Place::Waivers, _) => found.waivers.push(resource.file),
             (_, "yml" | "yaml") => found.properties.push(resource),
             (_, "md") => found.docs.push(resource),
             (Place::Models, _) => found.models.push(resource),

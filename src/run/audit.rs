@@ -6,10 +6,12 @@ use std::time::{Duration, Instant};
 use crate::check;
 use crate::contract::{self, ColumnFinding, Contract};
 use crate::diagnostic::Diagnostic;
+use crate::engine::increment::quoted;
 use crate::engine::session::Session;
 use crate::engine::state::TestRow;
+use crate::engine::state::increment::waiting_delta;
 use crate::error::{Error, Result};
-use crate::manifest::{Materialization, Node, Object, Test, TestConfig, TestKind, TestSeverity};
+use crate::manifest::{AuditScope, Materialization, Node, Object, Test, TestConfig, TestKind, TestSeverity};
 use crate::names::{Fingerprint, NodeId};
 use crate::sql::quote::identifier;
 use crate::workspace::Workspace;
@@ -62,6 +64,8 @@ pub fn audit(
     let mut large = Vec::new();
     for test in tests {
         let definition = definition(workspace, test, candidates);
+        let delta = with_delta(session, test, candidates)?;
+        let candidates = delta.as_ref().unwrap_or(candidates);
         let rows = tested(test, candidates).and_then(|candidate| candidate.rows);
         if definition.as_ref().is_some_and(|definition| passed.contains(definition)) {
             audited.reports.push(TestReport { rows, ..blank(test, TestStatus::Reused, None) });
@@ -140,6 +144,27 @@ impl Audited {
     }
 }
 
+/// The candidates with the new rows of the tested model alone in its place, for a test that asks for them and as long as
+/// they wait to be published.
+fn with_delta(session: &Session, test: &Test, candidates: &Candidates) -> Result<Option<Candidates>> {
+    let (AuditScope::Delta, Some(node)) = (test.config.audit, &test.node) else { return Ok(None) };
+    let Some(Candidate { physical: Physical::Build(relation), fingerprint, .. }) = candidates.get(node)
+    else {
+        return Ok(None);
+    };
+    let Some(delta) = waiting_delta(session, relation)? else { return Ok(None) };
+    let rows = session.count(&format!("SELECT count(*) FROM {}", quoted(&delta)))?;
+    let candidate = Candidate {
+        fingerprint: fingerprint.clone(),
+        physical: Physical::Build(delta),
+        rows: Some(rows.max(0) as u64),
+        intervals: None,
+    };
+    let mut candidates = candidates.clone();
+    candidates.insert(node.clone(), candidate);
+    Ok(Some(candidates))
+}
+
 /// What a test is tested on.
 fn tested<'a>(test: &Test, candidates: &'a Candidates) -> Option<&'a Candidate> {
     candidates.get(test.node.as_ref()?)
@@ -188,7 +213,9 @@ fn definition(workspace: &Workspace, test: &Test, candidates: &Candidates) -> Op
         parts.push(dependency.node.as_str().as_bytes());
         parts.push(candidate.fingerprint.as_str().as_bytes());
         // A build that was made anew under an old fingerprint is another table.
-        if let Physical::Build(relation) = &candidate.physical {
+        if let Physical::Build(relation) = &candidate.physical
+            && (test.config.audit == AuditScope::Whole || test.node.as_ref() != Some(&dependency.node))
+        {
             parts.push(relation.as_bytes());
         }
     }
@@ -427,6 +454,6 @@ fn relation_of(physical: &Physical) -> Option<String> {
             Some(crate::names::Relation::new(crate::engine::state::DATA_SCHEMA, build).to_string())
         }
         Physical::Raw { relation, .. } | Physical::Source(relation) => Some(relation.to_string()),
-        Physical::Inline(_) => None,
+        Physical::Inline(_) | Physical::Slice { .. } => None,
     }
 }

@@ -1,5 +1,6 @@
 //! Building: a decision becomes a table or a view in the data schema, together with its row in the state.
 
+use std::collections::HashMap;
 use std::time::Instant;
 
 use crate::diagnostic::Diagnostic;
@@ -14,6 +15,8 @@ use crate::sql::rendered::Rendered;
 use crate::workspace::Workspace;
 
 use super::candidate::{Bound, Candidates, Reading, bind};
+use super::event::RowChange;
+use super::increment::{self, Filled};
 use super::plan::Decision;
 
 /// A build that was made.
@@ -21,6 +24,10 @@ use super::plan::Decision;
 pub struct Made {
     /// Rows; `None` for a view.
     pub rows: Option<u64>,
+    /// How the rows of an incremental model changed.
+    pub change: Option<RowChange>,
+    /// What did not build of it, where the rest did and is kept for the next run.
+    pub failed: Option<Box<Diagnostic>>,
 }
 
 /// Why a build was not made.
@@ -52,13 +59,25 @@ pub fn make(
     candidates: &Candidates,
 ) -> Result<Vec<Made>, (usize, BuildError)> {
     let blame = std::cell::Cell::new(0);
+    let mut filled = HashMap::new();
+    for (at, job) in jobs.iter().enumerate().filter(|(_, job)| job.decision.growth.is_some()) {
+        match increment::fill(workspace, session, run_id, job, candidates) {
+            Ok(Some(found)) => {
+                filled.insert(&job.node.id, found);
+            }
+            Ok(None) => {}
+            Err(Failure::Node(diagnostic)) => return Err((at, BuildError::Node(diagnostic))),
+            Err(Failure::Sql(error)) => return Err((at, BuildError::Database(error.into()))),
+        }
+    }
     let outcome: Result<Vec<Made>, Failure> = session.transaction(|session| {
         let mut made = Vec::with_capacity(jobs.len());
         let mut rows = Vec::with_capacity(jobs.len());
         for (at, job) in jobs.iter().enumerate() {
             blame.set(at);
             let started = Instant::now();
-            let (build, reads) = make_one(workspace, session, job, candidates)?;
+            let (build, reads) =
+                make_one(workspace, session, run_id, job, candidates, filled.get(&job.node.id))?;
             rows.push(Build {
                 fingerprint: job.decision.fingerprint.clone(),
                 model: job.node.name.clone(),
@@ -104,8 +123,11 @@ fn not_kept(error: &SqlError, node: &Node) -> Diagnostic {
     }
 }
 
-enum Failure {
+/// Why one of several builds was not made.
+pub(super) enum Failure {
+    /// The model or its data.
     Node(Box<Diagnostic>),
+    /// The database.
     Sql(SqlError),
 }
 
@@ -118,8 +140,10 @@ impl From<SqlError> for Failure {
 fn make_one(
     workspace: &Workspace,
     session: &Session,
+    run_id: &str,
     job: &Job<'_>,
     candidates: &Candidates,
+    filled: Option<&Filled>,
 ) -> Result<(Made, Vec<String>), Failure> {
     let relation = Relation::new(DATA_SCHEMA, &job.decision.relation);
     match job.node.config.materialized {
@@ -130,20 +154,28 @@ fn make_one(
         Materialization::View => {
             let bound = bind(&job.decision.rendered, candidates, Reading::Pinned);
             let prefix = format!("CREATE OR REPLACE VIEW {relation} AS ");
-            run_model(session, job, &prefix, &bound)?;
-            Ok((Made { rows: None }, bound.reads))
+            run_model(session, job, &prefix, &bound, "")?;
+            Ok((Made { rows: None, change: None, failed: None }, bound.reads))
         }
+        Materialization::Incremental => increment::make(workspace, session, run_id, job, candidates, filled),
         _ => {
             let bound = bind(&job.decision.rendered, candidates, Reading::Now);
             let prefix = format!("CREATE OR REPLACE TABLE {relation} AS ");
-            let rows = run_model(session, job, &prefix, &bound)?;
-            Ok((Made { rows: Some(rows) }, Vec::new()))
+            let rows = run_model(session, job, &prefix, &bound, "")?;
+            Ok((Made { rows: Some(rows), change: None, failed: None }, Vec::new()))
         }
     }
 }
 
-fn run_model(session: &Session, job: &Job<'_>, prefix: &str, bound: &Bound) -> Result<u64, Failure> {
-    session.execute_counted(&format!("{prefix}{}", bound.sql)).map_err(|error| {
+/// Runs a model's SQL between what stands before and behind it in the statement.
+pub(super) fn run_model(
+    session: &Session,
+    job: &Job<'_>,
+    prefix: &str,
+    bound: &Bound,
+    suffix: &str,
+) -> Result<u64, Failure> {
+    session.execute_counted(&format!("{prefix}{}{suffix}", bound.sql)).map_err(|error| {
         if error.is_interrupt() || error.class.eq_ignore_ascii_case("fatal") {
             return Failure::Sql(error);
         }
@@ -181,6 +213,6 @@ fn make_seed(
     let columns = session.describe(&format!("SELECT * FROM {relation}"))?;
     match seed::unknown_type_column(node, &columns) {
         Some(problem) => Err(Failure::Node(Box::new(problem))),
-        None => Ok(Made { rows: Some(rows) }),
+        None => Ok(Made { rows: Some(rows), change: None, failed: None }),
     }
 }

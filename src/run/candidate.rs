@@ -10,6 +10,8 @@ use crate::sql::rendered::Rendered;
 use crate::sql::seat::{Seat, seat};
 use crate::sql::tokens::{CteSeat, cte_seat};
 
+use crate::interval::Intervals;
+
 /// What stands behind a node's name in this run.
 #[derive(Debug, Clone)]
 pub struct Candidate {
@@ -19,6 +21,8 @@ pub struct Candidate {
     pub physical: Physical,
     /// Rows, where known.
     pub rows: Option<u64>,
+    /// Its intervals, where this run builds it by intervals.
+    pub intervals: Option<Box<Intervals>>,
 }
 
 /// Where a candidate is.
@@ -39,6 +43,13 @@ pub enum Physical {
     Source(Relation),
     /// The SQL of an ephemeral model, to be pasted.
     Inline(Box<Rendered>),
+    /// Some rows of another: those that meet a condition.
+    Slice {
+        /// Of what.
+        of: Box<Physical>,
+        /// Which, as SQL.
+        condition: String,
+    },
 }
 
 /// The candidates known so far.
@@ -136,7 +147,8 @@ fn replace(
                 match seat(&rendered.sql, &slot.range) {
                     Seat::Qualifier => text.push_str(published),
                     seat => {
-                        text.push_str(&name(&slot.node, candidate, candidates, reading, reads, ctes));
+                        let found = name(&slot.node, &candidate.physical, candidates, reading, reads, ctes);
+                        text.push_str(&found);
                         if seat == Seat::Bare {
                             text.push_str(" as ");
                             text.push_str(published);
@@ -163,13 +175,17 @@ fn published_name(quoted: &str) -> &str {
 
 fn name(
     node: &NodeId,
-    candidate: &Candidate,
+    physical: &Physical,
     candidates: &Candidates,
     reading: Reading,
     reads: &mut Vec<String>,
     ctes: &mut Vec<(String, String)>,
 ) -> String {
-    match &candidate.physical {
+    match physical {
+        Physical::Slice { of, condition } => {
+            let whole = name(node, of, candidates, reading, reads, ctes);
+            format!("(select * from {whole} where {condition})")
+        }
         Physical::Build(build) => {
             reads.push(build.clone());
             Relation::new(DATA_SCHEMA, build).to_string()
@@ -216,7 +232,7 @@ mod tests {
     }
 
     fn candidate(physical: Physical) -> Candidate {
-        Candidate { fingerprint: Fingerprint::of([]), physical, rows: None }
+        Candidate { fingerprint: Fingerprint::of([]), physical, rows: None, intervals: None }
     }
 
     #[test]

@@ -131,10 +131,21 @@ pub struct NodeReport {
     pub outcome: Outcome,
     /// Rows; `None` for a view or where nothing was built.
     pub rows: Option<u64>,
+    /// For an incremental model, how its rows changed; `None` where all of them were built.
+    pub change: Option<RowChange>,
     /// Wall time of building and testing it. Nodes that were built together share it.
     pub elapsed: Duration,
     /// Its tests.
     pub tests: Vec<TestReport>,
+}
+
+/// How the rows of an incremental model changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RowChange {
+    /// New rows.
+    pub added: u64,
+    /// Rows that they took the place of.
+    pub replaced: u64,
 }
 
 impl NodeReport {
@@ -248,7 +259,7 @@ pub struct RunReport {
     /// Tests that belong to no single node's report.
     pub late_tests: Vec<TestReport>,
     /// What the release changes for readers of the one before, where it was compared.
-    pub diff: Option<crate::diff::Report>,
+    pub diff: Option<crate::diff::waiver::Judged>,
     /// What readers see now.
     pub ending: Ending,
     /// Wall time.

@@ -168,6 +168,7 @@ pub fn raw_candidates(workspace: &Workspace, session: &Session) -> Result<Candid
             fingerprint,
             physical: Physical::Raw { relation: node.relation.clone(), columns, batch },
             rows: Some(rows),
+            intervals: None,
         };
         // A test of the source reads the raw table: that is where the source's data is.
         for dependency in &node.depends_on {
@@ -185,6 +186,7 @@ pub fn raw_candidates(workspace: &Workspace, session: &Session) -> Result<Candid
                 fingerprint: Fingerprint::of([source.id.as_str().as_bytes()]),
                 physical: Physical::Source(source.relation.clone()),
                 rows: None,
+                intervals: None,
             },
         );
     }

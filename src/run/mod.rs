@@ -5,6 +5,7 @@ pub mod build;
 pub mod candidate;
 pub mod event;
 pub mod freshness;
+pub mod increment;
 pub mod land;
 pub mod names;
 pub mod plan;
@@ -19,6 +20,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::diff::{Finding, Rule};
 use crate::engine::database::Database;
 use crate::engine::load;
 use crate::engine::session::Session;
@@ -26,6 +28,7 @@ use crate::engine::state::{self, RunEnd};
 use crate::error::{Error, Result};
 use crate::manifest::{Materialization, Test};
 use crate::names::NodeId;
+use crate::template::Window;
 use crate::workspace::Workspace;
 
 pub use retest::{TestRun, test};
@@ -50,12 +53,31 @@ pub struct RunOptions {
     pub scope: Scope,
     /// Builds anew what exists.
     pub refresh: Refresh,
+    /// The window of time that models built by intervals do again (`--from`, `--to`).
+    pub window: Option<Window>,
     /// Which objects raw models load.
     pub load: Which,
     /// What is published when something failed.
     pub policy: Policy,
     /// How long to wait for a database that another process holds.
     pub patience: Duration,
+    /// Changes that break promises and are published all the same.
+    pub allow: Vec<Allowed>,
+}
+
+/// A change that may break promises, in one run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Allowed {
+    /// Of which rule.
+    pub rule: Rule,
+    /// Of which model.
+    pub model: String,
+}
+
+impl Allowed {
+    fn covers(&self, finding: &Finding) -> bool {
+        self.rule == finding.rule && self.model == finding.model
+    }
 }
 
 /// Whether a run is of the whole project.
@@ -154,12 +176,8 @@ impl Context<'_> {
             Policy::Plan => Vec::new(),
             _ => self.land(&nodes)?,
         };
-        let known = Known {
-            builds: state::builds(session)?,
-            release: state::current_release(session, &workspace.target.name)?.unwrap_or_default(),
-            salt: self.run_id.to_owned(),
-            refresh: self.options.refresh,
-        };
+        let mut known = Known::read(session, &workspace.target.name, self.run_id, self.options.refresh)?;
+        known.asked = self.options.window.clone();
         let mut candidates = raw_candidates(workspace, session)?;
         self.add_published(&nodes, &known, &mut candidates)?;
         let broken = broken_loads(workspace, &loads);
@@ -259,6 +277,7 @@ impl Context<'_> {
                             fingerprint: decision.fingerprint,
                             physical: Physical::Inline(Box::new(decision.rendered)),
                             rows: None,
+                            intervals: None,
                         },
                     );
                 }
@@ -332,7 +351,7 @@ impl Context<'_> {
             }
             let building =
                 |id: &NodeId| decisions.get(id).is_some_and(|decision| decision.action == Action::Build);
-            if !is_decidable(node, &provisional, &building) {
+            if !is_decidable(self.workspace, node, &provisional, &building) {
                 later.insert(id.clone());
                 let unloaded = node.depends_on.iter().find(|dependency| {
                     let parent = manifest.nodes.get(&dependency.node);
@@ -357,6 +376,7 @@ impl Context<'_> {
                         fingerprint: decision.fingerprint.clone(),
                         physical,
                         rows: decision.rows,
+                        intervals: decision.intervals(),
                     };
                     provisional.insert(id.clone(), candidate);
                     decisions.insert(id.clone(), decision);
@@ -456,6 +476,7 @@ fn broken_loads(workspace: &Workspace, loads: &[LoadOutcome]) -> Vec<NodeReport>
                 materialized: node.config.materialized,
                 outcome: Outcome::Error(Box::new(diagnostic)),
                 rows: None,
+                change: None,
                 elapsed: load.elapsed,
                 tests: Vec::new(),
             })

@@ -3,17 +3,21 @@
 use std::collections::HashMap;
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::engine::session::Session;
-use crate::engine::state::{Existing, Release};
+use crate::engine::session::{Session, SqlError};
+use crate::engine::state::increment::Increment;
+use crate::engine::state::{self, Existing, Release};
 use crate::manifest::{Materialization, Node, NodeKind};
 use crate::names::{Fingerprint, NodeId};
 use crate::sql::rendered::Rendered;
 use crate::sql::tokens;
+use crate::template::Window;
 use crate::workspace::Workspace;
 
 use super::candidate::{Candidate, Candidates, Physical};
 use super::event::Action;
+use super::increment::{self, Growth};
 use super::names::Names;
+use crate::interval::Intervals;
 
 /// What is known when a run begins.
 pub struct Known {
@@ -25,9 +29,36 @@ pub struct Known {
     pub salt: String,
     /// Whether everything is built anew (`--full-refresh`).
     pub refresh: Refresh,
+    /// The window of time that was asked for: models built by intervals do it again.
+    pub asked: Option<Window>,
+    /// Versions of incremental models, by the name of their view.
+    pub increments: HashMap<String, Increment>,
+    /// What readers of another target see of incremental models: the view's name, by model.
+    pub elsewhere: HashMap<String, String>,
 }
 
 impl Known {
+    /// Reads it from the state. `salt` is what nothing else has: the run's id.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn read(session: &Session, target: &str, salt: &str, refresh: Refresh) -> Result<Self, SqlError> {
+        let increments = state::increment::increments(session)?;
+        let elsewhere = match increments.is_empty() {
+            true => HashMap::new(),
+            false => state::increment::elsewhere(session, target)?,
+        };
+        Ok(Self {
+            builds: state::builds(session)?,
+            release: state::current_release(session, target)?.unwrap_or_default(),
+            salt: salt.to_owned(),
+            refresh,
+            asked: None,
+            increments,
+            elsewhere,
+        })
+    }
+
     /// What readers see of a model, as a candidate; `None` if nothing was published.
     pub fn published(&self, model: &str) -> Option<Candidate> {
         let published = self.release.models.get(model)?;
@@ -35,6 +66,7 @@ impl Known {
             fingerprint: published.fingerprint.clone(),
             physical: Physical::Build(published.relation.clone()),
             rows: self.builds.get(&published.fingerprint).and_then(|build| build.rows),
+            intervals: None,
         })
     }
 }
@@ -65,6 +97,15 @@ pub struct Decision {
     pub relation: String,
     /// Rows of the build that exists.
     pub rows: Option<u64>,
+    /// What is to be done with the table of an incremental model.
+    pub growth: Option<Box<Growth>>,
+}
+
+impl Decision {
+    /// The intervals that it builds.
+    pub fn intervals(&self) -> Option<Box<Intervals>> {
+        self.growth.as_ref()?.intervals.clone().map(Box::new)
+    }
 }
 
 /// Decides for a node whose parents are all candidates already.
@@ -78,6 +119,9 @@ pub fn decide(
     known: &Known,
     session: Option<&Session>,
 ) -> Result<Decision, Diagnostics> {
+    if let Some(config) = &node.config.incremental {
+        return increment::decide(workspace, node, config, candidates, known, session);
+    }
     let rendered = match node.kind {
         NodeKind::Seed => Rendered::default(),
         NodeKind::Model => {
@@ -86,27 +130,7 @@ pub fn decide(
         }
     };
     let (definition, mut always) = definition(workspace, node, &rendered)?;
-    let mut parts: Vec<Vec<u8>> = vec![
-        b"kiln build 1".to_vec(),
-        node.id.as_str().as_bytes().to_vec(),
-        definition.as_str().as_bytes().to_vec(),
-    ];
-    for dependency in &node.depends_on {
-        let Some(parent) = candidates.get(&dependency.node) else { continue };
-        parts.push(dependency.node.as_str().as_bytes().to_vec());
-        parts.push(parent.fingerprint.as_str().as_bytes().to_vec());
-        if matches!(parent.physical, Physical::Source(_)) && node.config.materialized != Materialization::View
-        {
-            always.get_or_insert_with(|| {
-                format!("it reads `{}`, which kiln cannot watch", dependency.node.short())
-            });
-        }
-    }
-    match node.config.volatile {
-        Some(false) => always = None,
-        Some(true) => always = Some("it is marked `volatile: true`".into()),
-        None => {}
-    }
+    let mut parts = made_from(node, &definition, candidates, &mut always);
     // A view runs its volatile functions when it is read: it needs no new build for them.
     if always.is_some() && matches!(node.config.materialized, Materialization::Table | Materialization::Seed)
     {
@@ -115,8 +139,6 @@ pub fn decide(
         always = None;
     }
     let fingerprint = Fingerprint::of(parts.iter().map(Vec::as_slice));
-    let layer = node.layer.as_deref().unwrap_or(&node.relation.schema);
-    let plain = format!("{layer}__{}__{}", node.name, fingerprint.short());
     if node.config.materialized == Materialization::Ephemeral {
         let reason = "ephemeral: pasted into what reads it".to_owned();
         return Ok(Decision {
@@ -127,6 +149,7 @@ pub fn decide(
             rendered,
             relation: String::new(),
             rows: None,
+            growth: None,
         });
     }
     let existing = known.builds.get(&fingerprint).filter(|_| known.refresh == Refresh::Reuse);
@@ -144,6 +167,7 @@ pub fn decide(
             fingerprint,
             definition,
             rendered,
+            growth: None,
         },
         None => Decision {
             action: Action::Build,
@@ -151,23 +175,62 @@ pub fn decide(
                 Some(why) => why,
                 None => why_changed(node, &definition, &fingerprint, candidates, known),
             },
-            relation: match known.builds.contains_key(&fingerprint) {
-                // The build that exists may be the one that readers see: it is left alone.
-                true => format!("{plain}__{}", &Fingerprint::of([known.salt.as_bytes()]).short()[..6]),
-                false => plain,
-            },
+            relation: relation_name(node, &fingerprint, known),
             rows: None,
             fingerprint,
             definition,
             rendered,
+            growth: None,
         },
     };
     Ok(decision)
 }
 
+/// What a build is made from: the node, what it says, and its parents' builds. `always` becomes why it can never be reused.
+pub(super) fn made_from(
+    node: &Node,
+    definition: &Fingerprint,
+    candidates: &Candidates,
+    always: &mut Option<String>,
+) -> Vec<Vec<u8>> {
+    let mut parts: Vec<Vec<u8>> = vec![
+        b"kiln build 1".to_vec(),
+        node.id.as_str().as_bytes().to_vec(),
+        definition.as_str().as_bytes().to_vec(),
+    ];
+    for dependency in &node.depends_on {
+        let Some(parent) = candidates.get(&dependency.node) else { continue };
+        parts.push(dependency.node.as_str().as_bytes().to_vec());
+        parts.push(parent.fingerprint.as_str().as_bytes().to_vec());
+        if matches!(parent.physical, Physical::Source(_)) && node.config.materialized != Materialization::View
+        {
+            always.get_or_insert_with(|| {
+                format!("it reads `{}`, which kiln cannot watch", dependency.node.short())
+            });
+        }
+    }
+    match node.config.volatile {
+        Some(false) => *always = None,
+        Some(true) => *always = Some("it is marked `volatile: true`".into()),
+        None => {}
+    }
+    parts
+}
+
+/// The name of a build that is to be made.
+pub(super) fn relation_name(node: &Node, fingerprint: &Fingerprint, known: &Known) -> String {
+    let layer = node.layer.as_deref().unwrap_or(&node.relation.schema);
+    let plain = format!("{layer}__{}__{}", node.name, fingerprint.short());
+    match known.builds.contains_key(fingerprint) {
+        // The build that exists may be the one that readers see: it is left alone.
+        true => format!("{plain}__{}", &Fingerprint::of([known.salt.as_bytes()]).short()[..6]),
+        false => plain,
+    }
+}
+
 /// What a node says by itself: its SQL free of formatting, how it is built; for a seed the file and its types. And why it
 /// can never be the same twice, if it cannot.
-fn definition(
+pub(super) fn definition(
     workspace: &Workspace,
     node: &Node,
     rendered: &Rendered,
@@ -195,7 +258,7 @@ fn definition(
     }
 }
 
-fn why_changed(
+pub(super) fn why_changed(
     node: &Node,
     definition: &Fingerprint,
     fingerprint: &Fingerprint,
@@ -239,7 +302,14 @@ fn why_changed(
 
 /// The nodes of a selection that read only what is decided, in the order given: used to decide as many as possible
 /// before anything is built.
-pub fn is_decidable(node: &Node, candidates: &Candidates, building: &dyn Fn(&NodeId) -> bool) -> bool {
+pub fn is_decidable(
+    workspace: &Workspace,
+    node: &Node,
+    candidates: &Candidates,
+    building: &dyn Fn(&NodeId) -> bool,
+) -> bool {
     let known = node.depends_on.iter().all(|dependency| candidates.contains_key(&dependency.node));
-    known && !(node.asks_database && node.depends_on.iter().any(|dependency| building(&dependency.node)))
+    // How far a model built by intervals goes is seen in what it reads.
+    let asks = node.asks_database || increment::asks_parents(workspace, node, candidates);
+    known && !(asks && node.depends_on.iter().any(|dependency| building(&dependency.node)))
 }

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::compile::set_aside;
+use crate::diff::waiver::{self, Judged};
 use crate::diff::{
     Broken, Certainty, Check, Comparison, ConsumerView, Finding, Machine, ModelView, Promise, Report, Seen,
-    Settings, Severity, View, ViewOrigin, compare, consumer_row, model_row, older,
+    Settings, Severity, View, ViewOrigin, Waived, compare, consumer_row, model_row, older,
 };
 use crate::engine::session::ColumnType;
 use crate::engine::state::Published;
@@ -25,7 +26,7 @@ pub(super) struct Promised {
     /// What to keep with it.
     pub rows: Promises,
     /// What changed for readers; nothing where there is no promise and no consumer to keep.
-    pub report: Option<Report>,
+    pub report: Option<Judged>,
 }
 
 impl Context<'_> {
@@ -160,7 +161,7 @@ impl Context<'_> {
         after: &BTreeMap<String, Published>,
         models: BTreeMap<NodeId, ModelView>,
         consumers: BTreeMap<String, ConsumerView>,
-    ) -> Result<Option<Report>> {
+    ) -> Result<Option<Judged>> {
         let workspace = self.workspace;
         let session = self.database.session();
         let mut base = View::of_release(session, &known.release)?;
@@ -196,26 +197,49 @@ impl Context<'_> {
             prove: Some(&|model: &ModelView, check: &Check| check.ask(session, &model.relation)),
             history: &older::of_releases(session, &workspace.target.name, known.release.id)?,
         })?;
-        Ok(Some(report))
+        let deciders = waiver::deciders(workspace.manifest.contracts.values());
+        let mut judged = Judged::new(report, &workspace.waivers, deciders, waiver::today());
+        for finding in &mut judged.report.findings {
+            if self.options.allow.iter().any(|allowed| allowed.covers(finding)) {
+                finding.waived = Some(Waived {
+                    reason: "allowed on the command line, for this run".into(),
+                    approved_by: Vec::new(),
+                    expires: None,
+                    place: None,
+                });
+            }
+        }
+        // What nobody was promised may change, and is said.
+        for finding in &mut judged.report.findings {
+            if finding.counts(Severity::Error) && !self.stops(finding) {
+                finding.severity = Severity::Warning;
+                finding.why.push("it stops nothing: no contract in force promises it".into());
+            }
+        }
+        judged.report.sort();
+        Ok(Some(judged))
     }
 
-    /// The findings that keep a release from its readers, with the models that they are about.
-    pub(super) fn breaking<'r>(&self, report: &'r Report) -> Vec<(&'r Finding, Option<NodeId>)> {
-        let manifest = &self.workspace.manifest;
-        let node = |name: &str| self.workspace.find_node(None, name).ok().map(|node| node.id.clone());
+    /// Whether a finding keeps a release from its readers: something in force promised what it changes, or breaks by it.
+    fn stops(&self, finding: &Finding) -> bool {
         let in_force = |name: &str| {
-            let contract =
-                node(name).and_then(|id| manifest.contracts.get(&id).map(|contract| contract.is_unstable()));
-            contract == Some(false)
+            let contract = self.named(name).and_then(|id| self.workspace.manifest.contracts.get(&id));
+            contract.is_some_and(|contract| !contract.is_unstable())
         };
         let reaches = |broken: &Broken| {
             broken.certainty == Certainty::Certain
                 && in_force(broken.name.split('.').next().unwrap_or(&broken.name))
         };
-        let breaks = |finding: &&Finding| {
-            let promised = finding.version_old.is_some() || in_force(&finding.model);
-            finding.counts(Severity::Error) && (promised || finding.breaks.iter().any(reaches))
-        };
-        report.findings.iter().filter(breaks).map(|finding| (finding, node(&finding.model))).collect()
+        let promised = finding.version_old.is_some() || in_force(&finding.model);
+        promised || finding.breaks.iter().any(reaches)
+    }
+
+    /// The findings that keep a release from its readers, with the models that they are about.
+    pub(super) fn breaking<'r>(&self, report: &'r Report) -> Vec<(&'r Finding, Option<NodeId>)> {
+        report.failing(Severity::Error).map(|finding| (finding, self.named(&finding.model))).collect()
+    }
+
+    fn named(&self, name: &str) -> Option<NodeId> {
+        self.workspace.find_node(None, name).ok().map(|node| node.id.clone())
     }
 }

@@ -4,17 +4,20 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::atomic::Ordering;
 
 use crate::diagnostic::Diagnostic;
-use crate::diff::Report;
+use crate::diff::waiver::Judged;
+use crate::engine::increment::Merge;
 use crate::engine::publish::{NotPublished, Publication, collect, publish};
+use crate::engine::state::increment::increments;
 use crate::engine::state::{self, Published};
 use crate::error::{Error, Result};
-use crate::manifest::Materialization;
+use crate::manifest::{Materialization, Node};
 use crate::names::NodeId;
 
 use super::candidate::Physical;
 use super::event::{Ending, Event, LoadOutcome, Outcome, TestReport};
+use super::increment::replaces_of;
 use super::plan::Known;
-use super::schedule::Done;
+use super::schedule::{Done, SMALL_ROWS};
 use super::{Context, Policy, Scope};
 
 impl Context<'_> {
@@ -24,7 +27,7 @@ impl Context<'_> {
         known: &Known,
         late_tests: &[TestReport],
         loads: &[LoadOutcome],
-        report: &mut Option<Report>,
+        report: &mut Option<Judged>,
     ) -> Result<Ending> {
         let still = (known.release.id > 0).then(|| (known.release.id, known.release.published_at.clone()));
         let mut blocked = self.blocked(done, late_tests);
@@ -68,7 +71,7 @@ impl Context<'_> {
             }
             let promised = self.promised(done, known, &after, &changed, &blocked)?;
             let found = promised.report;
-            let breaking = found.as_ref().map(|found| self.breaking(found)).unwrap_or_default();
+            let breaking = found.as_ref().map(|found| self.breaking(&found.report)).unwrap_or_default();
             let about: BTreeSet<NodeId> = breaking.iter().filter_map(|(_, node)| node.clone()).collect();
             let sentence = match breaking.as_slice() {
                 [] => None,
@@ -103,6 +106,7 @@ impl Context<'_> {
         consumers.retain(|(name, _)| self.can_be_answered(name, &after, known, done));
         let queries: Vec<(String, String)> =
             consumers.iter().map(|(name, query)| (name.clone(), query.value.clone())).collect();
+        let merges = self.merges(&after, known, done)?;
         let publication = Publication {
             run_id: self.run_id,
             target: &self.workspace.target.name,
@@ -110,6 +114,7 @@ impl Context<'_> {
             restores: None,
             before: &known.release.models,
             after,
+            merges: &merges,
             consumers: &queries,
             promises,
         };
@@ -122,6 +127,7 @@ impl Context<'_> {
                 Ok(Ending::Published { release_id, changed, removed, held_back, collected })
             }
             Err(NotPublished::Failed(error)) => Err(error),
+            Err(NotPublished::Moved) => Err(Error::Bug("rows moved twice while they were published".into())),
             Err(NotPublished::NameTaken { relation, kind }) => {
                 let taker = self.workspace.manifest.nodes.values().find(|node| node.relation == relation);
                 let message =
@@ -151,6 +157,35 @@ impl Context<'_> {
                 Ok(Ending::NotPublished { reason, diagnostic: Some(Box::new(diagnostic)), still })
             }
         }
+    }
+
+    /// The new rows of incremental models that are published and not in their tables yet.
+    fn merges(&self, after: &BTreeMap<String, Published>, known: &Known, done: &Done) -> Result<Vec<Merge>> {
+        let manifest = &self.workspace.manifest;
+        let incremental = |model: &str| {
+            let mut nodes = manifest.nodes.values().filter(|node| node.config.incremental.is_some());
+            nodes.find(|node| node.name == model)
+        };
+        let changed = after.iter().filter(|(model, new)| known.release.models.get(*model) != Some(new));
+        let changed: Vec<(&Node, &Published)> =
+            changed.filter_map(|(model, new)| Some((incremental(model)?, new))).collect();
+        if changed.is_empty() {
+            return Ok(Vec::new());
+        }
+        let session = self.database.session();
+        let is_large = |(node, _): &(&Node, &Published)| {
+            let rows = done.candidates.get(&node.id).and_then(|candidate| candidate.rows);
+            rows.is_none_or(|rows| rows > SMALL_ROWS)
+        };
+        if changed.iter().any(is_large) {
+            session.widen()?;
+        }
+        let increments = increments(session)?;
+        let merge = |(node, new): (&Node, &Published)| {
+            let waiting = increments.get(&new.relation).filter(|found| found.version.is_none())?.clone();
+            Some(Merge { waiting, replaces: replaces_of(&done.decisions, node) })
+        };
+        Ok(changed.into_iter().filter_map(merge).collect())
     }
 
     /// Whether all that a consumer reads is published now, or was before.

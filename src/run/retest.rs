@@ -52,12 +52,7 @@ pub fn test(
     load::create_ledger(session.connection())?;
     let target = workspace.target.name.clone();
     state::start_run(session, &run_id, &target, "test")?;
-    let known = Known {
-        builds: state::builds(session)?,
-        release: state::current_release(session, &target)?.unwrap_or_default(),
-        salt: run_id.clone(),
-        refresh: Refresh::Reuse,
-    };
+    let known = Known::read(session, &target, &run_id, Refresh::Reuse)?;
     let mut candidates = raw_candidates(workspace, session)?;
     for node in workspace.manifest.nodes.values() {
         if let Some(candidate) = known.published(&node.name) {

@@ -45,6 +45,7 @@ pub fn rollback(
         restores: Some(wanted.id),
         before: &current.models,
         after: wanted.models.clone(),
+        merges: &[],
         consumers: &[],
         promises: Promises { from: Some(wanted.id), ..Promises::default() },
     };
@@ -54,6 +55,7 @@ pub fn rollback(
             Error::machine(format!("there is a {kind} `{}` that kiln did not make", relation.plain()))
                 .hint("rename or drop it, then roll back again")
         }
+        NotPublished::Moved => Error::Bug("a rollback moves no rows".into()),
         NotPublished::ConsumerBreaks { consumer, error } => {
             Error::machine(format!("the query of `{consumer}` would break: {error}"))
         }

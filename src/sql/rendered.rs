@@ -56,7 +56,7 @@ impl Rendered {
     /// The place in the user's template for a byte offset of `sql`: the line is exact; the column is found by the
     /// text around the offset where the template's line holds it, else it is the line's first character.
     pub fn locate(&self, offset: usize, length: usize) -> Option<Location> {
-        let offset = offset.min(self.sql.len());
+        let offset = self.sql.floor_char_boundary(offset);
         let line_start = self.sql[..offset].rfind('\n').map_or(0, |at| at + 1);
         let line = self.sql[..offset].matches('\n').count();
         let origin = self.origins.get(line)?.as_ref()?;

@@ -185,6 +185,25 @@ fn volatile(tokens: &[Token]) -> Option<String> {
     None
 }
 
+/// Where each statement of a text begins, comments passed over; nothing where sqlparser cannot read it.
+pub fn statements(sql: &str) -> Vec<usize> {
+    let located = Tokenizer::new(&DuckDbDialect {}, sql).with_unescape(false).tokenize_with_location();
+    let mut starts = Vec::new();
+    let mut begins = true;
+    for token in located.unwrap_or_default() {
+        match token.token {
+            Token::Whitespace(_) | Token::EOF => {}
+            Token::SemiColon => begins = true,
+            _ if begins => {
+                starts.push(offset(sql, token.span.start.line, token.span.start.column));
+                begins = false;
+            }
+            _ => {}
+        }
+    }
+    starts
+}
+
 /// Whether a text surely closes only parentheses that it has opened, so that it can stand inside of some. What it cannot
 /// follow (`$$`, escapes) it is not sure of.
 pub fn is_closed(sql: &str) -> bool {

@@ -83,8 +83,8 @@ const ALL: &[(&str, Function)] = &[
     ("statement", statement),
     ("load_result", load_result),
     ("load_relation", |_, args| super::adapter::load_relation(args)),
-    ("is_incremental", |_, _| Ok(Value::from(false))),
-    ("should_full_refresh", |_, _| Ok(Value::from(false))),
+    ("is_incremental", |_, _| Ok(Value::from(session().form.is_incremental()))),
+    ("should_full_refresh", |_, _| Ok(Value::from(should_full_refresh()))),
     ("doc", doc),
     ("tojson", |_, args| tojson(args)),
     ("fromjson", |_, args| fromjson(args)),
@@ -92,7 +92,7 @@ const ALL: &[(&str, Function)] = &[
     ("set_strict", |_, args| distinct(args)),
     ("zip", |_, args| zip(args)),
     ("zip_strict", |_, args| zip(args)),
-    ("local_md5", |_, args| Ok(Value::from(super::md5::hex(&args.text(0, "local_md5", "value")?)))),
+    ("local_md5", |_, args| Ok(Value::from(crate::digest::md5(&args.text(0, "local_md5", "value")?)))),
     ("render", |_, args| args.required(0, "render", "string")),
     ("dict", |_, args| Ok(dict(args))),
     ("kiln_list", |_, args| kiln_list(args)),
@@ -266,6 +266,13 @@ fn config_set(state: &mut State<'_, '_>, args: &Args) -> Result<Value, Error> {
     let value = args.required(1, "config.set", "value")?;
     let object = Dict::named([(key.as_str(), value)]);
     config(state, &Args::new(&[object]))
+}
+
+/// The model's own `full_refresh`, else the command line's.
+fn should_full_refresh() -> bool {
+    let own = config_value("full_refresh").map(|value| value.is_true());
+    let session = session();
+    own.unwrap_or_else(|| session.core.context.flags.get("FULL_REFRESH").is_some_and(|flag| flag == true))
 }
 
 fn find_var(name: &str) -> Option<Value> {

@@ -52,7 +52,7 @@ impl Renderer {
         Some(TestSignature { params: made.params.clone(), open: made.takes_any(), at: made.at.clone() })
     }
 
-    fn test_index(&self, package: &str, name: &str) -> Option<usize> {
+    pub(super) fn test_index(&self, package: &str, name: &str) -> Option<usize> {
         let library = &self.core.library;
         let project = &self.core.context.project;
         match name.split_once('.') {

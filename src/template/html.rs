@@ -23,6 +23,13 @@ impl Html {
         environment.set_auto_escape_callback(|_| AutoEscape::Html);
         let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
         environment.set_syntax(syntax.map_err(|error| broken("syntax", &error))?);
+        environment.set_formatter(|out, state, value| match value.is_none() {
+            // What is not known is not shown.
+            true => Ok(()),
+            false => minijinja::escape_formatter(out, state, value),
+        });
+        environment.add_filter("ticks", ticks);
+        environment.add_filter("breaks", breaks);
         environment.add_function("href", href);
         environment.add_function("id", id);
         environment.add_function("view", view);
@@ -56,6 +63,49 @@ fn href(state: &State<'_, '_>, url: &str, anchor: Option<&str>) -> Value {
         (false, None) => format!("{}{url}", attribute("root")),
     };
     Value::from_safe_string(address)
+}
+
+/// A sentence in which names stand in backticks, as Kiln's messages have them. Nothing stays nothing.
+fn ticks(text: Option<&str>) -> Value {
+    let escaped = escaped(text.unwrap_or_default());
+    let mut parts = escaped.split('`');
+    let mut html = parts.next().unwrap_or_default().to_owned();
+    while let Some(name) = parts.next() {
+        match parts.next() {
+            Some(after) => html.push_str(&format!("<code>{name}</code>{after}")),
+            None => html.push_str(&format!("`{name}")),
+        }
+    }
+    Value::from_safe_string(html)
+}
+
+/// A path or a name that may be broken behind its separators.
+fn breaks(text: Option<&str>) -> Value {
+    let text = text.unwrap_or_default();
+    let mut html = String::with_capacity(text.len() + 16);
+    for part in text.split_inclusive(['/', '_', '.', '@']) {
+        html.push_str(&escaped(part));
+        html.push_str("<wbr>");
+    }
+    Value::from_safe_string(html)
+}
+
+/// Text for HTML and XML, in elements and in attributes.
+pub fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            // XML has no such characters, in whatever way they are written.
+            c if c.is_control() && !"\n\t".contains(c) => escaped.push(' '),
+            c => escaped.push(c),
+        }
+    }
+    escaped
 }
 
 /// The id of an anchor: that of another page in the same document is another one.
@@ -95,8 +145,14 @@ mod tests {
 
     #[test]
     fn text_is_escaped_wherever_it_stands() {
-        let html = Html::new(&[("page.html", "<p title=\"{{ text }}\">{{ text }}</p>")]).expect("is sound");
-        let page = html.render("page.html", serde_json::json!({"text": "<script>\"'"})).expect("is filled");
-        assert_eq!(page, "<p title=\"&lt;script&gt;&quot;&#x27;\">&lt;script&gt;&quot;&#x27;</p>");
+        let text = "<p title=\"{{ text }}\">{{ text }}{{ nothing }}</p>{{ text|ticks }}{{ nothing|ticks }}{{ nothing|breaks }} {{ path|breaks }}";
+        let html = Html::new(&[("page.html", text)]).expect("is sound");
+        let page = html
+            .render(
+                "page.html",
+                serde_json::json!({"text": "<script>\"'`a<b`", "path": "a/b_<", "nothing": null}),
+            )
+            .expect("is filled");
+        insta::assert_snapshot!(page, @r#"<p title="&lt;script&gt;&quot;&#x27;`a&lt;b`">&lt;script&gt;&quot;&#x27;`a&lt;b`</p>&lt;script&gt;&quot;&#39;<code>a&lt;b</code> a/<wbr>b_<wbr>&lt;<wbr>"#);
     }
 }

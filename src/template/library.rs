@@ -22,6 +22,8 @@ pub(super) struct Macro {
     pub params: Vec<TestParam>,
     varargs: bool,
     kwargs: bool,
+    /// All of it in its file, tags included.
+    pub whole: Range<usize>,
     /// The rewritten slice; its text is in the environment.
     pub rewritten: Rewritten,
     /// It could not be compiled: said once already.
@@ -35,11 +37,21 @@ pub(super) struct Library {
     /// Files by mark number less one.
     pub files: Vec<Arc<SourceFile>>,
     pub docs: HashMap<(String, String), String>,
+    /// The same blocks with their files, in order.
+    pub doc_blocks: Vec<DocBlock>,
     /// The project's and its packages' macros, then Kiln's own.
     own: HashMap<Arc<str>, HashMap<String, usize>>,
     embedded: HashMap<Arc<str>, HashMap<String, usize>>,
     /// Names of macros that need the database.
     asking: BTreeSet<String>,
+}
+
+/// A `{% docs %}` block.
+#[derive(Debug)]
+pub(super) struct DocBlock {
+    pub package: String,
+    pub name: String,
+    pub file: Arc<SourceFile>,
 }
 
 /// Whose files are read.
@@ -126,7 +138,15 @@ impl Library {
             match word {
                 "docs" => {
                     let text = source[body].trim().to_owned();
-                    self.docs.insert((file.package.clone(), name_text.to_owned()), text);
+                    let (package, name) = (file.package.clone(), name_text.to_owned());
+                    let block = DocBlock {
+                        package: package.clone(),
+                        name: name.clone(),
+                        file: Arc::clone(&file.file),
+                    };
+                    if self.docs.insert((package, name), text).is_none() {
+                        self.doc_blocks.push(block);
+                    }
                 }
                 "snapshot" | "materialization" => {}
                 _ => {
@@ -134,6 +154,7 @@ impl Library {
                         if word == "macro" { name_text.to_owned() } else { format!("test_{name_text}") };
                     let parts = Parts {
                         number,
+                        start: piece.range.start,
                         tag: piece.inner.clone(),
                         header: word_end..piece.range.end,
                         name: name.end,
@@ -245,6 +266,7 @@ impl Library {
 /// Where the parts of a macro stand in its file.
 struct Parts {
     number: u32,
+    start: usize,
     tag: Range<usize>,
     /// From after the word to the end of the opening tag.
     header: Range<usize>,
@@ -317,7 +339,9 @@ impl Macro {
         let close = &source[parts.end.clone()];
         rewriter.insert(if close.starts_with("{%-") { "{%- endmacro %}" } else { "{% endmacro %}" });
         let rewritten = rewriter.finish();
-        Ok(Self { package: Arc::clone(package), name, at, params, varargs, kwargs, rewritten, broken: false })
+        let whole = parts.start..parts.end.end;
+        let package = Arc::clone(package);
+        Ok(Self { package, name, at, params, varargs, kwargs, whole, rewritten, broken: false })
     }
 
     /// The range in its file that an error in it points at.

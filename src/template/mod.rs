@@ -16,7 +16,6 @@ mod lexer;
 mod library;
 mod limits;
 mod marker;
-mod md5;
 mod modules;
 mod objects;
 mod packages;
@@ -24,6 +23,7 @@ mod renderer;
 mod rewrite;
 mod scope;
 mod session;
+mod shelf;
 mod time;
 
 #[cfg(test)]
@@ -40,6 +40,7 @@ use crate::names::{NodeId, Relation};
 use crate::sql::rendered::Rendered;
 
 pub use renderer::Renderer;
+pub use shelf::{DocsText, MacroText};
 
 /// What the first reading of a template finds.
 pub use crate::manifest::{ParsedTemplate as Parsed, RefCall, SourceCall};
@@ -211,6 +212,44 @@ pub struct QueryTable {
     pub columns: Vec<String>,
     /// Rows, each with a cell per column.
     pub rows: Vec<Vec<serde_json::Value>>,
+}
+
+/// Which rows a model is asked for: what `is_incremental()` answers.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Form {
+    /// All of them.
+    #[default]
+    Whole,
+    /// All of a window of time.
+    WholeWindow(Window),
+    /// What is new beside what `this` holds.
+    Delta,
+    /// What a window of time holds, in place of what `this` holds of it.
+    DeltaWindow(Window),
+}
+
+/// From a moment up to another and not including it, in UTC as DuckDB writes a TIMESTAMP.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Window {
+    /// The first moment.
+    pub start: String,
+    /// The moment behind the last one.
+    pub end: String,
+}
+
+impl Form {
+    /// What `is_incremental()` answers.
+    pub fn is_incremental(&self) -> bool {
+        matches!(self, Self::Delta | Self::DeltaWindow(_))
+    }
+
+    /// The window, if there is one.
+    pub fn window(&self) -> Option<&Window> {
+        match self {
+            Self::WholeWindow(window) | Self::DeltaWindow(window) => Some(window),
+            Self::Whole | Self::Delta => None,
+        }
+    }
 }
 
 /// Answers what a template asks. Errors are plain sentences; they are shown at the place of the call.

@@ -18,7 +18,8 @@ use super::rewrite::{Rewriter, Rewritten, assigned};
 use super::scope::{globals, root};
 use super::session::{Answer, Answers, Phase, Question, Session, session};
 use super::{
-    Context, Dispatch, LogMessage, MacroFile, Parsed, Resolve, Template, filters, limits, marker, packages,
+    Context, Dispatch, Form, LogMessage, MacroFile, Parsed, Resolve, Template, filters, limits, marker,
+    packages,
 };
 use crate::diagnostic::{Diagnostic, Diagnostics, Location, SourceFile};
 use crate::manifest::Object;
@@ -143,18 +144,27 @@ impl Renderer {
     /// First reading: what the template refers to and how it is configured.
     pub fn parse(&self, template: &Template) -> Result<Parsed, Diagnostics> {
         let rewritten = rewritten(&template.file)?;
-        let mut session =
-            Session::new(&self.core, Phase::Parse, &template.package, &template.file, &Answers::default());
-        session.model = self.model(template, None);
-        let (session, _open) = session.open();
-        let this = Relation::new(self.core.context.target.schema.clone(), template.name.clone());
-        session.set_this(TemplateRelation::of(template.id.clone(), this));
-        self.env
-            .render_named_str(MAIN, &rewritten.text, root())
-            .map_err(|error| self.core.diagnose(&session, &error, Some(&rewritten)))?;
-        self.flush(&session);
-        let mut parsed = session.parsed.take();
-        parsed.asks_database |= self.core.library.asks(&rewritten);
+        let mut parsed = self.parse_form(template, &rewritten, Form::Whole)?;
+        // What an incremental model reads in its other form alone is read too, and dbt would not see it.
+        if template.file.text.contains("is_incremental") {
+            match self.parse_form(template, &rewritten, Form::Delta) {
+                Ok(delta) => {
+                    parsed.asks_database |= delta.asks_database;
+                    for call in delta.refs {
+                        if !parsed.refs.contains(&call) {
+                            parsed.refs.push(call);
+                        }
+                    }
+                    for call in delta.sources {
+                        if !parsed.sources.contains(&call) {
+                            parsed.sources.push(call);
+                        }
+                    }
+                }
+                // It may use an answer that nothing gives while templates are only read.
+                Err(_) => parsed.asks_database = true,
+            }
+        }
         let questions = parsed
             .refs
             .iter()
@@ -166,6 +176,28 @@ impl Renderer {
         Ok(parsed)
     }
 
+    fn parse_form(
+        &self,
+        template: &Template,
+        rewritten: &Rewritten,
+        form: Form,
+    ) -> Result<Parsed, Diagnostics> {
+        let mut session =
+            Session::new(&self.core, Phase::Parse, &template.package, &template.file, &Answers::default());
+        session.model = self.model(template, None, &form);
+        session.form = form;
+        let (session, _open) = session.open();
+        let this = Relation::new(self.core.context.target.schema.clone(), template.name.clone());
+        session.set_this(TemplateRelation::of(template.id.clone(), this));
+        self.env
+            .render_named_str(MAIN, &rewritten.text, root())
+            .map_err(|error| self.core.diagnose(&session, &error, Some(rewritten)))?;
+        self.flush(&session);
+        let mut parsed = session.parsed.take();
+        parsed.asks_database |= self.core.library.asks(rewritten);
+        Ok(parsed)
+    }
+
     /// Second reading: the SQL.
     pub fn render(
         &self,
@@ -174,13 +206,26 @@ impl Renderer {
         config: &Object,
         resolve: &dyn Resolve,
     ) -> Result<Rendered, Diagnostics> {
+        self.render_form(template, this, config, &Form::Whole, resolve)
+    }
+
+    /// Second reading: the SQL of the rows that `form` asks for.
+    pub fn render_form(
+        &self,
+        template: &Template,
+        this: Option<(NodeId, Relation)>,
+        config: &Object,
+        form: &Form,
+        resolve: &dyn Resolve,
+    ) -> Result<Rendered, Diagnostics> {
         let rewritten = rewritten(&template.file)?;
         let known = self.questions.read().unwrap_or_else(PoisonError::into_inner).get(&template.id).cloned();
         self.answer(resolve, known.as_deref().map_or(&[], |known| known), |answers| {
             let mut session =
                 Session::new(&self.core, Phase::Render, &template.package, &template.file, answers);
             session.config = config.clone();
-            session.model = self.model(template, this.as_ref().map(|(_, relation)| relation));
+            session.form = form.clone();
+            session.model = self.model(template, this.as_ref().map(|(_, relation)| relation), form);
             let (session, _open) = session.open();
             if let Some((node, relation)) = &this {
                 session.set_this(TemplateRelation::of(node.clone(), relation.clone()));
@@ -271,11 +316,21 @@ impl Renderer {
         }
     }
 
-    fn model(&self, template: &Template, relation: Option<&Relation>) -> Value {
+    fn model(&self, template: &Template, relation: Option<&Relation>, form: &Form) -> Value {
         let schema = relation.map_or(self.core.context.target.schema.as_str(), |relation| &relation.schema);
         let alias = relation.map_or(template.name.as_str(), |relation| &relation.name);
         let path = template.file.path.to_string_lossy().into_owned();
+        let times = |start: &str, end: &str| {
+            Dict::named([("event_time_start", Value::from(start)), ("event_time_end", Value::from(end))])
+        };
+        let batch = match form.window() {
+            Some(window) => times(&window.start, &window.end),
+            // While templates are only read there is no window yet.
+            None if relation.is_none() => times("", ""),
+            None => Value::from(()),
+        };
         Dict::named([
+            ("batch", batch),
             ("unique_id", Value::from(template.id.as_str())),
             ("name", Value::from(template.name.as_str())),
             ("alias", Value::from(alias)),

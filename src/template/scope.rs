@@ -85,6 +85,16 @@ impl minijinja::value::Object for Root {
             "execute" => return Some(Value::from(session.phase == Phase::Render)),
             "this" => return session.this_value(),
             "model" | "node" => return Some(session.model.clone()),
+            "interval" => match (session.form.window(), session.phase) {
+                (Some(window), _) => {
+                    let (start, end) = (Value::from(window.start.as_str()), Value::from(window.end.as_str()));
+                    return Some(Dict::named([("start", start), ("end", end)]));
+                }
+                (None, Phase::Parse) => {
+                    return Some(Dict::named([("start", Value::from("")), ("end", Value::from(""))]));
+                }
+                (None, Phase::Render) => {}
+            },
             "graph" if session.phase == Phase::Render => {
                 return Some(Value::from(problem("not-supported", "`graph` is not supported")));
             }

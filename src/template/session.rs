@@ -14,7 +14,7 @@ use minijinja::{Error, Value};
 
 use super::errors::{Unanswered, problem};
 use super::renderer::Core;
-use super::{LogMessage, Parsed, QueryTable, limits, marker};
+use super::{Form, LogMessage, Parsed, QueryTable, limits, marker};
 use crate::diagnostic::{Location, SourceFile};
 use crate::names::{NodeId, Relation};
 use crate::sql::rendered::Rendered;
@@ -58,6 +58,7 @@ pub(super) struct Session {
     pub fixed: Option<Location>,
     this: RefCell<Option<Value>>,
     pub model: Value,
+    pub form: Form,
     pub config: crate::manifest::Object,
     pub answers: Answers,
     pub pending: RefCell<Vec<(Question, Option<Rendered>)>>,
@@ -116,6 +117,7 @@ impl Session {
             fixed: None,
             this: RefCell::default(),
             model: Value::from(()),
+            form: Form::Whole,
             config: crate::manifest::Object::new(),
             answers: Rc::clone(answers),
             pending: RefCell::default(),

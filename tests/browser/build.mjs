@@ -56,7 +56,7 @@ const recipes = {
   },
   diff: async (root) => {
     const folder = project(root, "diff", projects.example);
-    const models = { added: ["channel_performance"], removed: ["revenue_by_week"], modified: ["curated_orders"], affected: ["customer_lifetime_value", "revenue_by_day", "crm_sync", "revenue_dashboard"] };
+    const models = { added: ["channel_performance"], removed: [{ name: "revenue_by_week", layer: "serving" }], modified: ["curated_orders"], affected: ["customer_lifetime_value", "revenue_by_day", "crm_sync", "revenue_dashboard"] };
     writeFileSync(join(folder, "diff.json"), JSON.stringify({ base: "main", findings: [], models }));
     await generate(root, folder, "diff", ["--diff", "diff.json"]);
   },

@@ -1,7 +1,7 @@
 // 13: five thousand models. Times are measured against a fixed loop, so that a busy machine fails nothing.
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
-import { fileHome, graphOf, openGraph, quiet, slowness, stop, visit } from "./lib.mjs";
+import { fileHome, graphOf, openGraph, quiet, serve, slowness, stop, visit } from "./lib.mjs";
 
 after(stop);
 const home = fileHome("large");
@@ -9,7 +9,7 @@ const home = fileHome("large");
 test("the overview answers within two seconds, and the script stays short", async () => {
   const page = await visit(home);
   await page.goto("about:blank");
-  const slow = await slowness(page);
+  const before = await slowness(page);
   await page.addInitScript(() => {
     const at = /** @type {any} */ (window);
     at.long = [];
@@ -21,14 +21,35 @@ test("the overview answers within two seconds, and the script stays short", asyn
   await page.keyboard.type("mart_crm_2");
   await page.locator("#found-list a").first().waitFor();
   const took = await page.evaluate(() => performance.now());
-  assert.ok(took < 2000 * slow, `${took.toFixed(0)} ms on a machine ${slow.toFixed(1)} times slower`);
   await page.waitForLoadState("load");
   await page.waitForTimeout(1500);
   const long = await page.evaluate(() => {
     const loaded = /** @type {PerformanceNavigationTiming} */ (performance.getEntriesByType("navigation")[0]).loadEventEnd;
     return /** @type {any} */ (window).long.filter((/** @type {number[]} */ task) => task[0] > loaded).map((/** @type {number[]} */ task) => task[1]);
   });
+  const slow = Math.max(before, await slowness(page));
+  assert.ok(took < 2000 * slow, `${took.toFixed(0)} ms on a machine ${slow.toFixed(1)} times slower`);
   assert.ok(long.every((/** @type {number} */ time) => time < 200 * slow), `tasks of ${long} ms on a machine ${slow.toFixed(1)} times slower`);
+  await page.context().close();
+  quiet(page);
+});
+
+test("from kiln docs serve", async () => {
+  const address = await serve("large");
+  const page = await visit(address);
+  await page.goto(address);
+  // Its rows are there before any script.
+  const names = await page.locator("table.list a.node").count();
+  assert.equal(names, graphOf("large").nodes.length);
+  await page.locator("#q").focus();
+  await page.keyboard.type("cur_crm_1002");
+  await page.locator("#found-list a").first().waitFor();
+  await page.keyboard.press("Enter");
+  await page.waitForURL("**/m/cur_crm_1002.html");
+  await page.locator(".lineage").scrollIntoViewIfNeeded();
+  await page.locator(".graph-part .box.focus").waitFor();
+  await openGraph(page, `${address}graph.html`);
+  assert.ok((await page.locator("#graph .box").count()) <= 300);
   await page.context().close();
   quiet(page);
 });

@@ -152,7 +152,7 @@ export const drawn = (page) => page.locator("#graph .box[data-id]").evaluateAll(
 /** @param {Iterable<string>} items */
 export const sorted = (items) => [...items].sort();
 
-/** How slow this machine is now against a quiet one: a fixed loop takes about 40 ms there.
+/** How slow this machine is now against a quiet one: a fixed loop takes about 150 ms there.
  * @param {import("playwright-core").Page} page @returns {Promise<number>} */
 export async function slowness(page) {
   const loop = () =>

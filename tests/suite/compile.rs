@@ -68,3 +68,81 @@ fn inferred_types_are_those_of_a_run() {
     inferred_is_made("tests/fixtures/design_shop", 3);
     inferred_is_made("example_project", 10);
 }
+
+/// Macros and types that somebody made in the database by hand.
+#[test]
+fn what_the_database_defines_is_known() {
+    let shop = Shop::of(&[
+        ("kiln.yml", "name: shop\ntargets: {dev: {type: duckdb, path: shop.duckdb}}\n"),
+        (
+            "models/sources.yml",
+            "sources:\n  - name: app\n    tables: [{name: people, columns: [{name: m, data_type: mood}]}]\n",
+        ),
+        ("models/first.sql", "select plus(1) as two, tools.twice(2.5) as five, 'a'::mood as m\n"),
+        ("models/second.sql", "select * from top(3)\n"),
+        ("models/third.sql", "select m from {{ source('app', 'people') }}\n"),
+        ("models/typo.sql", "select lowr('X') as x\n"),
+    ]);
+    let said = || {
+        let (workspace, _) = shop.open().unwrap_or_else(|error| panic!("{error}"));
+        let compiled =
+            compile(&workspace, &CompileOptions::default()).unwrap_or_else(|error| panic!("{error}"));
+        let columns = |name: &str| {
+            let id = kiln::names::NodeId::new("model", "shop", name);
+            let columns = compiled.models[&id].columns.clone().unwrap_or_default();
+            columns
+                .into_iter()
+                .map(|column| format!("{} {}", column.name, column.data_type))
+                .collect::<Vec<_>>()
+        };
+        let all = ["first", "second", "third"].map(|name| columns(name).join(", "));
+        format!("{}\n{}", all.join("\n"), compiled.diagnostics.render(Style::Plain))
+    };
+    insta::assert_snapshot!("no_database_to_ask", said());
+    let made = duckdb::Connection::open(shop.root().join("shop.duckdb")).expect("a database");
+    made.execute_batch(
+        "CREATE SCHEMA tools; CREATE MACRO tools.twice(x) AS plus(x, x); CREATE MACRO plus(a, b := 1) AS a + b;",
+    )
+    .expect_err("DuckDB wants what a macro calls to be there");
+    made.execute_batch(
+        "CREATE MACRO plus(a, b := 1) AS a + b; CREATE MACRO tools.twice(x) AS plus(x, x);
+         CREATE TYPE mood AS ENUM ('a', 'b'); CREATE TABLE first (old INTEGER); CREATE TABLE other (o DECIMAL(9, 1));
+         CREATE MACRO top(n) AS TABLE SELECT five, m FROM first LIMIT n;",
+    )
+    .expect_err("and the columns too");
+    made.execute_batch(
+        "CREATE OR REPLACE TABLE first (five DECIMAL(9, 1), m mood); \
+         CREATE MACRO top(n) AS TABLE SELECT five, m FROM first LIMIT n;",
+    )
+    .expect("sound statements");
+    drop(made);
+    insta::assert_snapshot!("a_database_was_asked", said());
+}
+
+/// What DuckDB says badly, or says nothing to do about.
+#[test]
+fn mistakes_of_newcomers() {
+    let orders = "from {{ ref('orders') }}";
+    let shop = Shop::of(&[
+        ("kiln.yml", "name: shop\ntargets: {dev: {type: duckdb, path: shop.duckdb}}\n"),
+        ("seeds/orders.csv", "id,amount,status\n1,2.5,a\n"),
+        (
+            "models/having.sql",
+            &format!("select status, count(*) as n {orders} group by status having nn > 1\n"),
+        ),
+        ("models/sets.sql", &format!("select id, amount {orders}\nunion all\nselect id {orders}\n")),
+        ("models/wheres.sql", &format!("select status {orders} where sum(amount) > 1 group by 1\n")),
+        ("models/windows.sql", &format!("select id {orders} where row_number() over () = 1\n")),
+        ("models/deep.sql", &format!("select {}1{} as x\n", "(".repeat(3_000), ")".repeat(3_000))),
+        ("models/letter.sql", &format!("select x {orders}\n")),
+        (
+            "models/sources.yml",
+            "sources: [{name: app, tables: [{name: t, columns: [{name: a, data_type: intt}]}]}]\n",
+        ),
+    ]);
+    let (workspace, _) = shop.open().unwrap_or_else(|error| panic!("{error}"));
+    let compiled = compile(&workspace, &CompileOptions::default()).unwrap_or_else(|error| panic!("{error}"));
+    let said = compiled.diagnostics.render(Style::Plain);
+    let lines: Vec<String> = said.lines().map(|line| line.chars().take(120).collect()).collect();
+    insta::assert_snapshot!(lines.join("\n"));
+}

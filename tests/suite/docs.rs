@@ -124,6 +124,11 @@ fn a_failed_test_a_broken_contract_and_old_data_are_told_apart() {
         "tests/no_payment_is_large.sql",
         "select * from {{ ref('curated_payments') }} where amount > 50\n",
     );
+    shop.replace(
+        "models/raw/sources.yml",
+        "name: events\n",
+        "name: events\n        freshness: {error_after: {count: 0, period: minute}}\n",
+    );
     shop.replace("contracts/revenue_by_day.odcs.yaml", "mustBeGreaterThan: 0}", "mustBeGreaterThan: 100000}");
     shop.run().expect("runs");
     let output = binary(shop.root(), &["docs", "generate", "--out", "site"]).output().expect("kiln starts");
@@ -131,17 +136,26 @@ fn a_failed_test_a_broken_contract_and_old_data_are_told_apart() {
     let site = shop.root().join("site");
     let graph = assigned(&site, "data/graph.js");
     let nodes = graph["nodes"].as_array().expect("nodes");
+    let moment = regex::Regex::new(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC").expect("a pattern");
+    let line =
+        |node: &Value| format!("{} {}: {}", node["name"], node["status"], node["why"]).replace('"', "");
     let bad: Vec<String> = nodes
         .iter()
         .filter(|node| !["ok", "none"].contains(&node["status"].as_str().expect("a status")))
-        .map(|node| format!("{} {}: {}", node["name"], node["status"], node["why"]).replace('"', ""))
+        .map(|node| moment.replace_all(&line(node), "[moment]").into_owned())
         .collect();
-    insta::assert_snapshot!(bad.join("\n"), @r#"
+    insta::assert_snapshot!(bad.join("\n"), @"
+    web.events stale: its newest data is from [moment], older than 0 minutes
+    raw_events stale: web.events is stale: its newest data is from [moment], older than 0 minutes
+    curated_events stale: web.events is stale: its newest data is from [moment], older than 0 minutes
     curated_orders warned: 1 of 13 tests warned
     curated_payments failed: 1 of 8 tests failed
+    curated_sessions stale: web.events is stale: its newest data is from [moment], older than 0 minutes
+    funnel_by_day stale: web.events is stale: its newest data is from [moment], older than 0 minutes
     revenue_by_day broken: 1 promise of its contract is broken
+    funnel_notebook stale: web.events is stale: its newest data is from [moment], older than 0 minutes
     revenue_dashboard broken: revenue_by_day: 1 promise of its contract is broken
-    "#);
+    ");
     assert!(page(&site, "releases.html").contains("failed"));
 }
 
@@ -284,6 +298,39 @@ fn a_change_is_drawn_over_the_graph() {
     error: `broken.json` is not what `kiln diff --format json` writes: it has no `findings`
     help: make it with `kiln diff --format json > broken.json`
     "#);
+}
+
+#[test]
+fn a_served_site_follows_the_project() {
+    let project = Project::new();
+    let mut command = binary(project.path(), &["docs", "serve", "--no-open", "--port", "0"]);
+    let mut child = command.stderr(std::process::Stdio::piped()).spawn().expect("kiln starts");
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stderr.take().expect("its words")));
+    let line = lines.next().expect("a line").expect("text");
+    let address =
+        line.trim().strip_prefix("Serving http://").expect("an address").trim_end_matches('/').to_owned();
+    let get = |path: &str| {
+        let mut stream = std::net::TcpStream::connect(&address).expect("it listens");
+        std::io::Write::write_all(
+            &mut stream,
+            format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n").as_bytes(),
+        )
+        .expect("it reads");
+        let mut answer = String::new();
+        std::io::Read::read_to_string(&mut stream, &mut answer).expect("it answers");
+        answer
+    };
+    assert!(get("/m/orders.html").contains("data-live=\"1\""));
+    project.write("models/schema.yml", "models:\n  - {name: orders, description: as they are now}\n");
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while !get("/version").ends_with("\r\n\r\n2\n") {
+        assert!(std::time::Instant::now() < deadline, "it does not follow");
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    assert!(get("/m/orders.html").contains("as they are now"));
+    let stopped = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(stopped.expect("kill starts").success());
+    assert_eq!(child.wait().expect("it ends").code(), Some(0));
 }
 
 #[test]

@@ -90,3 +90,54 @@ fn misspelt_names_of_lineage() {
         .collect();
     insta::assert_snapshot!("lineage_misspelt", said.join("\n"));
 }
+
+/// A consumer's real SQL says which columns it reads, and how.
+#[test]
+fn the_queries_of_consumers_are_in_the_lineage() {
+    let project = project();
+    project.write(
+        "models/exposures.yml",
+        "exposures:
+  - name: board
+    type: dashboard
+    owner: {name: BI}
+    depends_on: [ref('orders'), ref('totals'), ref('raw_orders')]
+    meta:
+      columns: {totals: [amount]}
+      queries:
+        - \"select max(amount) as Largest, count(*) as n from curated.orders where order_id > 1;\"
+        - \"select t.* from curated.totals as t\"
+",
+    );
+    insta::assert_snapshot!(
+        "lineage_of_queries",
+        project.say(&["lineage", "board", "--upstream", "--format", "json"])
+    );
+    insta::assert_snapshot!(
+        "lineage_into_queries",
+        project.say(&["lineage", "orders.order_id", "--downstream"])
+    );
+}
+
+/// Who asks for one model hears of it and of what it needs, not of others; lineage and columns are those of all.
+#[test]
+fn a_selection_hears_of_itself() {
+    let project = project();
+    project.write("models/curated/other.sql", "select nothing from {{ ref('orders') }}\n");
+    let said = project.say(&["compile", "-s", "totals"]);
+    assert!(said.starts_with("exit 0"), "{said}");
+    let lineage =
+        std::fs::read_to_string(project.path().join("target/lineage.json")).expect("a lineage file");
+    assert!(lineage.contains("\"other.*\""), "{lineage}");
+    let manifest = std::fs::read_to_string(project.path().join("target/manifest.json")).expect("a manifest");
+    let manifest: serde_json::Value = serde_json::from_str(&manifest).expect("JSON");
+    assert_eq!(manifest["nodes"]["model.shop.totals"]["compiled"], true);
+    assert!(manifest["nodes"]["model.shop.orders"].get("compiled").is_none());
+    for wanted in ["other", "orders+"] {
+        let said = project.say(&["compile", "-s", wanted]);
+        assert!(said.starts_with("exit 2") && said.contains("no column `nothing`"), "{said}");
+    }
+    project.write("models/curated/orders.sql", "select amuont from {{ ref('raw_orders') }}\n");
+    let said = project.say(&["compile", "-s", "totals"]);
+    assert!(said.starts_with("exit 2") && said.contains("amuont") && !said.contains("nothing"), "{said}");
+}

@@ -140,9 +140,11 @@ pub fn whole(workspace: &Workspace) -> RunOptions {
         selected: workspace.select(&[], &[]).unwrap_or_else(|_| BTreeSet::new()),
         scope: Scope::Whole,
         refresh: Refresh::Reuse,
+        window: None,
         load: Which::New,
         policy: Policy::Whole,
         patience: Duration::from_secs(5),
+        allow: Vec::new(),
     }
 }
 

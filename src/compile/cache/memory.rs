@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::Range;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -138,7 +139,7 @@ impl Entry {
         let cells = outputs().flat_map(|output| output.value.iter().chain(&output.influence));
         let cells: BTreeSet<&TableColumn> = cells.chain(&lineage.rows).collect();
         let tables: BTreeSet<&Relation> =
-            cells.iter().map(|cell| &cell.table).chain(&lineage.tables).collect();
+            cells.iter().map(|cell| cell.table.as_ref()).chain(&lineage.tables).collect();
         let table_numbers: HashMap<&Relation, usize> = tables.iter().copied().zip(0..).collect();
         let cell_numbers: HashMap<&TableColumn, usize> = cells.iter().copied().zip(0..).collect();
         let numbers =
@@ -146,7 +147,10 @@ impl Entry {
         Self {
             columns: columns.iter().map(|c| (c.name.clone(), c.data_type.clone())).collect(),
             tables: tables.iter().map(|table| (table.schema.clone(), table.name.clone())).collect(),
-            cells: cells.iter().map(|cell| (table_numbers[&cell.table], cell.column.clone())).collect(),
+            cells: cells
+                .iter()
+                .map(|cell| (table_numbers[cell.table.as_ref()], cell.column.clone()))
+                .collect(),
             outputs: outputs()
                 .map(|o| (o.output.clone(), numbers(&o.value), numbers(&o.influence), o.unknown))
                 .collect(),
@@ -158,8 +162,8 @@ impl Entry {
 
     fn restore(self) -> (Vec<ColumnType>, Lineage) {
         let columns = self.columns.into_iter().map(|(name, data_type)| ColumnType { name, data_type });
-        let tables: Vec<Relation> =
-            self.tables.into_iter().map(|(schema, name)| Relation::new(schema, name)).collect();
+        let tables: Vec<Arc<Relation>> =
+            self.tables.into_iter().map(|(schema, name)| Arc::new(Relation::new(schema, name))).collect();
         // Numbers are those of what was written: the file's hash says so.
         let cells: Vec<TableColumn> = self
             .cells
@@ -176,7 +180,7 @@ impl Entry {
         let lineage = Lineage {
             columns: self.outputs.into_iter().map(output).collect(),
             rows: set(self.rows),
-            tables: self.read.into_iter().filter_map(|at| tables.get(at).cloned()).collect(),
+            tables: self.read.into_iter().filter_map(|at| Some(tables.get(at)?.as_ref().clone())).collect(),
             reasons: self.reasons.into_iter().collect(),
         };
         (columns.collect(), lineage)

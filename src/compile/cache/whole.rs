@@ -156,17 +156,22 @@ impl Whole {
 
 /// The texts of a project, each list by itself: what a file is follows from its list.
 fn lists<'a>(file: &'a ProjectFile, files: &'a ProjectFiles) -> Vec<Vec<&'a Arc<SourceFile>>> {
-    let resources = [
-        &files.models,
-        &files.seeds,
-        &files.singular_tests,
-        &files.generic_tests,
-        &files.macros,
-        &files.docs,
-        &files.properties,
-    ];
+    // Without `..`: a list that is added has to be added here.
+    let ProjectFiles {
+        models,
+        seeds,
+        singular_tests,
+        generic_tests,
+        macros,
+        docs,
+        properties,
+        contracts,
+        waivers,
+    } = files;
+    let resources = [models, seeds, singular_tests, generic_tests, macros, docs, properties];
     let resources = resources.into_iter().map(|list| list.iter().map(|resource| &resource.file).collect());
-    resources.chain([files.contracts.iter().collect(), vec![&file.file]]).collect()
+    let others = [contracts, waivers].map(|list| list.iter().collect());
+    resources.chain(others).chain([vec![&file.file]]).collect()
 }
 
 fn all<'a>(file: &'a ProjectFile, files: &'a ProjectFiles) -> impl Iterator<Item = &'a Arc<SourceFile>> {

@@ -132,11 +132,17 @@
     }
   }
 
-  /** What scrolls must be reachable with the keyboard. */
+  /** What scrolls must be reachable with the keyboard. It is measured when it is seen: measuring all of a large page
+   * would lay all of it out. */
   function scrolls() {
-    for (const block of document.querySelectorAll(".wide, pre")) {
-      if (block.scrollWidth > block.clientWidth) block.setAttribute("tabindex", "0");
-    }
+    const seen = new IntersectionObserver((entries) => {
+      for (const { target, isIntersecting } of entries) {
+        if (!isIntersecting) continue;
+        if (target.scrollWidth > target.clientWidth) target.setAttribute("tabindex", "0");
+        else target.removeAttribute("tabindex");
+      }
+    });
+    for (const block of document.querySelectorAll(".wide, pre")) seen.observe(block);
   }
 
   /** A single file holds all pages: the address says which of them is seen. */
@@ -160,7 +166,6 @@
     const target = anchor === path ? null : document.getElementById(anchor);
     if (target) target.scrollIntoView();
     else if (before !== shown) scrollTo(0, 0);
-    scrolls();
   }
 
   document.addEventListener("keydown", (event) => {
@@ -189,6 +194,7 @@
     if (kiln.single) {
       addEventListener("hashchange", route);
       route();
-    } else scrolls();
+    }
+    scrolls();
   });
 })();

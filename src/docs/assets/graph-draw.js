@@ -104,9 +104,15 @@
     };
   }
 
-  /** A column without a type may take the whole row.
-   * @param {KilnBox} box @param {string} type */
-  const nameWidth = (box, type) => (type ? box.w * 0.56 - PAD : box.w - PAD * 2 - 14);
+  /** The name of a column, and what of its type still fits beside it.
+   * @param {KilnBox} box @param {string} name @param {string} type */
+  function beside(box, name, type) {
+    const room = box.w - PAD * 2 - 14;
+    const short = fit(name, type ? room - 34 : room, "12px");
+    ruler.font = `12px ${FONT}`;
+    const rest = room - ruler.measureText(short).width - 10;
+    return { name: short, type: type && start(type.toLowerCase(), rest, "11px") };
+  }
 
   /** @param {KilnScene} scene @param {KilnPen} pen @param {boolean} alone as a file, not in the page */
   function drawSvg(scene, pen, alone) {
@@ -184,9 +190,9 @@
       if (!alone) line.dataset.column = String(row.column);
       if (how.back) line.append(svg("rect", { x: 1, y, width: box.w - 2, height: ROW, fill: how.back }));
       line.append(svg("text", { x: PAD, y: y + 14, fill: how.ink, "font-size": 11 }, how.mark));
-      line.append(svg("text", { x: PAD + 14, y: y + 14, fill: how.ink, "font-size": 12 }, fit(row.name, nameWidth(box, how.type), "12px")));
-      const type = fit(how.type.toLowerCase(), box.w * 0.38 - PAD, "11px");
-      line.append(svg("text", { x: box.w - PAD, y: y + 14, fill: pen.soft, "font-size": 11, "text-anchor": "end" }, type));
+      const text = beside(box, row.name, how.type);
+      line.append(svg("text", { x: PAD + 14, y: y + 14, fill: how.ink, "font-size": 12 }, text.name));
+      line.append(svg("text", { x: box.w - PAD, y: y + 14, fill: pen.soft, "font-size": 11, "text-anchor": "end" }, text.type));
       if (!alone) line.append(svg("rect", { x: 0, y, width: box.w, height: ROW, fill: "transparent" }));
       group.append(line);
     });
@@ -332,9 +338,10 @@
         context.fillRect(box.x + 1, y, box.w - 2, ROW);
       }
       write(context, how.mark, box.x + PAD, y + 14, how.ink, "11px", 14);
-      write(context, row.name, box.x + PAD + 14, y + 14, how.ink, "12px", nameWidth(box, how.type));
+      const text = beside(box, row.name, how.type);
+      write(context, text.name, box.x + PAD + 14, y + 14, how.ink, "12px", box.w);
       context.textAlign = "right";
-      write(context, how.type.toLowerCase(), box.x + box.w - PAD, y + 14, pen.soft, "11px", box.w * 0.38 - PAD);
+      write(context, text.type, box.x + box.w - PAD, y + 14, pen.soft, "11px", box.w);
       context.textAlign = "left";
     });
     if (box.more) write(context, `${box.more} more`, box.x + PAD + 14, box.y + HEAD + box.rows.length * ROW + 14, pen.soft, "11px", 120);

@@ -14,6 +14,9 @@
   /** @param {number} count @param {string} one */
   const many = (count, one) => `${count.toLocaleString("en")} ${one}${count === 1 ? "" : "s"}`;
 
+  /** @param {number} seconds */
+  const took = (seconds) => (seconds < 1 ? `${Math.round(seconds * 1000)} ms` : `${seconds.toFixed(1)} s`);
+
   /** @param {HTMLElement} host @param {KilnModel} model */
   function mount(host, model) {
     const data = model.data;
@@ -837,7 +840,7 @@
       fact("owner", node.owner);
       fact("tags", node.tags?.join(", "));
       fact("rows", node.rows?.toLocaleString("en"));
-      fact("built", node.built ? `${node.built} UTC${node.seconds === undefined ? "" : `, in ${node.seconds.toFixed(2)} s`}` : undefined);
+      fact("built", node.built ? `${node.built} UTC${node.seconds === undefined ? "" : `, in ${took(node.seconds)}`}` : undefined);
       fact("upstream", String(node.up ?? 0));
       fact("downstream", String(node.down ?? 0));
       if (overlay(now)) fact("change", node.diff ?? "none");

@@ -5,66 +5,105 @@
   const MOST = 12;
 
   /** @typedef {{ kind: string, name: string, of: string, url: string, anchor: string, status: string, note: string,
-   *   folded: string, parent: string, text: string, words: string, weight: number }} Entry */
+   *   text: string }} Entry */
 
-  /** @type {Entry[]} */
-  let entries = [];
+  // Tens of thousands of columns: only what is compared is kept for each, the rest is made for what is shown.
+  /** @type {string[]} */
+  const names = [];
+  /** @type {string[]} */
+  const words = [];
+  /** The folded name of the node that a column or test is of. @type {string[]} */
+  const parents = [];
+  /** @type {Uint8Array} */
+  let weights = new Uint8Array(0);
+  /** Nodes, then columns, then tests. @type {(at: number) => Entry} */
+  let entryOf = () => ({ kind: "", name: "", of: "", url: "", anchor: "", status: "", note: "", text: "" });
   /** @type {Map<string, string>} */
-  const signs = new Map([["failed", "✗"], ["broken", "✗"], ["stale", "◷"], ["warned", "!"], ["ok", "✓"]]);
+  const signs = new Map([["failed", "✗"], ["broken", "⚠"], ["stale", "◷"], ["warned", "!"], ["ok", "✓"]]);
 
   async function load() {
-    if (entries.length) return;
+    if (names.length) return;
     await kiln.need("data/search.js", () => window.__KILN_SEARCH !== undefined);
     const data = window.__KILN_SEARCH;
-    if (!data || entries.length) return;
-    const parents = data.nodes.map((node) => kiln.fold(node[1]));
-    for (const [kind, name, url, layer, status, text] of data.nodes) {
-      const note = layer && layer !== "none" && !layer.startsWith(kind) ? `${kind} · ${layer}` : kind;
-      entries.push({ kind, name, of: "", url, anchor: "", status, note, folded: kiln.fold(name), parent: "", text, words: kiln.fold(text), weight: 3 });
+    if (!data || names.length) return;
+    const { nodes, columns, tests } = data;
+    weights = new Uint8Array(nodes.length + columns.length + tests.length);
+    /** @type {Map<string, string>} */
+    const folded = new Map();
+    const fold = (/** @type {string} */ text) => {
+      let found = folded.get(text);
+      if (found === undefined) folded.set(text, (found = kiln.fold(text)));
+      return found;
+    };
+    for (const node of nodes) {
+      weights[names.length] = 3;
+      names.push(kiln.fold(node[1]));
+      words.push(kiln.fold(node[5]));
+      parents.push("");
     }
-    for (const [node, name, type, text, position] of data.columns) {
-      const [, of, url] = data.nodes[node];
-      entries.push({ kind: "column", name, of, url, anchor: `c${position}`, status: "", note: type.toLowerCase(), folded: kiln.fold(name), parent: parents[node], text, words: text && kiln.fold(text), weight: 2 });
+    for (const column of columns) {
+      weights[names.length] = 2;
+      names.push(fold(column[1]));
+      words.push(column[3] && kiln.fold(column[3]));
+      parents.push(names[column[0]]);
     }
-    for (const [node, name, place] of data.tests) {
-      const [, of, url] = data.nodes[node];
-      entries.push({ kind: "test", name, of, url, anchor: `t${place}`, status: "", note: "test", folded: kiln.fold(name), parent: parents[node], text: "", words: "", weight: 1 });
+    for (const test of tests) {
+      weights[names.length] = 1;
+      names.push(kiln.fold(test[1]));
+      words.push("");
+      parents.push(names[test[0]]);
     }
+    entryOf = (at) => {
+      if (at < nodes.length) {
+        const [kind, name, url, layer, status, text] = nodes[at];
+        const note = layer && layer !== "none" && !layer.startsWith(kind) ? `${kind} · ${layer}` : kind;
+        return { kind, name, of: "", url, anchor: "", status, note, text };
+      }
+      if (at < nodes.length + columns.length) {
+        const [node, name, type, text, position] = columns[at - nodes.length];
+        return { kind: "column", name, of: nodes[node][1], url: nodes[node][2], anchor: `c${position}`, status: "", note: type.toLowerCase(), text };
+      }
+      const [node, name, place] = tests[at - nodes.length - columns.length];
+      return { kind: "test", name, of: nodes[node][1], url: nodes[node][2], anchor: `t${place}`, status: "", note: "", text: "" };
+    };
   }
 
   /** `orders.amount` names a column of a model.
    * @param {string} query */
   const wordsOf = (query) => kiln.fold(query).split(/[\s.]+/).filter(Boolean);
 
+  const LETTER = /[\p{L}\p{N}]/u;
+
   /** How well one word fits: its whole name, its start, the start of a part of it, anywhere in it, the description.
-   * @param {Entry} entry @param {string} word */
-  function fits(entry, word) {
-    const at = entry.folded.indexOf(word);
-    if (at === 0) return entry.folded.length === word.length ? 100 : 70;
-    if (at > 0) return /[\p{L}\p{N}]/u.test(entry.folded[at - 1]) ? 35 : 55;
-    const there = entry.words.indexOf(word);
+   * @param {string} name @param {string} text @param {string} word */
+  function fits(name, text, word) {
+    const at = name.indexOf(word);
+    if (at === 0) return name.length === word.length ? 100 : 70;
+    if (at > 0) return LETTER.test(name[at - 1]) ? 35 : 55;
+    const there = text ? text.indexOf(word) : -1;
     if (there < 0) return 0;
-    const starts = there === 0 || !/[\p{L}\p{N}]/u.test(entry.words[there - 1]);
-    const ends = !/[\p{L}\p{N}]/u.test(entry.words[there + word.length] ?? " ");
+    const starts = there === 0 || !LETTER.test(text[there - 1]);
+    const ends = !LETTER.test(text[there + word.length] ?? " ");
     return starts ? (ends ? 30 : 22) : 8;
   }
 
-  /** The best of what fits: every word must fit the name, the model that a column is of, or the description.
+  /** The best of what fits: every word must fit the name, the node that a column is of, or the description.
    * @param {string} query @param {number} most */
   function find(query, most) {
-    const words = wordsOf(query);
+    const asked = wordsOf(query);
     const whole = kiln.fold(query).trim();
-    /** @type {{ entry: Entry, score: number }[]} */
+    /** @type {{ at: number, score: number }[]} */
     const best = [];
     let count = 0;
-    for (const entry of words.length ? entries : []) {
+    for (let at = 0; at < (asked.length ? names.length : 0); at++) {
+      const name = names[at];
       let score = 0;
       let own = 0;
-      for (const word of words) {
-        const fit = fits(entry, word);
+      for (const word of asked) {
+        const fit = fits(name, words[at], word);
         if (fit > own) own = fit;
         if (fit) score += fit;
-        else if (words.length > 1 && entry.parent.includes(word)) score += 25;
+        else if (asked.length > 1 && parents[at].includes(word)) score += 25;
         else {
           score = 0;
           break;
@@ -72,15 +111,15 @@
       }
       if (!score || !own) continue;
       count++;
-      if (entry.folded === whole) score += 200;
-      score = (score / words.length) * 10 + entry.weight - Math.min(9, entry.folded.length / 20);
+      if (name === whole) score += 200;
+      score = (score / asked.length) * 10 + weights[at] - Math.min(9, name.length / 20);
       const last = best[most - 1];
       if (last && last.score >= score) continue;
-      let at = Math.min(best.length, most - 1);
-      for (; at > 0 && best[at - 1].score < score; at--) best[at] = best[at - 1];
-      best[at] = { entry, score };
+      let place = Math.min(best.length, most - 1);
+      for (; place > 0 && best[place - 1].score < score; place--) best[place] = best[place - 1];
+      best[place] = { at, score };
     }
-    return { best: best.map((one) => one.entry), count, words };
+    return { best: best.map((one) => entryOf(one.at)), count, words: asked };
   }
 
   /** One letter wrong, missing, more, or two swapped.
@@ -101,9 +140,9 @@
   function meant(query) {
     const word = kiln.fold(query).trim();
     if (word.length < 4) return undefined;
-    for (const entry of entries) {
-      if (near(word, entry.folded)) return entry.name;
-      for (const part of entry.folded.split(/[^\p{L}\p{N}]+/u)) if (part.length > 3 && near(word, part)) return part;
+    for (let at = 0; at < names.length; at++) {
+      if (near(word, names[at])) return entryOf(at).name;
+      for (const part of names[at].split(/[^\p{L}\p{N}]+/u)) if (part.length > 3 && near(word, part)) return part;
     }
     return undefined;
   }
@@ -130,11 +169,12 @@
    * @param {Entry} entry @param {string[]} words */
   function around(entry, words) {
     if (!entry.text) return undefined;
-    const missing = words.filter((word) => !entry.folded.includes(word) && entry.words.includes(word));
-    const at = missing.length ? entry.words.indexOf(missing[0]) : 0;
+    const [name, text] = [kiln.fold(entry.name), kiln.fold(entry.text)];
+    const missing = words.filter((word) => !name.includes(word) && text.includes(word));
+    const at = missing.length ? text.indexOf(missing[0]) : 0;
     const from = at > 50 ? entry.text.lastIndexOf(" ", at - 30) + 1 : 0;
-    const text = (from ? "… " : "") + entry.text.slice(from, from + 110).trim() + (entry.text.length > from + 110 ? " …" : "");
-    const line = marked(text, missing);
+    const part = (from ? "… " : "") + entry.text.slice(from, from + 110).trim() + (entry.text.length > from + 110 ? " …" : "");
+    const line = marked(part, missing);
     line.className = "found-text";
     return line;
   }

@@ -13,13 +13,13 @@ mod test;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::charts::escaped;
 use super::data::StatusWord;
 use super::facts::{Facts, NodeFacts};
 use super::markdown;
 use super::site::Hide;
 use super::status::Status;
 use crate::sql::highlight::{Piece, pieces};
+use crate::template::html::escaped;
 
 /// A page before it stands in its frame.
 #[derive(Debug, Clone)]

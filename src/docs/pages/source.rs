@@ -7,9 +7,10 @@ use serde_json::{Value, json};
 use super::{bytes, column, common, grouped, items, test};
 use crate::docs::facts::{Facts, NodeFacts, Thing};
 use crate::docs::site::{Hide, Samples};
-use crate::docs::status::{age, age_words, newest_data, words};
+use crate::docs::status::{age, newest_data, words};
 use crate::engine::load::Note;
 use crate::manifest::{FileFormat, FileSource, Freshness, OnBadRows, OnSchemaChange};
+use crate::run::freshness::words as limit;
 
 /// Objects that a page lists at most.
 const LISTED: usize = 200;
@@ -81,7 +82,7 @@ fn is_drift(note: &Note) -> bool {
 }
 
 fn promise(freshness: Freshness) -> Value {
-    json!({"warn": freshness.warn_after.map(age_words), "error": freshness.error_after.map(age_words)})
+    json!({"warn": freshness.warn_after.map(limit), "error": freshness.error_after.map(limit)})
 }
 
 fn about_files(facts: &Facts<'_>, files: &FileSource) -> Value {

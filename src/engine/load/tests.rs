@@ -79,6 +79,8 @@ fn bench(pattern: &str, format: FileFormat, columns: &[(&str, &str)]) -> Bench {
             meta: Map::new(),
             column_types: indexmap::IndexMap::new(),
             delimiter: ",".into(),
+            incremental: None,
+            event_time: None,
             all: Map::new(),
         },
         description: String::new(),

@@ -1,6 +1,7 @@
 //! Dependencies: sets of table columns by kind, kept as small numbers while a plan is walked.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use super::TableColumn;
 use crate::names;
@@ -55,8 +56,8 @@ pub(super) struct Names {
 
 impl Names {
     /// The number of a column.
-    pub fn number(&mut self, table: &names::Relation, column: &str) -> u32 {
-        let name = TableColumn { table: table.clone(), column: column.to_owned() };
+    pub fn number(&mut self, table: &Arc<names::Relation>, column: &str) -> u32 {
+        let name = TableColumn { table: Arc::clone(table), column: column.to_owned() };
         if let Some(number) = self.numbers.get(&name) {
             return *number;
         }

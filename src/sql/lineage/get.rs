@@ -1,5 +1,7 @@
 //! Scans: of tables, which are the ends of lineage, and of table functions.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use super::deps::{Deps, Kind};
@@ -30,8 +32,8 @@ impl Walk {
     }
 
     fn scan(&mut self, node: &Value) -> Walked<Relation> {
-        let table = table_name(node).ok_or("a scan without a table")?;
-        self.tables.insert(table.clone());
+        let table = Arc::new(table_name(node).ok_or("a scan without a table")?);
+        self.tables.insert(table.as_ref().clone());
         let names = list(node, "names");
         let mut columns = Vec::new();
         for (at, column) in list(node, "column_indexes").iter().enumerate() {

@@ -58,8 +58,7 @@ fn parse_without(text: &str, left_out: &[&str]) -> Option<Value> {
                 at = blank(bytes, at + 1);
                 let mut key = None;
                 if bytes.get(at)? == &b'"' {
-                    let (name, value) = key_at(text, at)?;
-                    (key, at) = (Some(name), value);
+                    (key, at) = member_at(text, at, open.len() + 1, left_out)?;
                 }
                 open.push(Open::Object(Map::new(), key));
                 continue;
@@ -92,16 +91,10 @@ fn parse_without(text: &str, left_out: &[&str]) -> Option<Value> {
                 }
             }
             Some(Open::Object(members, key)) => {
-                let name = key.take()?;
-                if !left_out.contains(&name.as_str()) || (depth == OUTPUT_DEPTH && name == "return_type") {
-                    members.insert(name, value);
-                }
+                members.insert(key.take()?, value);
                 at = blank(bytes, at);
                 match bytes.get(at)? {
-                    b',' => {
-                        let (name, value) = key_at(text, blank(bytes, at + 1))?;
-                        (*key, at) = (Some(name), value);
-                    }
+                    b',' => (*key, at) = member_at(text, blank(bytes, at + 1), depth, left_out)?,
                     b'}' => {}
                     _ => return None,
                 }
@@ -110,16 +103,53 @@ fn parse_without(text: &str, left_out: &[&str]) -> Option<Value> {
     }
 }
 
-/// A member's name, and where its value starts.
-fn key_at(text: &str, at: usize) -> Option<(String, usize)> {
+/// The name of the next member that is kept, and where its value starts; no name, and the object's end, if none is.
+fn member_at(text: &str, mut at: usize, depth: usize, left_out: &[&str]) -> Option<(Option<String>, usize)> {
     let bytes = text.as_bytes();
-    if bytes.get(at)? != &b'"' {
-        return None;
+    loop {
+        if bytes.get(at)? != &b'"' {
+            return None;
+        }
+        let end = scalar_end(bytes, at)?;
+        let written = text.get(at..end)?;
+        let colon = blank(bytes, end);
+        if bytes.get(colon)? != &b':' {
+            return None;
+        }
+        let plain = written.trim_matches('"');
+        if !left_out.contains(&plain) || (depth == OUTPUT_DEPTH && plain == "return_type") {
+            return Some((Some(string(written)?), colon + 1));
+        }
+        at = blank(bytes, passed(bytes, blank(bytes, colon + 1))?);
+        match bytes.get(at)? {
+            b',' => at = blank(bytes, at + 1),
+            b'}' => return Some((None, at)),
+            _ => return None,
+        }
     }
-    let end = scalar_end(bytes, at)?;
-    let key = string(text.get(at..end)?)?;
-    let colon = blank(bytes, end);
-    (bytes.get(colon)? == &b':').then_some((key, colon + 1))
+}
+
+/// The end of a value that nobody looks at.
+fn passed(bytes: &[u8], start: usize) -> Option<usize> {
+    let (mut at, mut depth) = (start, 0_usize);
+    loop {
+        match bytes.get(at)? {
+            b'[' | b'{' => {
+                depth += 1;
+                at += 1;
+            }
+            b']' | b'}' => {
+                depth = depth.checked_sub(1)?;
+                at += 1;
+            }
+            b',' | b':' if depth > 0 => at += 1,
+            byte if byte.is_ascii_whitespace() => at += 1,
+            _ => at = scalar_end(bytes, at)?,
+        }
+        if depth == 0 {
+            return Some(at);
+        }
+    }
 }
 
 /// A string, a number or a word.
@@ -180,6 +210,16 @@ mod tests {
             let expected: serde_json::Value = serde_json::from_str(text).unwrap();
             assert_eq!(parse(text), Some(expected), "{text}");
         }
+    }
+
+    #[test]
+    fn members_that_say_nothing_are_passed_over() {
+        let text = r#"{"types":[{"a":"]}"},1],"x":{"return_type":"\\\"","arguments":{}},"extra_info":null}"#;
+        assert_eq!(parse(text).unwrap().to_string(), r#"{"x":{}}"#);
+        let text =
+            r#"{"plans":[{"expressions":[{"return_type":{"id":"DATE"},"arguments":[1]}],"return_type":2}]}"#;
+        let kept = r#"{"plans":[{"expressions":[{"return_type":{"id":"DATE"}}]}]}"#;
+        assert_eq!(parse(text).unwrap().to_string(), kept);
     }
 
     #[test]

@@ -26,6 +26,7 @@ mod relation;
 mod tests;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -38,7 +39,7 @@ pub use json::{parse as parse_plan, parse_typed as parse_typed_plan};
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TableColumn {
     /// The table that is scanned.
-    pub table: names::Relation,
+    pub table: Arc<names::Relation>,
     /// Its column, in the spelling of the table.
     pub column: String,
 }
