@@ -26,7 +26,7 @@ pub struct Facts {
     /// The values that may occur.
     pub accepted: BTreeMap<String, Located<Vec<Value>>>,
     /// Bounds of numbers, both inside; one of the two may be missing.
-    pub ranges: BTreeMap<String, Located<(Option<Value>, Option<Value>)>>,
+    pub ranges: BTreeMap<String, Located<Bounds>>,
     /// Columns whose values occur in another model.
     pub references: Vec<Reference>,
     /// Conditions that every row meets.
@@ -36,6 +36,9 @@ pub struct Facts {
     /// What cannot be said in a contract, in words.
     pub untold: Vec<Located<String>>,
 }
+
+/// The smallest and the largest number that may occur.
+pub type Bounds = (Option<Value>, Option<Value>);
 
 /// Columns whose values occur in another model.
 #[derive(Debug, Clone, PartialEq)]

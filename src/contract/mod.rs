@@ -31,7 +31,7 @@ pub use columns::{ColumnFinding, check_columns};
 pub use disagree::disagreements;
 pub use draft::{Draft, DraftColumn};
 pub use enforce::tests;
-pub use facts::{Facts, OtherTest, Reference};
+pub use facts::{Bounds, Facts, OtherTest, Reference};
 pub use quality::{Comparison, Metric, Operator, Quality, QualityKind, Unit};
 pub use read::read;
 pub use rule::{Part, Rule};

@@ -275,7 +275,7 @@ mod tests {
         fn what_is_written_reads_back(value in any_value()) {
             let map = json!({"a": value, "b": [value, {"c": value}]});
             prop_assert_eq!(read(&document(map.as_object().expect("a mapping"), &Remarks::new())), map.clone());
-            prop_assert_eq!(read(&list_document(&[map.clone()], &Remarks::new())), json!([map]));
+            prop_assert_eq!(read(&list_document(std::slice::from_ref(&map), &Remarks::new())), json!([map]));
         }
     }
 }
