@@ -66,7 +66,8 @@ struct Entry<'a> {
 /// A bug of Kiln's.
 pub fn run_results(results: &RunResults<'_>, invocation: &Invocation) -> Result<String> {
     let RunResults { workspace, command, nodes, tests, elapsed } = results;
-    let ids = TestName::ids(&workspace.manifest);
+    let mut ids = TestName::ids(&workspace.manifest);
+    ids.extend(workspace.manifest.unit_tests.keys().map(|id| (id.short(), id.as_str().to_owned())));
     let (tests, promises): (Vec<&TestReport>, Vec<&TestReport>) =
         tests.iter().partition(|report| ids.contains_key(report.name.as_str()));
     let mut broken: HashMap<&NodeId, &TestReport> = HashMap::new();

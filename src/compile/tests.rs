@@ -589,6 +589,7 @@ select order_id, amount {{% if is_incremental() %}}{{% else %}}, order_date {{% 
       |
       = help: did you mean `order_id`?
       = help: `orders` has `order_id`, `customer_id`, `order_date`, `amount`
+      = help: `m` has `order_id`, `amount`, `order_date`
     ");
     insta::assert_snapshot!(model("incremental_strategy='append'", ""), @"
     error[schema-change]: `m` has other columns where it is incremental: missing: `order_date`

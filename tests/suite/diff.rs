@@ -175,10 +175,10 @@ fn each_mutation_is_found_once_and_what_is_no_change_is_not() {
         }
     }
     let (precision, recall) = (share(right, wrong), share(right, missed));
-    println!(
+    crate::support::tell(&format!(
         "{} mutations, {loud} with a finding and {quiet} without: precision {precision:.3}, recall {recall:.3}",
         all.len()
-    );
+    ));
     insta::assert_snapshot!("findings", messages);
     assert!(misses.is_empty(), "precision {precision:.3}, recall {recall:.3}\n{misses}");
 }

@@ -115,7 +115,7 @@ fn a_commit_is_compared_without_a_checkout_and_without_a_hook() {
     .expect("written");
     let (code, out, err) = diff(&project, &["--base", "main"]);
     assert_eq!(code, Some(1), "{out}{err}");
-    assert!(out.starts_with("error[column-removed] `orders.email` was removed\n"), "{out}");
+    assert!(out.starts_with("error[column-removed] `orders.email` was removed"), "{out}");
     assert!(!trace.exists(), "something of the repository was run");
     assert_eq!(std::fs::read(outer.path().join(".git/index")).expect("an index"), index);
 }
@@ -244,7 +244,8 @@ fn a_broken_promise_is_not_published() {
     let shop = shop();
     assert!(shop.run().expect("runs").is_good());
     let (code, out, err) = diff(shop.root(), &["--base", "published"]);
-    assert_eq!((code, out.lines().count()), (Some(0), 1), "{out}{err}");
+    assert_eq!(code, Some(0), "{out}{err}");
+    assert!(!out.contains('['), "nothing changed: {out}");
     shop.write("models/orders.sql", "select order_id, status from {{ ref('orders_raw') }}\n");
     shop.replace("contracts/orders.odcs.yaml", "      - {name: email, physicalType: VARCHAR}\n", "");
     shop.replace("contracts/orders.odcs.yaml", "1.0.0", "2.0.0");
@@ -315,7 +316,8 @@ fn a_stricter_promise_is_proved_on_what_is_published() {
         let (code, out, err) = diff(&root, &["--base", base]);
         assert_eq!(code, Some(1), "{out}{err}");
         let wanted = |line: &&str| line.contains("[required-tightened]") || line.contains("[key-added]");
-        out.lines().filter(wanted).map(str::to_owned).collect::<Vec<_>>()
+        let head = |line: &str| line.split("  ").next().unwrap_or_default().to_owned();
+        out.lines().filter(wanted).map(head).collect::<Vec<_>>()
     };
     let expected = vec![
         "error[required-tightened] `orders.email` may not be NULL any more".to_owned(),
