@@ -384,6 +384,16 @@ pub fn blank(test: &Test, status: TestStatus, message: Option<String>) -> TestRe
     }
 }
 
+/// The test that compares a build's columns with its contract, where it has one.
+pub fn columns_test(workspace: &Workspace, node: &Node) -> Option<Test> {
+    let contract = workspace.manifest.contracts.get(&node.id)?;
+    if node.config.materialized == Materialization::Ephemeral {
+        return None;
+    }
+    let severity = if contract.is_unstable() { TestSeverity::Warn } else { TestSeverity::Error };
+    Some(contract_test(node, contract, severity))
+}
+
 /// Compares a build's columns with its contract: one more test, whose failures are the columns that differ.
 ///
 /// # Errors
@@ -402,8 +412,8 @@ pub fn check_contract(
         return Ok(audited);
     };
     let Some(relation) = relation_of(&candidate.physical) else { return Ok(audited) };
-    let severity = if contract.is_unstable() { TestSeverity::Warn } else { TestSeverity::Error };
-    let test = contract_test(node, contract, severity);
+    let Some(test) = columns_test(workspace, node) else { return Ok(audited) };
+    let severity = test.config.severity;
     let definition = Fingerprint::of([
         b"contract columns".as_slice(),
         contract.at.file.text.as_bytes(),

@@ -187,12 +187,14 @@ impl Context<'_> {
         let tests: Vec<&Test> =
             self.options.selected.iter().filter_map(|id| manifest.tests.get(id)).collect();
         let units = manifest.unit_tests.keys().filter(|id| self.options.selected.contains(*id)).count();
+        let promised = nodes.iter().filter_map(|id| manifest.nodes.get(id));
+        let contracts = promised.filter(|node| audit::columns_test(workspace, node).is_some()).count();
         self.observer.event(Event::Started(Started {
             run_id: self.run_id,
             target: &workspace.target.name,
             threads: workspace.threads(),
             nodes: nodes.len(),
-            tests: tests.len() + units,
+            tests: tests.len() + units + contracts,
         }));
         let (mut broken, unit_tests) = match self.options.policy {
             Policy::Plan => (Vec::new(), Vec::new()),

@@ -15,7 +15,7 @@ use crate::manifest::{Materialization, Node, Test};
 use crate::names::{Fingerprint, NodeId};
 use crate::workspace::Workspace;
 
-use super::audit::{Audited, audit, blank, check_contract};
+use super::audit::{Audited, audit, blank, check_contract, columns_test};
 use super::build::{BuildError, Job, make};
 use super::candidate::{Candidate, Candidates, Physical};
 use super::compare::check_limits;
@@ -349,8 +349,10 @@ impl Board<'_> {
 
     /// The tests of a node that was not built, so that every test is accounted for.
     fn not_run(&self, id: &NodeId) -> Vec<TestReport> {
-        let tests = self.work.gates.get(id).into_iter().flatten();
-        tests.map(|test| blank(test, TestStatus::Skipped, None)).collect()
+        let tests = self.work.gates.get(id).into_iter().flatten().map(|test| (*test).clone());
+        let workspace = self.work.workspace;
+        let columns = workspace.manifest.nodes.get(id).and_then(|node| columns_test(workspace, node));
+        tests.chain(columns).map(|test| blank(&test, TestStatus::Skipped, None)).collect()
     }
 
     /// Makes what is to be made: all together, and one by one when that fails, so that the one to blame is alone. Says how
