@@ -50,3 +50,60 @@ fn a_broken_promise_is_not_published() {
     assert!(!shop.run().expect("a run").is_good());
     assert_eq!(shop.query("select sum(revenue) from serving.revenue_by_day"), "15125.90");
 }
+
+/// The commands of the pipelines in the README that are Kiln's.
+fn pipeline_commands() -> Vec<String> {
+    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let text = std::fs::read_to_string(readme).expect("a README");
+    let steps = text.lines().map(str::trim);
+    let steps = steps.filter_map(|line| line.strip_prefix("run: ").or_else(|| line.strip_prefix("- ")));
+    steps.filter(|command| command.starts_with("kiln diff --base \"")).map(str::to_owned).collect()
+}
+
+#[test]
+fn the_pipelines_of_the_readme_find_what_breaks() {
+    let shop = Shop::copy_of("example_project");
+    let git = |args: &[&str]| {
+        let output = Command::new("git")
+            .args(["-c", "user.name=ci", "-c", "user.email=ci@example.com", "-c", "init.defaultBranch=main"])
+            .args(args)
+            .current_dir(shop.root())
+            .output()
+            .expect("git starts");
+        assert!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    };
+    git(&["init", "--quiet"]);
+    git(&["add", "--all"]);
+    git(&["commit", "--quiet", "--message", "main"]);
+    // What a clone calls the branch of the other side.
+    git(&["update-ref", "refs/remotes/origin/main", "HEAD"]);
+    let commit = git(&["rev-parse", "HEAD"]);
+    let commands = pipeline_commands();
+    assert_eq!(commands.len(), 2, "{commands:?}");
+    let binary = Path::new(env!("CARGO_BIN_EXE_kiln")).parent().expect("a folder");
+    let path = format!("{}:{}", binary.display(), std::env::var("PATH").expect("a path"));
+    let run = |command: &str| {
+        let output = Command::new("sh")
+            .args(["-c", command])
+            .current_dir(shop.root())
+            .env("PATH", &path)
+            .env("BASE", "main")
+            .env("CI_MERGE_REQUEST_DIFF_BASE_SHA", &commit)
+            .env_remove("GITHUB_STEP_SUMMARY")
+            .output();
+        output.expect("sh starts").status.code()
+    };
+    for command in &commands {
+        assert_eq!(run(command), Some(0), "{command}");
+    }
+    shop.replace("models/serving/revenue_by_day.sql", "as revenue", "as turnover");
+    for command in &commands {
+        assert_eq!(run(command), Some(1), "{command}");
+    }
+    let written = |name: &str| std::fs::read_to_string(shop.root().join("target").join(name)).expect(name);
+    let comment = written("comment.md");
+    assert!(comment.starts_with("<!-- kiln:contract-check -->") && comment.contains("revenue"), "{comment}");
+    assert!(written("quality.json").contains("column-removed"));
+    assert!(written("kiln.xml").contains("column-removed"));
+}
