@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::change::{Change, Check};
-use super::finding::{Bump, Finding, Place, Proof, Report, Severity, Side, Unknown};
+use super::finding::{Bump, Finding, ModelChanges, Place, Proof, Report, Severity, Side, Unknown};
 use super::ground::{Ground, Machine};
 use super::older::History;
 use super::origin::{Affected, Delta, Deltas, Key, Origin, Sides};
@@ -57,13 +57,25 @@ pub fn compare(comparison: &Comparison<'_>) -> Result<Report> {
         findings: Vec::new(),
         unknowns: Vec::new(),
         compared: pairs.models.len() + pairs.removed.len(),
+        models: ModelChanges::default(),
         unchanged_contracts: 0,
         documented_only: Vec::new(),
     };
-    let touched = pairs
-        .models
-        .iter()
-        .any(|(old, new)| is_touched(&comparison.base.models[old], &comparison.proposed.models[new]));
+    let is_changed = |(old, new): &(&NodeId, &NodeId)| {
+        is_touched(&comparison.base.models[*old], &comparison.proposed.models[*new])
+    };
+    report.models = ModelChanges {
+        added: pairs.added.iter().cloned().collect(),
+        removed: pairs.removed.iter().cloned().collect(),
+        modified: pairs
+            .models
+            .iter()
+            .map(|(old, new)| (old, new))
+            .filter(is_changed)
+            .map(|(_, new)| new.clone())
+            .collect(),
+    };
+    let touched = !report.models.modified.is_empty();
     let sources = pairs
         .sources
         .iter()

@@ -7,7 +7,7 @@ use super::rule::Rule;
 use crate::contract::Compatibility;
 use crate::diagnostic::Location;
 use crate::manifest::Owner;
-use crate::names::Fingerprint;
+use crate::names::{Fingerprint, NodeId};
 
 /// How loud a finding is. The order is from silent to loud.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -299,10 +299,23 @@ pub struct Report {
     pub unknowns: Vec<Unknown>,
     /// Models that were compared.
     pub compared: usize,
+    /// Which models came, went, or differ in anything that a comparison looks at.
+    pub models: ModelChanges,
     /// Contracts without a finding.
     pub unchanged_contracts: usize,
     /// Promises of the proposal's contracts that Kiln cannot check, as `model: promise`. They never count as passed.
     pub documented_only: Vec<String>,
+}
+
+/// Models that differ between two sides, by id and in order.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct ModelChanges {
+    /// Only the proposal has them.
+    pub added: Vec<NodeId>,
+    /// Only the base has them.
+    pub removed: Vec<NodeId>,
+    /// Both have them, and something differs.
+    pub modified: Vec<NodeId>,
 }
 
 fn mode<S: Serializer>(mode: &Compatibility, serializer: S) -> Result<S::Ok, S::Error> {

@@ -40,7 +40,8 @@ pub use base::Compiling;
 pub use change::Check;
 pub use compare::{Comparison, Prove, compare};
 pub use finding::{
-    Broken, Bump, Certainty, ConsumerKind, Finding, Place, Proof, Report, Severity, Side, Unknown, Waived,
+    Broken, Bump, Certainty, ConsumerKind, Finding, ModelChanges, Place, Proof, Report, Severity, Side,
+    Unknown, Waived,
 };
 pub use ground::Machine;
 pub use promise::Promise;

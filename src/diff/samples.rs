@@ -149,6 +149,7 @@ pub(crate) fn report(findings: Vec<Finding>) -> Report {
         findings,
         unknowns: Vec::new(),
         compared: 12,
+        models: crate::diff::ModelChanges::default(),
         unchanged_contracts: 3,
         documented_only: Vec::new(),
     };

@@ -46,7 +46,12 @@ impl Overlay {
         let base = report["base"].as_str().unwrap_or("the base").to_owned();
         let mut overlay = Self { base, ..Self::default() };
         match report["models"].as_object() {
-            Some(models) => overlay.take_lists(models, facts),
+            Some(models) => {
+                overlay.take_lists(models, facts);
+                if !models.contains_key("affected") {
+                    overlay.spread(facts);
+                }
+            }
             None => overlay.take_findings(findings, facts),
         }
         overlay.removed.sort_by(|a, b| a.name.cmp(&b.name));
@@ -79,6 +84,11 @@ impl Overlay {
                 _ => self.label(facts, model, "modified", None),
             }
         }
+        self.spread(facts);
+    }
+
+    /// What is downstream of a change is affected.
+    fn spread(&mut self, facts: &Facts<'_>) {
         let mut work: Vec<u32> = self.labels.keys().copied().collect();
         while let Some(at) = work.pop() {
             for child in &facts.node(at).children {

@@ -32,6 +32,7 @@ pub fn json(page: &Page<'_>) -> String {
         "findings": findings,
         "unknowns": report.unknowns,
         "waivers": notes(page.waivers),
+        "models": report.models,
         "compared": report.compared,
         "unchanged_contracts": report.unchanged_contracts,
         "documented_only": report.documented_only,
