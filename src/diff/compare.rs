@@ -65,8 +65,8 @@ pub fn compare(comparison: &Comparison<'_>) -> Result<Report> {
         is_touched(&comparison.base.models[*old], &comparison.proposed.models[*new])
     };
     report.models = ModelChanges {
-        added: pairs.added.iter().cloned().collect(),
-        removed: pairs.removed.iter().cloned().collect(),
+        added: pairs.added.clone(),
+        removed: pairs.removed.clone(),
         modified: pairs
             .models
             .iter()
