@@ -61,21 +61,12 @@ pub fn compare(comparison: &Comparison<'_>) -> Result<Report> {
         unchanged_contracts: 0,
         documented_only: Vec::new(),
     };
-    let is_changed = |(old, new): &(&NodeId, &NodeId)| {
-        is_touched(&comparison.base.models[*old], &comparison.proposed.models[*new])
+    let views = || {
+        pairs.models.iter().map(|(old, new)| (&comparison.base.models[old], &comparison.proposed.models[new]))
     };
-    report.models = ModelChanges {
-        added: pairs.added.clone(),
-        removed: pairs.removed.clone(),
-        modified: pairs
-            .models
-            .iter()
-            .map(|(old, new)| (old, new))
-            .filter(is_changed)
-            .map(|(_, new)| new.clone())
-            .collect(),
-    };
-    let touched = !report.models.modified.is_empty();
+    // Promises are long texts: they are compared only where nothing else differs anywhere.
+    let touched = views().any(|(old, new)| is_touched(old, new))
+        || views().any(|(old, new)| old.promise.text() != new.promise.text());
     let sources = pairs
         .sources
         .iter()
@@ -114,17 +105,30 @@ pub fn compare(comparison: &Comparison<'_>) -> Result<Report> {
             report.unchanged_contracts += 1;
         }
     }
+    report.models = ModelChanges {
+        added: pairs.added.clone(),
+        removed: pairs.removed.clone(),
+        modified: pairs
+            .models
+            .iter()
+            .map(|(_, new)| new)
+            .filter(|id| {
+                let name = &comparison.proposed.models[*id].name;
+                report.findings.iter().any(|finding| finding.model == *name)
+            })
+            .cloned()
+            .collect(),
+    };
     report.sort();
     Ok(report)
 }
 
-/// Whether anything of a model differs that a comparison could find.
+/// Whether anything of a model differs that a comparison could find, but for what it promises.
 fn is_touched(old: &ModelView, new: &ModelView) -> bool {
     !old.is_same_query(new)
         || old.columns != new.columns
         || old.relation != new.relation
         || old.materialized != new.materialized
-        || old.promise.text() != new.promise.text()
 }
 
 /// A comparison at work.

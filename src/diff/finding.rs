@@ -299,7 +299,7 @@ pub struct Report {
     pub unknowns: Vec<Unknown>,
     /// Models that were compared.
     pub compared: usize,
-    /// Which models came, went, or differ in anything that a comparison looks at.
+    /// Which models came, went, or have a finding.
     pub models: ModelChanges,
     /// Contracts without a finding.
     pub unchanged_contracts: usize,
@@ -314,7 +314,7 @@ pub struct ModelChanges {
     pub added: Vec<NodeId>,
     /// Only the base has them.
     pub removed: Vec<NodeId>,
-    /// Both have them, and something differs.
+    /// Both have them, and a finding is about them.
     pub modified: Vec<NodeId>,
 }
 
