@@ -64,9 +64,9 @@ pub fn compare(comparison: &Comparison<'_>) -> Result<Report> {
     let views = || {
         pairs.models.iter().map(|(old, new)| (&comparison.base.models[old], &comparison.proposed.models[new]))
     };
-    // Promises are long texts: they are compared only where nothing else differs anywhere.
-    let touched = views().any(|(old, new)| is_touched(old, new))
-        || views().any(|(old, new)| old.promise.text() != new.promise.text());
+    // Promises are long texts: first what is cheap to tell.
+    let touched = views().any(|(old, new)| is_built_otherwise(old, new))
+        || views().any(|(old, new)| is_touched(old, new));
     let sources = pairs
         .sources
         .iter()
@@ -123,8 +123,13 @@ pub fn compare(comparison: &Comparison<'_>) -> Result<Report> {
     Ok(report)
 }
 
-/// Whether anything of a model differs that a comparison could find, but for what it promises.
+/// Whether anything of a model differs that a comparison could find.
 fn is_touched(old: &ModelView, new: &ModelView) -> bool {
+    is_built_otherwise(old, new) || old.promise.text() != new.promise.text()
+}
+
+/// Whether anything but its promise differs.
+fn is_built_otherwise(old: &ModelView, new: &ModelView) -> bool {
     !old.is_same_query(new)
         || old.columns != new.columns
         || old.relation != new.relation
