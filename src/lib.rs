@@ -26,5 +26,6 @@ pub mod run;
 pub mod sql;
 pub mod template;
 pub mod unit;
+pub mod words;
 pub mod workspace;
 pub mod yaml;

@@ -19,6 +19,7 @@ use std::path::Path;
 use super::{Finding, Place, Report, Severity, Side};
 use crate::contract::Version;
 use crate::diagnostic::Diagnostics;
+use crate::words::number;
 
 pub use github::github;
 pub use gitlab::gitlab;
@@ -142,24 +143,11 @@ fn owed(finding: &Finding) -> Option<String> {
 /// What a finding says about the published data, in words.
 fn proof(finding: &Finding) -> Option<String> {
     let proof = finding.proof.as_ref()?;
-    let (rows, broken) = (grouped(proof.rows), grouped(proof.violations));
+    let (rows, broken) = (number(proof.rows), number(proof.violations));
     Some(match proof.violations {
         0 => format!("0 of {rows} published rows break it: safe to promise"),
         _ => format!("{broken} of {rows} published rows break it"),
     })
-}
-
-/// A number with commas: `1,284,113`.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 /// How a waiver for a finding is asked for, to be pasted into a shell.

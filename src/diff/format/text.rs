@@ -1,8 +1,9 @@
 //! The report for a terminal: each finding in the form of a compiler's message, then what it adds up to.
 
-use super::{Page, Proposal, grouped, one_line, owed, proof, waive_command};
+use super::{Page, Proposal, one_line, owed, proof, waive_command};
 use crate::diff::waiver::WAIVER_AT;
 use crate::diff::{Broken, Certainty, Finding, Place, Severity, Side};
+use crate::words::counted;
 
 /// Where the version that is owed begins, if there is room.
 const MARGIN: usize = 72;
@@ -53,7 +54,7 @@ fn totals(page: &Page<'_>) -> String {
 }
 
 fn many(count: usize, one: &str, many: &str) -> String {
-    format!("{} {}", grouped(count as u64), if count == 1 { one } else { many })
+    counted(count as u64, one, many)
 }
 
 fn finding_text(text: &mut String, page: &Page<'_>, finding: &Finding) {

@@ -20,6 +20,8 @@ use super::site::Hide;
 use super::status::Status;
 use crate::sql::highlight::{Piece, pieces};
 use crate::template::html::escaped;
+// Pages have node numbers, too.
+use crate::words::number as grouped;
 
 /// A page before it stands in its frame.
 #[derive(Debug, Clone)]
@@ -213,19 +215,6 @@ fn sql(text: &str) -> String {
         }
     }
     html
-}
-
-/// `12,345`.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 /// `1.2 s`, `45 ms`.
