@@ -31,7 +31,7 @@ export function breakExample(folder) {
   edit(folder, "contracts/revenue_by_day.odcs.yaml", (text) => text.replace("mustBeGreaterThan: 0}", "mustBeGreaterThan: 100000}"));
   edit(folder, "models/raw/sources.yml", (text) => {
     const at = text.indexOf("name: payments");
-    return `${text.slice(0, at)}name: payments\n        freshness: {error_after: {count: 0, period: minute}}${text.slice(at + "name: payments".length)}`;
+    return `${text.slice(0, at)}name: payments\n        loaded_at_field: paid_at\n        freshness: {error_after: {count: 1, period: day}}${text.slice(at + "name: payments".length)}`;
   });
 }
 
