@@ -70,6 +70,13 @@ fn shape(context: &Context<'_>, object: &PendingObject, declared: &[String]) -> 
     let quote = options.quote.as_deref().unwrap_or("\"");
     let escape = options.escape.as_deref().unwrap_or(quote);
     let delimiter = given.unwrap_or_else(|| likely_delimiter(text, quote, escape, context.known_names()));
+    let marks = Marks { delimiter: &delimiter, quote, escape };
+    let before = &lines[..lines.len() - text.len()];
+    if let Some(line) = marks.astray(before, options.comment.as_deref()) {
+        let reason =
+            format!("line {line}, before its header: a quote does not close in the line it opens in");
+        return Err(failed(reason, Some("rows behind it would be lost: remove the quote from the file")));
+    }
     if options.header == Header::Absent {
         if declared.is_empty() {
             let help = "declare the source's `columns` in the order of the file";
@@ -80,6 +87,11 @@ fn shape(context: &Context<'_>, object: &PendingObject, declared: &[String]) -> 
     }
     let mut names: Vec<String> = Vec::new();
     let (header, rest) = record(text, &delimiter, quote, escape);
+    let swallowed = |name: &String| name.contains('\n') && name.contains(&delimiter);
+    if marks.end(text) != Some(text.len() - rest.len()) || header.iter().any(swallowed) {
+        let reason = "a quote in its header is not closed or has text after it".to_owned();
+        return Err(failed(reason, Some("rows behind it would be lost: mend the header in the file")));
+    }
     let (rest, _) = skip_to_header(rest, 0, options.comment.as_deref());
     let rows = if rest.is_empty() { Rows::None } else { Rows::Some };
     for (index, name) in header.into_iter().enumerate() {
@@ -192,6 +204,67 @@ fn record<'a>(text: &'a str, delimiter: &str, quote: &str, escape: &str) -> (Vec
         rest = &rest[step..];
     }
     (values, rest)
+}
+
+/// What cuts a text into records and values.
+struct Marks<'a> {
+    delimiter: &'a str,
+    quote: &'a str,
+    escape: &'a str,
+}
+
+impl Marks<'_> {
+    /// Where the first record of a text ends, read as strictly as DuckDB skips one: `None` if a quote does not close or
+    /// has text after it. Then DuckDB skips all there is without a word.
+    fn end(&self, text: &str) -> Option<usize> {
+        let mut rest = text;
+        let mut state = Place::Start;
+        while let Some(character) = rest.chars().next() {
+            let is_quote = !self.quote.is_empty() && rest.starts_with(self.quote);
+            let mut step = character.len_utf8();
+            let escaped = || rest.strip_prefix(self.escape).is_some_and(|rest| rest.starts_with(self.quote));
+            match state {
+                Place::Quoted if !self.escape.is_empty() && escaped() => {
+                    step = self.escape.len() + self.quote.len();
+                }
+                Place::Quoted if is_quote => {
+                    state = Place::Closed;
+                    step = self.quote.len();
+                }
+                Place::Quoted => {}
+                _ if character == '\n' || character == '\r' => break,
+                _ if rest.starts_with(self.delimiter) => {
+                    state = Place::Start;
+                    step = self.delimiter.len();
+                }
+                Place::Start if is_quote => {
+                    state = Place::Quoted;
+                    step = self.quote.len();
+                }
+                Place::Start | Place::Closed if character == ' ' => {}
+                Place::Closed => return None,
+                Place::Start | Place::Plain => state = Place::Plain,
+            }
+            rest = &rest[step..];
+        }
+        (state != Place::Quoted).then_some(text.len() - rest.len())
+    }
+
+    /// The first line of a text that DuckDB, told to skip it, would not skip alone.
+    fn astray(&self, text: &str, comment: Option<&str>) -> Option<usize> {
+        let is_comment = |line: &str| comment.is_some_and(|mark| !mark.is_empty() && line.starts_with(mark));
+        let mut lines = text.lines().enumerate().filter(|(_, line)| !is_comment(line));
+        lines.find(|(_, line)| self.end(line).is_none()).map(|(index, _)| index + 1)
+    }
+}
+
+/// Where in a value a reader is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Start,
+    Plain,
+    Quoted,
+    Closed,
 }
 
 /// The delimiter that makes most of the header known; else the one that cuts it into most pieces.
@@ -447,7 +520,9 @@ fn rejects(header: &[KnownColumn], types: &[String]) -> String {
         .map(|(column, data_type)| format!("({}, {})", literal(&column.name), literal(data_type)))
         .collect();
     format!(
-        "SELECT path, line, arg_min(\"column\", place) AS \"column\", string_agg(reason, '; ' ORDER BY place) AS reason, \
+        "SELECT path, line, arg_min(\"column\", place) AS \"column\", string_agg(reason, '; ' ORDER BY place) || CASE \
+             WHEN contains(any_value(raw), e'\\n') THEN '; the row reaches to line ' || (line + length(any_value(raw)) - \
+               length(replace(any_value(raw), e'\\n', '')))::BIGINT ELSE '' END AS reason, \
            any_value(raw) AS raw, bool_or(not_utf8) AS not_utf8 \
          FROM (SELECT s.file_path AS path, e.line::BIGINT AS line, e.column_name AS \"column\", min(e.column_idx) AS place, \
            CASE \

@@ -11,6 +11,7 @@ mod drift;
 mod infer;
 mod json;
 mod ledger;
+mod nested;
 mod options;
 mod parquet;
 mod scan;
@@ -158,6 +159,14 @@ pub enum Note {
     ChangedContent {
         /// The batch that holds the content before.
         previous_batch: i64,
+        /// An earlier batch that had the same content as now.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        same_as: Option<i64>,
+    },
+    /// Another object has the same content.
+    CopyOf {
+        /// The other one.
+        object: String,
     },
     /// Rows did not fit.
     Quarantined {
@@ -189,8 +198,15 @@ impl std::fmt::Display for Note {
             Self::MissingColumns { columns } => {
                 write!(f, "{} missing, NULL in its rows", drift::listed(columns))
             }
-            Self::ChangedContent { previous_batch } => {
+            Self::ChangedContent { previous_batch, same_as: None } => {
                 write!(f, "content changed since batch {previous_batch}, loaded as a new batch")
+            }
+            Self::ChangedContent { previous_batch, same_as: Some(same) } => write!(
+                f,
+                "content changed since batch {previous_batch} back to that of batch {same}, loaded as a new batch"
+            ),
+            Self::CopyOf { object } => {
+                write!(f, "its content is that of `{object}`, loaded as an object of its own")
             }
             Self::Quarantined { rows: 1, first } => write!(f, "1 row quarantined: {first}"),
             Self::Quarantined { rows, first } => write!(f, "{rows} rows quarantined, the first: {first}"),
