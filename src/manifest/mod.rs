@@ -7,6 +7,7 @@
 mod checks;
 mod config;
 mod consumers;
+pub mod endings;
 mod incremental;
 mod limits;
 mod lineup;
@@ -194,6 +195,13 @@ pub struct Column {
     pub meta: Object,
     /// Where it is declared.
     pub at: Location,
+}
+
+impl Node {
+    /// dbt's `deprecation_date`, as written: the day from which nobody should read it.
+    pub fn deprecation_date(&self) -> Option<&str> {
+        self.config.all.get("deprecation_date")?.as_str()
+    }
 }
 
 /// A table outside Kiln.
