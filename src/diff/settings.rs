@@ -177,7 +177,7 @@ mod tests {
         column-removed: note error note error
         required-tightened: note warning error error
         type-changed: note error error error
-        version-not-bumped: error error error error
+        version-not-bumped: note error error error
         ");
     }
 }

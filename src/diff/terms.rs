@@ -91,7 +91,9 @@ pub(super) fn changes(
 }
 
 fn terms(model: &str, before: &Terms, after: &Terms, today: &str, found: &mut Vec<Change>) {
-    let ended = !after.is_over(today) && !before.deprecated && after.status == "retired";
+    // Going by way of `deprecated`, or to the last day that was said, tells readers in time.
+    let was_told = before.deprecated || before.is_over(today);
+    let ended = !was_told && after.status == "retired";
     if !before.is_unstable() && (after.is_unstable() || ended) {
         let message = format!("the contract of `{model}` is {} and not in force any more", after.status);
         found.push(

@@ -646,6 +646,16 @@ impl<'a> Walk<'a> {
                     _ => {}
                 }
                 let kind = members.get("type").and_then(Value::as_str).unwrap_or_default();
+                if let ("COMPARE_IN", [one, others @ ..]) = (kind, list(value, "children")) {
+                    let one = self.expression(one, input)?;
+                    let others = self.each(others, input)?;
+                    let equal = others.into_iter().map(|other| compared("COMPARE_EQUAL", [one, other]));
+                    return Ok(together("CONJUNCTION_OR", equal.collect()));
+                }
+                if ["CONJUNCTION_AND", "CONJUNCTION_OR"].contains(&kind) {
+                    let parts = parts_of(value, kind).into_iter().map(|part| self.expression(part, input));
+                    return Ok(together(kind, parts.collect::<Result<_, _>>()?));
+                }
                 if let (true, [one, other]) = (kind.starts_with("COMPARE_"), list(value, "children")) {
                     return Ok(compared(
                         kind,
@@ -726,12 +736,27 @@ fn compared(comparison: &str, [one, other]: [Digest; 2]) -> Digest {
     hash(comparison, &sides)
 }
 
+/// Conditions of which all, or any, must hold, in any order.
+fn together(kind: &str, mut parts: Vec<Digest>) -> Digest {
+    parts.sort_unstable();
+    parts.dedup();
+    match parts.as_slice() {
+        [one] => *one,
+        parts => hash(kind, parts),
+    }
+}
+
+/// The conditions that a conjunction of a kind is made of, however its parentheses stand.
+fn parts_of<'v>(condition: &'v Value, kind: &str) -> Vec<&'v Value> {
+    match text(condition, "type") == kind {
+        true => list(condition, "children").iter().flat_map(|part| parts_of(part, kind)).collect(),
+        false => vec![condition],
+    }
+}
+
 /// What must hold for a condition to hold.
 fn conjuncts(condition: &Value) -> Vec<&Value> {
-    match text(condition, "type") {
-        "CONJUNCTION_AND" => list(condition, "children").iter().flat_map(conjuncts).collect(),
-        _ => vec![condition],
-    }
+    parts_of(condition, "CONJUNCTION_AND")
 }
 
 /// The input column that an expression is, if it is nothing but a reference.

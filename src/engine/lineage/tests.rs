@@ -306,6 +306,11 @@ fn where_a_join_is_written_leaves_no_trace() {
             "select a.x from a join b on a.id = b.id where b.y > 1",
             "select a.x from a join b on a.id = b.id and b.y > 1",
         ),
+        ("select x from a where x in (1, 2, 3)", "select x from a where x in (3, 1, 2)"),
+        ("select x from a where x in (1, 2)", "select x from a where 2 = x or x = 1"),
+        ("select x from a where x in (1)", "select x from a where x = 1"),
+        ("select x from a where x not in (1, 2)", "select x from a where not (x = 2 or x = 1)"),
+        ("select x = 1 or (id = 2 and x = 3) b from a", "select (x = 3 and id = 2) or x = 1 b from a"),
         (
             "select a.x, b.y from a join b on a.id = b.id or a.x = b.y",
             "select a.x, b.y from b, a where a.id = b.id or a.x = b.y",
@@ -320,6 +325,9 @@ fn where_a_join_is_written_leaves_no_trace() {
         ("select a.x, b.y from a join b on a.id < b.id", "select a.x, b.y from a join b on b.id < a.id"),
         ("select a.x, b.y from a, b", "select a.x, b.y from a, b where a.id = b.id"),
         ("select a.x from a, b", "select a.x from a"),
+        ("select x from a where x in (1, 2)", "select x from a where x in (1, 3)"),
+        ("select x from a where x in (1, 2)", "select x from a where x not in (1, 2)"),
+        ("select x = 1 or (id = 2 and x = 3) b from a", "select (x = 1 or id = 2) and x = 3 b from a"),
         ("select a.x from a, b", "select a.x from a, b, b b2"),
         (
             "select a.x from a left join b on a.id = b.id and b.y > 1",

@@ -10,7 +10,7 @@ use crate::sql::quote::{identifier, literal};
 
 use super::drift::{KnownColumn, Shape, same};
 use super::infer::{CANDIDATES, Unknown, infer};
-use super::json::{lossy, misfit, reasons};
+use super::json::{is_nested, lossy, misfit, reasons};
 use super::options::{Header, Untyped};
 use super::scan::{Context, Grouping, Trouble, Unit, file_list, path_pattern};
 use super::{Failed, Object, PendingObject, SourceColumn};
@@ -398,11 +398,22 @@ pub(super) fn units(
         .collect()
 }
 
+/// A condition that holds for text that the reader takes for a type although something is lost: also inside of a nested
+/// value, where it makes NULL of what does not fit.
+fn changed(data_type: &str, text: &str) -> Option<String> {
+    match is_nested(data_type) && data_type != "JSON" {
+        true => Some(format!(
+            "(TRY_CAST({text} AS {data_type}) IS NOT NULL AND TRY(CAST({text} AS {data_type})) IS NULL)"
+        )),
+        false => lossy(data_type, text),
+    }
+}
+
 /// Whether the reader may change values of a type; a format for times that is given says what to do with offsets.
 fn may_lose(context: &Context<'_>, data_type: &str) -> bool {
     let format =
         ["timestampformat", "timestamp_format"].iter().any(|name| context.options.get(name).is_some());
-    lossy(data_type, "NULL").is_some() && !(format && data_type.starts_with("TIMESTAMP"))
+    changed(data_type, "NULL").is_some() && !(format && data_type.starts_with("TIMESTAMP"))
 }
 
 fn unit(
@@ -431,7 +442,7 @@ fn unit(
         .collect();
     let mut values = Vec::new();
     let mut misfits = Vec::new();
-    let mut changed = Vec::new();
+    let mut lost = Vec::new();
     for column in columns {
         let name = identifier(&column.name);
         let Some(found) = header.iter().find(|found| same(&found.name, &column.name)) else {
@@ -439,14 +450,17 @@ fn unit(
             continue;
         };
         let there = identifier(&found.name);
-        match (lossy(&column.data_type, &there).filter(|_| may_lose(context, &column.data_type)), care) {
+        match (changed(&column.data_type, &there).filter(|_| may_lose(context, &column.data_type)), care) {
             (None, _) => values.push(format!("{there} AS {name}")),
             (Some(lossy), Care::Usual) => {
-                changed.push(lossy);
+                lost.push(lossy);
                 values.push(format!("{there} AS {name}"));
             }
             (Some(_), Care::Exact) => {
-                let cast = format!("TRY_CAST({there} AS {})", column.data_type);
+                let cast = match is_nested(&column.data_type) {
+                    true => format!("TRY(CAST({there} AS {}))", column.data_type),
+                    false => format!("TRY_CAST({there} AS {})", column.data_type),
+                };
                 values.push(format!("{cast} AS {name}"));
                 misfits.push(misfit(column, &there, &cast));
             }
@@ -470,12 +484,12 @@ fn unit(
             row.join(", ")
         ));
     }
-    let check = match changed.is_empty() {
+    let check = match lost.is_empty() {
         true => String::new(),
         false => {
             let text = vec!["VARCHAR".to_owned(); header.len()];
             let again = reader(context, &paths, shape, &text, ", ignore_errors = true");
-            format!("SELECT DISTINCT _kiln_path FROM {again} WHERE {}", changed.join(" OR "))
+            format!("SELECT DISTINCT _kiln_path FROM {again} WHERE {}", lost.join(" OR "))
         }
     };
     Unit {

@@ -367,6 +367,13 @@ fn what_does_not_fit_inside_of_a_nested_value_is_a_bad_row() {
     2 | {'zip': NULL, 'since': NULL, 'a b': NULL} | [NULL, {'sku': NULL, 'qty': NULL}]
     "##);
 
+    let declared = [("id", "bigint"), ("home", "struct(zip integer)"), ("n", "integer[]")];
+    let mut csv = bench("landing/*.csv", FileFormat::Csv, &declared);
+    csv.write("landing/a.csv", "id|home|n\n1|{'zip': 1}|[1]\n2|{'zip': x}|[1]\n3|{'zip': 3}|[1, y]\n4||\n");
+    csv.load();
+    insta::assert_snapshot!(table(&csv, rejected), @"");
+    insta::assert_snapshot!(table(&csv, "select id, home::varchar, n::varchar from raw.raw_orders order by id"), @"");
+
     let mut parquet = bench(
         "landing/*.parquet",
         FileFormat::Parquet,
