@@ -18,10 +18,9 @@ use crate::engine::seed;
 use crate::error::{Error, Result};
 use crate::graph::{self, Dag};
 use crate::interval;
-use crate::manifest::endings;
 use crate::manifest::{
     Manifest, Materialization, Node, NodeKind, Object, Param, ParsedTemplate, ReadTemplates, Snapshot,
-    SnapshotStrategy, SourceTable, Strategy, Test, TestKind, TestUse, resolve,
+    SnapshotStrategy, SourceTable, Strategy, Test, TestKind, TestUse,
 };
 use crate::names::{Fingerprint, NodeId, Relation};
 use crate::project::{
@@ -111,7 +110,8 @@ impl Workspace {
         let (project, found) = Project::read(file, files, &Expanding(&renderer));
         problems.extend(found);
         let contracts = contracts(&project, &mut problems);
-        let (mut manifest, found) = resolve(&project, &target, &Templates(&renderer), contracts);
+        let (mut manifest, found) =
+            crate::resolve::resolve(&project, &target, &Templates(&renderer), contracts);
         problems.extend(found);
         let read_waivers = |file| waiver::read(file, &mut problems);
         let waivers: Vec<Waiver> = project.waiver_files().iter().flat_map(read_waivers).collect();
@@ -123,7 +123,7 @@ impl Workspace {
         }
         // A base is looked at as it was; what ended since is no mistake of it.
         if options.command != DIFF_COMMAND {
-            problems.extend(endings::problems(&manifest, &crate::engine::state::now()));
+            problems.extend(crate::resolve::endings::problems(&manifest, &crate::engine::state::now()));
         }
         if options.command == CONTRACT_COMMAND {
             problems = problems

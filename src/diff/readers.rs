@@ -10,8 +10,8 @@ use super::view::{ConsumerView, ModelView};
 use crate::contract::Version;
 use crate::engine::session::SqlError;
 use crate::error::Result;
-use crate::manifest::endings;
 use crate::names::NodeId;
+use crate::resolve::endings;
 use crate::sql::lineage::{ColumnLineage, Lineage, TableColumn};
 
 /// What a change does to whoever reads it.

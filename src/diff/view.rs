@@ -306,7 +306,7 @@ impl ConsumerView {
             }
         }
         let required = |id: &NodeId| {
-            Some((id.clone(), crate::manifest::endings::requirement(exposure, id.short())?.to_owned()))
+            Some((id.clone(), crate::resolve::endings::requirement(exposure, id.short())?.to_owned()))
         };
         Self {
             owner: exposure.owner.clone(),

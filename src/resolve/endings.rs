@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{Exposure, Manifest};
 use crate::contract::{Contract, Version};
 use crate::diagnostic::{Diagnostic, Diagnostics, Location};
+use crate::manifest::{Exposure, Manifest};
 use crate::names::NodeId;
 
 /// How long a model is kept for those who read it.
