@@ -50,7 +50,7 @@ pub(super) fn changes(
         let mut change = Change::new(Rule::SupportShortened, None, message).to(after);
         change = match before {
             Some(before) => change.from(before),
-            None => change.severity(Severity::Note).bump(Bump::Minor),
+            None => change.severity(Severity::Note).bump(Bump::Patch),
         };
         found.push(change.at("properties", Side::Proposed, new.deprecated_at.as_ref()));
     }

@@ -187,6 +187,7 @@ models:
           - not_null: {config: {where: "kind <> 'x'", severity: warn, limit: 10, warn_if: "> 2", tags: [a], meta: {q: 1}}}
           - odd: {of: ["a b", "c'd", 'e"f', "tab\there", 1.50, true]}
           - accepted_values: {values: [hay, a_long_value_that_makes_the_name_of_this_test_too_long]}
+      - {name: kilos, data_type: double}
     data_tests:
       - dbt_utils.expression_is_true: {expression: "kilos > 0", config: {store_failures: true}}
       - relationships: {column_name: kind, to: "ref('food')", field: kind}
@@ -245,7 +246,7 @@ fn run_and_test_write_what_the_schemas_say() {
     }
 }
 
-/// Ids and checksums that dbt 1.12.6 gave for the same files.
+/// Ids and checksums that dbt 1.12.6 gave for the same files, and the ids of the tests that constraints are here.
 #[test]
 fn names_and_checksums_are_those_of_dbt() {
     let shop = everything();

@@ -483,3 +483,12 @@ fn a_source_without_columns_is_said() {
     project.write("landing/1.csv", "order_id,amount\n1,1.5\n");
     assert!(project.say(&["run"]).starts_with("exit 0"));
 }
+
+#[test]
+fn a_run_whose_artifacts_cannot_be_written_says_what_became_of_it() {
+    let project = Project::new();
+    project.write("target/manifest.json/in the way", "");
+    insta::assert_snapshot!("artifacts_in_the_way", project.say(&["run"]));
+    let tested = project.say(&["test"]);
+    assert!(tested.starts_with("exit 2") && tested.contains("release 1 tested"), "{tested}");
+}

@@ -15,7 +15,7 @@ use super::scan::{Context, Grouping, Trouble, Unit};
 use super::shapes::{Shapes, complete, drift, known_columns, typed};
 use super::{
     Failed, LoadPlan, LoadReport, LoadedObject, Note, PendingObject, Progress, Reason, SourceColumn, Stamp,
-    csv, database, json, ledger, options, parquet, table,
+    csv, database, json, ledger, options, parquet, swallowed, table,
 };
 
 /// One transaction holds at most this many bytes of files, unless one file is larger, and this many files.
@@ -212,6 +212,11 @@ impl<'a> Loader<'a> {
                 self.number(objects).map_err(Trouble::statement)?;
                 self.insert(objects, &shapes, &columns, &outputs)?;
                 self.count(&mut loaded)?;
+                if let Shapes::Csv(shapes) = &shapes {
+                    let relation = &self.plan.model.relation;
+                    swallowed::note(conn, relation, shapes, &outputs, &mut loaded)
+                        .map_err(Trouble::statement)?;
+                }
                 self.none_swallowed(objects, &shapes, &loaded)?;
             }
             let view = identifier(&self.plan.source.relation.name);

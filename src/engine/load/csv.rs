@@ -40,6 +40,13 @@ pub(super) struct CsvShape {
     rows: Rows,
 }
 
+impl CsvShape {
+    /// What stands between its values.
+    pub fn delimiter(&self) -> &str {
+        &self.delimiter
+    }
+}
+
 /// Whether something follows the header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Rows {

@@ -16,6 +16,7 @@ mod options;
 mod parquet;
 mod scan;
 mod shapes;
+mod swallowed;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -175,6 +176,11 @@ pub enum Note {
         /// The first reason.
         first: String,
     },
+    /// Rows hold values in which there are whole lines that look like rows.
+    Swallowed {
+        /// How many.
+        rows: u64,
+    },
     /// No row and no header.
     Empty,
 }
@@ -210,6 +216,11 @@ impl std::fmt::Display for Note {
             }
             Self::Quarantined { rows: 1, first } => write!(f, "1 row quarantined: {first}"),
             Self::Quarantined { rows, first } => write!(f, "{rows} rows quarantined, the first: {first}"),
+            Self::Swallowed { rows } => write!(
+                f,
+                "{} with lines inside of a value that look like rows: is there a quote too many?",
+                crate::words::counted(*rows, "row", "rows")
+            ),
             Self::Empty => write!(f, "the object is empty"),
         }
     }

@@ -326,6 +326,18 @@ fn quotes_that_would_swallow_rows_are_said() {
 }
 
 #[test]
+fn rows_inside_of_a_value_are_said() {
+    let mut bench = bench("landing/*.csv", FileFormat::Csv, &[]);
+    bench.write("landing/a.csv", "id,name,amount\n1,\"Ann,1\n2,Bob,2\n3,Cid\",3\n4,D,4\n");
+    bench.write("landing/b.csv", "id,name,amount\n1,\"Ann\nlives, in a\nhouse\",1\n2,Bob,2\n");
+    insta::assert_snapshot!(told(&bench.load()), @r##"
+    landing/a.csv #1: 2 rows, 0 rejected
+      1 row with lines inside of a value that look like rows: is there a quote too many?
+    landing/b.csv #2: 2 rows, 0 rejected
+    "##);
+}
+
+#[test]
 fn what_does_not_fit_inside_of_a_nested_value_is_a_bad_row() {
     let declared = [
         ("id", "bigint"),
