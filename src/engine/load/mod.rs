@@ -8,6 +8,7 @@ mod batch;
 mod csv;
 mod discover;
 mod drift;
+mod header;
 mod infer;
 mod json;
 mod ledger;

@@ -383,8 +383,14 @@ fn what_does_not_fit_inside_of_a_nested_value_is_a_bad_row() {
     let mut csv = bench("landing/*.csv", FileFormat::Csv, &declared);
     csv.write("landing/a.csv", "id|home|n\n1|{'zip': 1}|[1]\n2|{'zip': x}|[1]\n3|{'zip': 3}|[1, y]\n4||\n");
     csv.load();
-    insta::assert_snapshot!(table(&csv, rejected), @"");
-    insta::assert_snapshot!(table(&csv, "select id, home::varchar, n::varchar from raw.raw_orders order by id"), @"");
+    insta::assert_snapshot!(table(&csv, rejected), @r##"
+    NULL | home | `home`: `{'zip': x}` is not STRUCT(zip INTEGER)
+    NULL | n | `n`: `[1, y]` is not INTEGER[]
+    "##);
+    insta::assert_snapshot!(table(&csv, "select id, home::varchar, n::varchar from raw.raw_orders order by id"), @r##"
+    1 | {'zip': 1} | [1]
+    4 | NULL | NULL
+    "##);
 
     let mut parquet = bench(
         "landing/*.parquet",
