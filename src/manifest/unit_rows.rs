@@ -123,7 +123,17 @@ fn mappings(rows: &Yaml, problems: &mut Diagnostics) -> UnitTable {
     for item in items {
         match item.as_map() {
             Some(entries) => {
-                for (name, _) in entries {
+                for (at, (name, _)) in entries.iter().enumerate() {
+                    let same =
+                        |(other, _): &&(Located<String>, Yaml)| other.value.eq_ignore_ascii_case(&name.value);
+                    if let Some((first, _)) = entries[..at].iter().find(same) {
+                        let message = format!("the column `{}` is there twice", name.value);
+                        problems.push(
+                            Diagnostic::error("duplicate-column", message)
+                                .at(&name.at, "the second one")
+                                .related(&first.at, "the first one"),
+                        );
+                    }
                     let known = |known: &Located<String>| known.value.eq_ignore_ascii_case(&name.value);
                     if !table.columns.iter().any(known) {
                         table.columns.push(name.clone());
