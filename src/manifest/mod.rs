@@ -7,6 +7,7 @@
 mod checks;
 mod config;
 mod consumers;
+mod csv;
 mod incremental;
 mod limits;
 mod lineup;
@@ -29,12 +30,13 @@ use crate::contract::Contract;
 use crate::diagnostic::{Located, Location, SourceFile};
 use crate::names::{NodeId, Relation};
 
+pub use self::csv::{csv, misshapen};
 pub use self::incremental::{Grain, Incremental, Interval, OnChange, ShapeChange, Strategy, Updates, moment};
 pub use self::limits::{Limit, RowLimits};
 pub use self::resolve::resolve;
 pub use self::snapshot::{HardDeletes, Snapshot, SnapshotNames, SnapshotStrategy};
 pub use self::template::{Param, ParsedTemplate, ReadTemplates, RefCall, SourceCall, TestUse};
-pub use self::unit_rows::{UnitCell, UnitRows, UnitTable, UnitValue, csv};
+pub use self::unit_rows::{UnitCell, UnitRows, UnitTable, UnitValue};
 pub(crate) use self::wire::full_name as full_test_name;
 
 /// A JSON object that keeps its order: `meta`, `config`, arguments.
