@@ -6,7 +6,8 @@ use std::path::Path;
 use super::explain::lowered;
 use super::session::{ColumnType, SqlError};
 use crate::diagnostic::{Diagnostic, Location, SourceFile};
-use crate::manifest::{Node, misshapen};
+use crate::manifest::Node;
+use crate::resolve::misshapen;
 use crate::sql::quote::{identifier, literal};
 
 /// The query that reads a seed. `root` is the project's folder.

@@ -3,8 +3,8 @@
 
 use std::ops::{ControlFlow, Range};
 
-use super::{UnitCell, UnitTable, UnitValue};
 use crate::diagnostic::{Diagnostic, Diagnostics, Located, Location};
+use crate::manifest::{UnitCell, UnitTable, UnitValue};
 use crate::words::counted;
 
 /// The place of bytes of a text.
