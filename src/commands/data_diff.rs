@@ -22,6 +22,12 @@ pub fn text(terminal: &Terminal, all: &[Compared]) -> String {
             CompareState::NotBuilt(why) => {
                 let _ = writeln!(text, "{name} {dash} not built: {why}");
             }
+            CompareState::Volatile(why) => {
+                let _ = writeln!(
+                    text,
+                    "{name} {dash} not compared: {why}; a run compares what it builds, where `audit:` sets limits"
+                );
+            }
             CompareState::New { rows } => {
                 let rows =
                     rows.map_or_else(String::new, |rows| format!(" with {}", counted(rows, "row", "rows")));
@@ -94,6 +100,13 @@ pub fn body(terminal: &Terminal, diff: &DataDiff) -> String {
             let _ = writeln!(text, "    {word}: {}", columns.join(", "));
         }
     }
+    if !diff.columns_retyped.is_empty() {
+        let types = diff
+            .columns_retyped
+            .iter()
+            .map(|(name, before, after)| format!("{name} {before} {} {after}", arrow(terminal)));
+        let _ = writeln!(text, "    other types: {}", types.collect::<Vec<_>>().join(", "));
+    }
     if !diff.columns.is_empty() {
         let counts: Vec<String> =
             diff.columns.iter().map(|(name, count)| format!("{name} {}", number(*count))).collect();
@@ -122,6 +135,9 @@ pub fn body(terminal: &Terminal, diff: &DataDiff) -> String {
     for row in &samples.added {
         let _ = writeln!(text, "    {} {}", terminal.paint(Paint::Green, "+"), named(&samples.columns, row));
     }
+    if diff.key.is_empty() && diff.not_unique.is_none() && diff.added > 0 && diff.removed > 0 {
+        text += "    without a key a row that changed went and came; name one to see what changed: `--key COLUMN,...`\n";
+    }
     text
 }
 
@@ -140,6 +156,7 @@ pub fn json(compared: &Compared) -> Value {
     let (state, more) = match &compared.state {
         CompareState::SameBuild => ("same_build", Value::Null),
         CompareState::NotBuilt(why) => ("not_built", json!({"reason": why})),
+        CompareState::Volatile(why) => ("volatile", json!({"reason": why})),
         CompareState::New { rows } => ("new", json!({"rows": rows})),
         CompareState::NoSuchKey(missing) => ("no_such_key", json!({"columns": missing})),
         CompareState::Rows(diff) => ("compared", rows(diff)),
@@ -174,6 +191,7 @@ fn rows(diff: &DataDiff) -> Value {
         "added": diff.added, "removed": diff.removed, "changed": diff.changed,
         "changed_by_column": diff.columns.iter().map(|(name, count)| json!({"column": name, "rows": count})).collect::<Vec<_>>(),
         "columns_added": diff.columns_added, "columns_removed": diff.columns_removed,
+        "columns_retyped": diff.columns_retyped.iter().map(|(name, before, after)| json!({"column": name, "before": before, "after": after})).collect::<Vec<_>>(),
         "key_not_unique": diff.not_unique.as_ref().map(|found| json!({
             "key": found.key, "values_before": found.before, "values_after": found.after,
         })),

@@ -337,8 +337,11 @@ impl<'a> Reporter<'a> {
         };
         let time = duration(report.elapsed);
         let tests = self.tests(&report.tests);
+        // A long word takes its room from the rows.
+        let left = 26_usize.saturating_sub(kind.len().max(9) + 1);
         Some(
-            format!("  {sign} {name}  {kind:<9} {rows:>16} {time:>8}   {tests}").trim_end().to_owned() + "\n",
+            format!("  {sign} {name}  {kind:<9} {rows:>left$} {time:>8}   {tests}").trim_end().to_owned()
+                + "\n",
         )
     }
 

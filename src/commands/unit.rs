@@ -27,8 +27,15 @@ const MOST_ROWS: usize = 20;
 /// Most columns that are shown, those that differ not counted.
 const MOST_COLUMNS: usize = 8;
 
+/// How wide a table may be.
+const WIDTH: usize = 80;
+
+/// What is before the first column of a table, and between two.
+const INDENT: usize = 6;
+const GAP: usize = 2;
+
 /// Most characters of a cell; of a text that changed, what is around the change.
-const WIDEST: usize = 40;
+const WIDEST: usize = 32;
 
 /// The unit tests of a selection, to be run before anything else. The project is compiled for them: their rows get the
 /// types of what they stand for.
@@ -63,68 +70,36 @@ pub fn extent(difference: &Difference) -> String {
     format!("{expected} expected, {} came, {same}", number(difference.actual as u64))
 }
 
-/// The rows that differ, cell by cell.
+/// The rows that differ, cell by cell: a table, or a line for each cell where a table would be wider than a terminal.
 pub fn table(terminal: &Terminal, difference: &Difference) -> String {
-    let shown = columns(difference);
-    let mut grid: Vec<(Sign, Vec<Shown>)> = Vec::new();
-    for line in difference.lines.iter().take(MOST_ROWS) {
-        grid.push(match line {
-            Line::Changed(cells) => {
-                (Sign::Changed, shown.iter().map(|at| changed(terminal, &cells[*at])).collect())
-            }
-            Line::Missing(cells) => {
-                (Sign::Missing, shown.iter().map(|at| plain(terminal, &cells[*at], Paint::Red)).collect())
-            }
-            Line::Extra(cells) => {
-                (Sign::Extra, shown.iter().map(|at| plain(terminal, &cells[*at], Paint::Green)).collect())
-            }
-        });
-    }
-    let widths: Vec<usize> = shown
-        .iter()
-        .enumerate()
-        .map(|(index, at)| {
-            let cells = grid.iter().map(|(_, cells)| cells[index].width);
-            cells.max().unwrap_or(0).max(difference.columns[*at].chars().count())
-        })
-        .collect();
-    let mut text = String::new();
-    let head: Vec<String> =
-        shown.iter().zip(&widths).map(|(at, width)| format!("{:<width$}", difference.columns[*at])).collect();
-    let more = difference.columns.len() - shown.len();
-    let more =
-        if more > 0 { format!("  (and {more} more columns that are the same)") } else { String::new() };
-    let head = format!("      {}{more}", head.join("  "));
-    if !shown.is_empty() {
-        text += &terminal.paint(Paint::Dim, head.trim_end());
-        text.push('\n');
-    }
-    for (sign, cells) in &grid {
-        let (mark, paint, words) = match sign {
-            Sign::Changed => ("~", Paint::Yellow, ""),
-            Sign::Missing => ("-", Paint::Red, "expected, did not come"),
-            Sign::Extra => ("+", Paint::Green, "came, not expected"),
-        };
-        let padded = cells
-            .iter()
-            .zip(&widths)
-            .map(|(cell, width)| format!("{}{}", cell.text, " ".repeat(width.saturating_sub(cell.width))));
-        let row = padded.collect::<Vec<_>>().join("  ");
-        let row = if words.is_empty() { row.trim_end().to_owned() } else { format!("{row}   {words}") };
-        let _ = writeln!(text, "    {} {}", terminal.paint(paint, mark), row);
-    }
-    if difference.lines.len() > MOST_ROWS {
-        let rest = (difference.lines.len() - MOST_ROWS) as u64;
+    let lines = &difference.lines[..difference.lines.len().min(MOST_ROWS)];
+    let mut text = match Grid::of(terminal, difference, lines) {
+        Some(grid) => grid.text(terminal),
+        None => tall(terminal, difference, lines),
+    };
+    if difference.lines.len() > lines.len() {
+        let rest = (difference.lines.len() - lines.len()) as u64;
         let _ = writeln!(text, "      ... and {}", counted(rest, "more row", "more rows"));
     }
     text
 }
 
-#[derive(Clone, Copy)]
-enum Sign {
-    Changed,
-    Missing,
-    Extra,
+/// The sign of a row, its colour, and what it says.
+fn sign(line: &Line) -> (&'static str, Paint, &'static str) {
+    match line {
+        Line::Changed(_) => ("~", Paint::Yellow, ""),
+        Line::Missing(_) => ("-", Paint::Red, "expected, did not come"),
+        Line::Extra(_) => ("+", Paint::Green, "came, not expected"),
+    }
+}
+
+/// The cell of a row in a column, of a changed row with both of its values.
+fn shown(terminal: &Terminal, line: &Line, at: usize) -> Shown {
+    match line {
+        Line::Changed(cells) => changed(terminal, &cells[at]),
+        Line::Missing(cells) => plain(terminal, &cells[at], Paint::Red),
+        Line::Extra(cells) => plain(terminal, &cells[at], Paint::Green),
+    }
 }
 
 /// A cell with its colours, and how wide it looks.
@@ -133,19 +108,140 @@ struct Shown {
     width: usize,
 }
 
-/// The columns that are shown: those that differ, and the first of the others.
-fn columns(difference: &Difference) -> Vec<usize> {
+/// Columns under each other, with a head.
+struct Grid<'d> {
+    difference: &'d Difference,
+    lines: &'d [Line],
+    /// The columns that are shown, with what is shown in each row.
+    columns: Vec<(usize, usize, Vec<Shown>)>,
+}
+
+impl<'d> Grid<'d> {
+    /// All columns that differ, and the first of the others; `None` if those that differ are too wide together.
+    fn of(terminal: &Terminal, difference: &'d Difference, lines: &'d [Line]) -> Option<Self> {
+        let column = |at: usize| {
+            let cells: Vec<Shown> = lines.iter().map(|line| shown(terminal, line, at)).collect();
+            let widest = cells.iter().map(|cell| cell.width).max().unwrap_or(0);
+            (at, widest.max(difference.columns[at].chars().count()), cells)
+        };
+        let differs = differing(difference, lines);
+        let (must, may): (Vec<usize>, Vec<usize>) =
+            (0..difference.columns.len()).partition(|at| differs.contains(at));
+        let mut columns: Vec<_> = must.into_iter().map(column).collect();
+        let mut width: usize = INDENT + columns.iter().map(|(_, width, _)| width + GAP).sum::<usize>();
+        if width > WIDTH + GAP && (columns.len() > 1 || !may.is_empty()) {
+            return None;
+        }
+        let mut others = 0;
+        for at in may {
+            let next = column(at);
+            if others == MOST_COLUMNS || (width + next.1 > WIDTH && others + columns.len() > 0) {
+                break;
+            }
+            width += next.1 + GAP;
+            others += 1;
+            columns.push(next);
+        }
+        // A row that nothing tells from the others needs lines of its own.
+        if others == 0 && !columns.is_empty() && columns.len() < difference.columns.len() {
+            return None;
+        }
+        columns.sort_by_key(|(at, ..)| *at);
+        Some(Self { difference, lines, columns })
+    }
+
+    fn text(&self, terminal: &Terminal) -> String {
+        let names = self.columns.iter().map(|(at, width, _)| {
+            let name = &self.difference.columns[*at];
+            format!("{name:<width$}")
+        });
+        let head = format!("      {}", names.collect::<Vec<_>>().join("  "));
+        let mut text = String::new();
+        if !self.columns.is_empty() {
+            text += &terminal.paint(Paint::Dim, head.trim_end());
+            text.push('\n');
+        }
+        let room = WIDTH
+            .saturating_sub(INDENT + self.columns.iter().map(|(_, width, _)| width + GAP).sum::<usize>());
+        let said_in_rows = self.lines.iter().all(|line| sign(line).2.chars().count() < room);
+        for (at, line) in self.lines.iter().enumerate() {
+            let (mark, paint, words) = sign(line);
+            let cells = self.columns.iter().map(|(_, width, cells)| {
+                let cell = &cells[at];
+                format!("{}{}", cell.text, " ".repeat(width.saturating_sub(cell.width)))
+            });
+            let row = cells.collect::<Vec<_>>().join("  ");
+            let row = match words.is_empty() || !said_in_rows {
+                true => row.trim_end().to_owned(),
+                false => format!("{row}   {words}"),
+            };
+            let _ = writeln!(text, "    {} {row}", terminal.paint(paint, mark));
+        }
+        let more = self.difference.columns.len() - self.columns.len();
+        if more > 0 {
+            let all_changed = self.lines.iter().all(|line| matches!(line, Line::Changed(_)));
+            let same = if all_changed { " that are the same" } else { "" };
+            let _ =
+                writeln!(text, "      ... and {}{same}", counted(more as u64, "more column", "more columns"));
+        }
+        if !said_in_rows {
+            text += &legend(terminal, self.lines);
+        }
+        text
+    }
+}
+
+/// What the signs say, where the rows have no room for it.
+fn legend(terminal: &Terminal, lines: &[Line]) -> String {
+    let mut text = String::new();
+    let firsts =
+        ["-", "+"].iter().filter_map(|mark| lines.iter().map(sign).find(|(found, ..)| found == mark));
+    for (mark, paint, words) in firsts {
+        let _ = writeln!(text, "      {} {words}", terminal.paint(paint, mark));
+    }
+    text
+}
+
+/// The columns in which a changed row differs.
+fn differing(difference: &Difference, lines: &[Line]) -> Vec<usize> {
     let differs = |at: usize| {
-        difference.lines.iter().any(|line| matches!(line, Line::Changed(cells) if cells[at].0 != cells[at].1))
+        lines.iter().any(|line| matches!(line, Line::Changed(cells) if cells[at].0 != cells[at].1))
     };
-    let mut others = 0;
-    (0..difference.columns.len())
-        .filter(|at| {
-            let wanted = differs(*at) || others < MOST_COLUMNS;
-            others += usize::from(wanted && !differs(*at));
-            wanted
-        })
-        .collect()
+    (0..difference.columns.len()).filter(|at| differs(*at)).collect()
+}
+
+/// A line for each row, and below it one for each cell that differs.
+fn tall(terminal: &Terminal, difference: &Difference, lines: &[Line]) -> String {
+    let mut text = String::new();
+    for line in lines {
+        let (mark, paint, words) = sign(line);
+        let is_other = |at: &usize| match line {
+            Line::Changed(cells) => cells[*at].0 != cells[*at].1,
+            Line::Missing(_) | Line::Extra(_) => false,
+        };
+        let mut row = String::new();
+        let mut width = INDENT + words.chars().count();
+        for at in (0..difference.columns.len()).filter(|at| !is_other(at)) {
+            let cell = shown(terminal, line, at);
+            let name = &difference.columns[at];
+            width += name.chars().count() + cell.width + 1 + GAP;
+            if width > WIDTH && !row.is_empty() {
+                row += "...  ";
+                break;
+            }
+            let _ = write!(row, "{} {}  ", terminal.paint(Paint::Dim, name), cell.text);
+        }
+        let _ = writeln!(text, "    {} {}", terminal.paint(paint, mark), format!("{row}{words}").trim_end());
+        let others: Vec<usize> = (0..difference.columns.len()).filter(is_other).collect();
+        let names = others.iter().map(|at| difference.columns[*at].chars().count());
+        let widest = names.max().unwrap_or(0);
+        for at in others {
+            let cell = shown(terminal, line, at);
+            let name = format!("{:<widest$}", difference.columns[at]);
+            let _ = writeln!(text, "        {}  {}", terminal.paint(Paint::Dim, &name), cell.text);
+        }
+    }
+    text
 }
 
 fn plain(terminal: &Terminal, cell: &Cell, paint: Paint) -> Shown {

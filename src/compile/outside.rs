@@ -1,12 +1,12 @@
 //! Outside: what is known of sources and seeds. This is the only part that reads files, and it reads none but those that
 //! the project declares.
 
-use crate::diagnostic::Diagnostics;
+use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::engine::load::{self, Looked};
 use crate::engine::seed;
 use crate::engine::session::ColumnType;
 use crate::error::{Error, Result};
-use crate::manifest::{NodeKind, SourceTable};
+use crate::manifest::{Node, NodeKind, SourceTable};
 use crate::names::Relation;
 use crate::run::candidate::{Candidates, Physical};
 use crate::workspace::Workspace;
@@ -78,15 +78,9 @@ impl Compiler<'_> {
             }
         }
         for node in workspace.manifest.nodes.values().filter(|node| node.kind == NodeKind::Seed) {
-            let query = seed::query(workspace.root(), node);
-            let made = self.shadow().create_as(&node.relation, &query);
-            let found = made.map(|()| self.shadow().columns(&node.relation).unwrap_or_default());
-            let (problem, columns) = match found {
-                Err(error) => (Some(seed::unreadable(workspace.root(), node, &error)), None),
-                Ok(columns) => match seed::unknown_type_column(node, &columns) {
-                    Some(problem) => (Some(problem), None),
-                    None => (None, Some(columns)),
-                },
+            let (problem, columns) = match self.seed_columns(workspace, node) {
+                Ok(columns) => (None, Some(columns)),
+                Err(problem) => (Some(*problem), None),
             };
             let state = match &problem {
                 Some(_) => State::Unknown(Cause { root: node.id.clone(), reason: None }),
@@ -104,6 +98,25 @@ impl Compiler<'_> {
             self.nodes.insert(node.id.clone(), compiled);
         }
         Ok(())
+    }
+
+    /// The columns of a seed, or what is wrong with it. Makes its table.
+    fn seed_columns(
+        &self,
+        workspace: &Workspace,
+        node: &Node,
+    ) -> std::result::Result<Vec<ColumnType>, Box<Diagnostic>> {
+        if let Some(problem) = seed::malformed(workspace.root(), node) {
+            return Err(Box::new(problem));
+        }
+        let made = self.shadow().create_as(&node.relation, &seed::query(workspace.root(), node));
+        let columns = made
+            .map(|()| self.shadow().columns(&node.relation).unwrap_or_default())
+            .map_err(|error| Box::new(seed::unreadable(workspace.root(), node, &error)))?;
+        match seed::unknown_type_column(node, &columns) {
+            Some(problem) => Err(Box::new(problem)),
+            None => Ok(columns),
+        }
     }
 
     /// The columns of a source, or why they are not known.
@@ -136,12 +149,9 @@ impl Compiler<'_> {
             match self.canonical_type(&written.value) {
                 Some(data_type) => columns.push(plain(column.name.clone(), data_type)),
                 None => problems.push(
-                    crate::diagnostic::Diagnostic::error(
-                        "unknown-type",
-                        format!("`{}` is not a type of DuckDB", written.value),
-                    )
-                    .at(&written.at, "")
-                    .suggest(&written.value, TYPES),
+                    Diagnostic::error("unknown-type", format!("`{}` is not a type of DuckDB", written.value))
+                        .at(&written.at, "")
+                        .suggest(&written.value, TYPES),
                 ),
             }
         }

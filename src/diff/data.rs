@@ -36,19 +36,21 @@ pub struct Comparison {
     pub columns_added: Vec<String>,
     /// Columns that went.
     pub columns_removed: Vec<String>,
+    /// Columns of another type: name, type before, type after.
+    pub columns_retyped: Vec<(String, String, String)>,
 }
 
 #[derive(Debug, Clone)]
 struct Compared {
     name: String,
     /// Another type than one side has, where the sides differ.
-    cast: Option<&'static str>,
+    cast: Option<String>,
 }
 
 impl Compared {
     fn sql(&self, side: &str) -> String {
         let column = format!("{side}.{}", identifier(&self.name));
-        match self.cast {
+        match &self.cast {
             Some(data_type) => format!("CAST({column} AS {data_type})"),
             None => column,
         }
@@ -80,6 +82,8 @@ pub struct DataDiff {
     pub columns_added: Vec<String>,
     /// Columns that went.
     pub columns_removed: Vec<String>,
+    /// Columns of another type: name, type before, type after.
+    pub columns_retyped: Vec<(String, String, String)>,
     /// The key that was to be used and is not unique.
     pub not_unique: Option<NotUnique>,
     /// Some of the rows.
@@ -132,28 +136,44 @@ impl DataDiff {
         self.added + self.removed + self.changed == 0
             && self.columns_added.is_empty()
             && self.columns_removed.is_empty()
+            && self.columns_retyped.is_empty()
     }
 }
 
-/// Whether values of two types can be compared as numbers.
-fn is_number(data_type: &str) -> bool {
-    let name = data_type.split('(').next().unwrap_or(data_type);
-    matches!(
-        name,
-        "TINYINT"
-            | "SMALLINT"
-            | "INTEGER"
-            | "BIGINT"
-            | "HUGEINT"
-            | "UTINYINT"
-            | "USMALLINT"
-            | "UINTEGER"
-            | "UBIGINT"
-            | "UHUGEINT"
-            | "FLOAT"
-            | "DOUBLE"
-            | "DECIMAL"
-    )
+/// The type in which values of two types are compared: one that holds the numbers of both without a loss where there is
+/// such a one, text for what is not a number.
+fn in_common(one: &str, other: &str) -> String {
+    let (Some(one), Some(other)) = (digits(one), digits(other)) else { return "VARCHAR".into() };
+    let (Some(one), Some(other)) = (one, other) else { return "DOUBLE".into() };
+    let (whole, decimals) = (one.0.max(other.0), one.1.max(other.1));
+    match decimals {
+        // 39 digits are those of HUGEINT and UHUGEINT, which no type holds both; their text is the same.
+        0 if whole > 38 => "VARCHAR".into(),
+        0 => "HUGEINT".into(),
+        _ if whole + decimals > 38 => "DOUBLE".into(),
+        _ => format!("DECIMAL({}, {decimals})", whole + decimals),
+    }
+}
+
+/// How many digits a type of numbers holds before and behind the point: `None` inside for one of floats.
+fn digits(data_type: &str) -> Option<Option<(u8, u8)>> {
+    let (name, rest) = data_type.split_once('(').unwrap_or((data_type, ""));
+    let whole = match name {
+        "TINYINT" | "UTINYINT" => 3,
+        "SMALLINT" | "USMALLINT" => 5,
+        "INTEGER" | "UINTEGER" => 10,
+        "BIGINT" => 19,
+        "UBIGINT" => 20,
+        "HUGEINT" | "UHUGEINT" => 39,
+        "FLOAT" | "DOUBLE" => return Some(None),
+        "DECIMAL" => {
+            let mut parts = rest.trim_end_matches(')').split(',').map(|part| part.trim().parse::<u8>().ok());
+            let (width, scale) = (parts.next().flatten()?, parts.next().flatten()?);
+            return Some(Some((width.saturating_sub(scale), scale)));
+        }
+        _ => return None,
+    };
+    Some(Some((whole, 0)))
 }
 
 impl Comparison {
@@ -177,8 +197,7 @@ impl Comparison {
             let other = find(&after, &column.name)?;
             let cast = match column.data_type == other.data_type {
                 true => None,
-                false if is_number(&column.data_type) && is_number(&other.data_type) => Some("DOUBLE"),
-                false => Some("VARCHAR"),
+                false => Some(in_common(&column.data_type, &other.data_type)),
             };
             Some(Compared { name: column.name.clone(), cast })
         };
@@ -195,7 +214,13 @@ impl Comparison {
             names.map(|column| column.name.clone()).collect()
         };
         let (columns_added, columns_removed) = (only(&after, &before), only(&before, &after));
-        Ok(Self { before, after, key: key.to_vec(), common, keyed, columns_added, columns_removed })
+        let retyped = before.columns.iter().filter_map(|column| {
+            let other = find(&after, &column.name).filter(|other| other.data_type != column.data_type)?;
+            Some((column.name.clone(), column.data_type.clone(), other.data_type))
+        });
+        let columns_retyped = retyped.collect();
+        let key = key.to_vec();
+        Ok(Self { before, after, key, common, keyed, columns_added, columns_removed, columns_retyped })
     }
 
     /// The columns that are compared, without those of the key.
@@ -388,10 +413,27 @@ mod tests {
     }
 
     #[test]
+    fn numbers_of_two_types_lose_nothing() {
+        let all = [
+            ("BIGINT", "HUGEINT"),
+            ("BIGINT", "INTEGER"),
+            ("UHUGEINT", "BIGINT"),
+            ("BIGINT", "DECIMAL(12,2)"),
+        ];
+        assert_eq!(
+            all.map(|(one, other)| in_common(one, other)),
+            ["VARCHAR", "HUGEINT", "VARCHAR", "DECIMAL(21, 2)"]
+        );
+        assert_eq!(in_common("DECIMAL(38,2)", "DECIMAL(38,4)"), "DOUBLE");
+        assert_eq!(in_common("DOUBLE", "BIGINT"), "DOUBLE");
+        assert_eq!(in_common("DATE", "TIMESTAMP"), "VARCHAR");
+    }
+
+    #[test]
     fn columns_of_two_types_are_compared_as_one() {
         let before = table("b", &[("n", "INTEGER"), ("t", "INTEGER"), ("s", "DATE")]);
         let after = table("a", &[("n", "DECIMAL(9,2)"), ("t", "VARCHAR"), ("s", "DATE")]);
         let laid = Comparison::new(before, after, &[]).expect("a comparison");
-        insta::assert_snapshot!(laid.collect(), @r#"CREATE OR REPLACE TEMP TABLE kiln_differs AS SELECT * FROM (SELECT h, count(*) FILTER (WHERE side = 0) AS b, count(*) FILTER (WHERE side = 1) AS a FROM (SELECT hash(CAST(t."n" AS DOUBLE), CAST(t."t" AS VARCHAR), t."s") AS h, 0 AS side FROM b AS t UNION ALL SELECT hash(CAST(t."n" AS DOUBLE), CAST(t."t" AS VARCHAR), t."s") AS h, 1 AS side FROM a AS t) GROUP BY h) WHERE NOT (b = a)"#);
+        insta::assert_snapshot!(laid.collect(), @r#"CREATE OR REPLACE TEMP TABLE kiln_differs AS SELECT * FROM (SELECT h, count(*) FILTER (WHERE side = 0) AS b, count(*) FILTER (WHERE side = 1) AS a FROM (SELECT hash(CAST(t."n" AS DECIMAL(12, 2)), CAST(t."t" AS VARCHAR), t."s") AS h, 0 AS side FROM b AS t UNION ALL SELECT hash(CAST(t."n" AS DECIMAL(12, 2)), CAST(t."t" AS VARCHAR), t."s") AS h, 1 AS side FROM a AS t) GROUP BY h) WHERE NOT (b = a)"#);
     }
 }

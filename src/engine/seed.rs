@@ -1,11 +1,13 @@
 //! Seeds: CSV files of the project as queries, the same for a build and for a look at their columns.
 
+use std::ops::Range;
 use std::path::Path;
 
+use super::explain::lowered;
 use super::session::{ColumnType, SqlError};
-use crate::diagnostic::{Diagnostic, Diagnostics, Location, SourceFile};
+use crate::diagnostic::{Diagnostic, Location, SourceFile};
 use crate::manifest::Node;
-use crate::resolve::csv;
+use crate::resolve::misshapen;
 use crate::sql::quote::{identifier, literal};
 
 /// The query that reads a seed. `root` is the project's folder.
@@ -19,13 +21,39 @@ pub fn query(root: &Path, node: &Node) -> String {
         .collect();
     let types = if types.is_empty() { String::new() } else { format!(", types = {{{}}}", types.join(", ")) };
     // An empty field is NULL and nothing else is, as in dbt: the word NA may be a country. What quotes are is said too:
-    // DuckDB guesses, and takes an apostrophe or a `#` for more than it is.
+    // DuckDB guesses, and takes an apostrophe or a `#` for more than it is. Without `skip` it takes a later line for the head
+    // where an earlier one does not fit; not being strict, it reads lines that end in different ways. Both rely on
+    // `malformed` having looked at the file before.
     format!(
-        "SELECT * FROM read_csv({}, header = true, delim = {}, quote = '\"', escape = '\"', comment = '', nullstr = '', \
+        "SELECT * FROM read_csv({}, header = true, skip = 0, strict_mode = false, delim = {}, quote = '\"', escape = '\"', comment = '', nullstr = '', \
          sample_size = -1{types})",
         literal(&path.to_string_lossy()),
         literal(&node.config.delimiter),
     )
+}
+
+/// What is wrong with the rows of a seed, at its place.
+pub fn malformed(root: &Path, node: &Node) -> Option<Diagnostic> {
+    const MARK: char = '\u{feff}';
+    // What is not UTF-8 is told by DuckDB, with the line.
+    let text = std::fs::read_to_string(root.join(&node.file.path)).ok()?;
+    let (delimiter, skipped) = (&node.config.delimiter, text.len() - text.trim_start_matches(MARK).len());
+    let file = SourceFile::new(node.file.path.clone(), text);
+    let place = |range: Range<usize>| Location::new(&file, range.start + skipped..range.end + skipped);
+    let rows = &file.text[skipped..];
+    if let Some(problem) = misshapen(rows, delimiter, &place) {
+        let message = format!("the seed `{}` did not load: {}", node.name, problem.message);
+        return Some(Diagnostic { code: "seed-load", message, ..problem });
+    }
+    let head = rows.lines().next().unwrap_or_default();
+    let other = [";", "\t", "|"].into_iter().find(|other| head.contains(other))?;
+    (!head.contains(delimiter.as_str())).then(|| {
+        let message = format!("the seed `{}` has one column, `{}`", node.name, head.replace('\t', " "));
+        let other = other.replace('\t', "\\t");
+        Diagnostic::error("seed-load", message).at(&place(0..head.len()), "").help(format!(
+            "say what stands between its values: `delimiter: \"{other}\"` in its configuration"
+        ))
+    })
 }
 
 /// What is wrong with a seed that could not be read, at its line where that can be told.
@@ -39,17 +67,21 @@ pub fn unreadable(root: &Path, node: &Node, error: &SqlError) -> Diagnostic {
     if let Some(line) = line {
         let start = file.offset(line, 1);
         let end = start + file.text[start..].lines().next().unwrap_or_default().len();
+        let help = match what.contains("not utf-8") {
+            true => "save the file as UTF-8",
+            false => "mend the line, or declare the column's type with `column_types`",
+        };
         return Diagnostic::error("seed-load", format!("{lead}: {what}"))
             .at(&Location::new(&file, start..end), "")
-            .help("mend the line, or declare the column's type with `column_types`");
+            .help(help);
     }
-    // Where DuckDB finds no form in the file as a whole, it names no line.
-    let mut problems = Diagnostics::new();
-    let place = |range: std::ops::Range<usize>| Location::new(&file, range);
-    csv(&file.text, &node.config.delimiter, &place, &mut problems);
-    if let Some(first) = problems.sorted().first().map(|first| (*first).clone()) {
-        let message = format!("{lead}: {}", first.message);
-        return Diagnostic { code: "seed-load", message, ..first };
+    if let Some(data_type) = what.strip_prefix("Type with name ").and_then(|rest| rest.split(' ').next()) {
+        let names =
+            |(_, declared): &(&String, &String)| declared.to_lowercase().contains(&data_type.to_lowercase());
+        let column = node.config.column_types.iter().find(names).map_or("", |(column, _)| column);
+        let message =
+            format!("{lead}: DuckDB has no type `{data_type}`, which `column_types` says of `{column}`");
+        return Diagnostic::error("seed-column", message).at(&node.at, "");
     }
     let message = what.replace(&*path.to_string_lossy(), &node.file.path.to_string_lossy());
     Diagnostic::error("seed-load", format!("{lead}: {message}"))
@@ -64,20 +96,20 @@ fn line_of(error: &SqlError) -> (Option<usize>, String) {
     match line.and_then(|line| line.trim().parse().ok()) {
         Some(line) => {
             let what = parts.iter().skip(1).find(|part| !part.starts_with("Original Line:"));
-            (Some(line), lowered(what.copied().unwrap_or_default()))
+            (Some(line), spoken(what.copied().unwrap_or_default()))
         }
         None => (None, parts.first().copied().unwrap_or_default().to_owned()),
     }
 }
 
 /// DuckDB's sentence in Kiln's words.
-fn lowered(text: &str) -> String {
+fn spoken(text: &str) -> String {
     let quoted: Vec<&str> = text.split(['"', '\'']).skip(1).step_by(2).collect();
     match quoted.as_slice() {
         [column, value, data_type] if text.starts_with("Error when converting column") => {
             format!("`{value}` does not fit into `{column}`, which is {data_type}")
         }
-        _ => text.to_owned(),
+        _ => lowered(text),
     }
 }
 

@@ -167,7 +167,7 @@ pub(super) fn node_config(
         tags: reader.texts("tags"),
         meta: reader.object("meta"),
         column_types,
-        delimiter: reader.text("delimiter").unwrap_or_else(|| ",".into()),
+        delimiter: delimiter(&mut reader),
         max_size: reader.size("max_size").unwrap_or(SEED_BYTES),
         incremental: match (&snapshot, materialized) {
             (Some(snapshot), _) => Some(snapshot.growth()),
@@ -178,6 +178,18 @@ pub(super) fn node_config(
         event_time: incremental::event_time(&mut reader),
         limits: limits::read(&mut reader),
         all: settings.iter().map(|(key, said)| (key.clone(), said.value.clone())).collect(),
+    }
+}
+
+/// What stands between the values of a seed. DuckDB takes up to four bytes.
+fn delimiter(reader: &mut Reader<'_>) -> String {
+    match reader.text("delimiter") {
+        None => ",".into(),
+        Some(text) if (1..=4).contains(&text.len()) && !text.contains(['"', '\n', '\r']) => text,
+        Some(_) => {
+            reader.wrong_value("delimiter", "one to four characters that stand between values, such as `;`");
+            ",".into()
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 mod checks;
 mod config;
 mod consumers;
+mod csv;
 pub mod endings;
 mod incremental;
 mod limits;
@@ -21,8 +22,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use self::config::{in_file, is_enabled, node_config};
+pub use self::csv::{csv, misshapen};
 use self::lineup::{Enabled, Lineup};
-pub use self::unit_rows::csv;
 pub(crate) use self::wire::full_name as full_test_name;
 use crate::contract::Contract;
 use crate::diagnostic::{Diagnostic, Diagnostics, Located, Location, nearest};

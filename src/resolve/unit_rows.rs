@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::csv;
 use crate::diagnostic::{Diagnostic, Diagnostics, Located, Location};
 use crate::manifest::{UnitCell, UnitRows, UnitTable, UnitValue};
 use crate::project::{Resource, UnitTestInput};
@@ -84,7 +85,17 @@ fn mappings(rows: &Yaml, problems: &mut Diagnostics) -> UnitTable {
     for item in items {
         match item.as_map() {
             Some(entries) => {
-                for (name, _) in entries {
+                for (at, (name, _)) in entries.iter().enumerate() {
+                    let same =
+                        |(other, _): &&(Located<String>, Yaml)| other.value.eq_ignore_ascii_case(&name.value);
+                    if let Some((first, _)) = entries[..at].iter().find(same) {
+                        let message = format!("the column `{}` is there twice", name.value);
+                        problems.push(
+                            Diagnostic::error("duplicate-column", message)
+                                .at(&name.at, "the second one")
+                                .related(&first.at, "the first one"),
+                        );
+                    }
                     let known = |known: &Located<String>| known.value.eq_ignore_ascii_case(&name.value);
                     if !table.columns.iter().any(known) {
                         table.columns.push(name.clone());
@@ -160,182 +171,5 @@ impl<'y> Block<'y> {
             true => Location::new(file, start..end),
             false => self.yaml.at.clone(),
         }
-    }
-}
-
-/// The place of bytes of a text.
-type Places<'p> = &'p dyn Fn(Range<usize>) -> Location;
-
-/// Reads CSV: a head, then rows of as many values. An empty field is NULL, `""` is the empty text.
-pub fn csv(text: &str, delimiter: &str, place: Places<'_>, problems: &mut Diagnostics) -> UnitTable {
-    let mut table = UnitTable::default();
-    for record in records(text, delimiter, place, problems) {
-        if table.columns.is_empty() {
-            for (value, range) in record {
-                let name = value.unwrap_or_default().trim().to_owned();
-                if let Some(first) =
-                    table.columns.iter().find(|known| known.value.eq_ignore_ascii_case(&name))
-                {
-                    problems.push(
-                        Diagnostic::error("duplicate-column", format!("the column `{name}` is there twice"))
-                            .at(&place(range.clone()), "the second one")
-                            .related(&first.at, "the first one"),
-                    );
-                }
-                table.columns.push(Located::new(name, place(range)));
-            }
-            continue;
-        }
-        let (has, wants) = (record.len(), table.columns.len());
-        if has != wants {
-            let start = record.first().map_or(0, |(_, range)| range.start);
-            let end = record.last().map_or(start, |(_, range)| range.end);
-            let values = if has == 1 { "1 value".to_owned() } else { format!("{has} values") };
-            let columns = if wants == 1 { "1 column".to_owned() } else { format!("{wants} columns") };
-            problems.push(
-                Diagnostic::error(
-                    "unit-test-rows",
-                    format!("this row has {values}, and the head names {columns}"),
-                )
-                .at(&place(start..end), "")
-                .help(match has > wants {
-                    true => "put a value with a comma in it into double quotes",
-                    false => "write a comma for each value, also for one that is empty",
-                }),
-            );
-            continue;
-        }
-        let cell = |(value, range): (Option<String>, Range<usize>)| UnitCell {
-            value: value.map_or(UnitValue::Null, UnitValue::Text),
-            at: place(range),
-        };
-        table.rows.push(record.into_iter().map(cell).collect());
-    }
-    table
-}
-
-/// A record: values and their bytes.
-type Record = Vec<(Option<String>, Range<usize>)>;
-
-fn records(text: &str, delimiter: &str, place: Places<'_>, problems: &mut Diagnostics) -> Vec<Record> {
-    let mut all = Vec::new();
-    let mut record = Record::new();
-    let mut at = 0;
-    while at < text.len() {
-        let start = at;
-        let rest = &text[at..];
-        let value = if rest.starts_with('"') {
-            let Some((value, length)) = quoted(rest) else {
-                problems.push(
-                    Diagnostic::error("unit-test-rows", "this quote is never closed")
-                        .at(&place(at..at + 1), ""),
-                );
-                return all;
-            };
-            at += length;
-            Some(value)
-        } else {
-            let line = rest.find('\n').unwrap_or(rest.len());
-            let length = rest[..line].find(delimiter).unwrap_or(line);
-            at += length;
-            let value = rest[..length].trim_end_matches('\r');
-            (!value.is_empty()).then(|| value.to_owned())
-        };
-        let end = at - usize::from(text[start..at].ends_with('\r'));
-        record.push((value, start..end));
-        let rest = &text[at..];
-        if rest.starts_with(delimiter) {
-            at += delimiter.len();
-            // A delimiter at the very end has one more empty value behind it.
-            if at < text.len() {
-                continue;
-            }
-            record.push((None, at..at));
-        }
-        let rest = &text[at..];
-        at += rest.find('\n').map_or(rest.len(), |line| line + 1);
-        let done = std::mem::take(&mut record);
-        // An empty line is no row.
-        if !(done.len() == 1 && done[0].0.is_none()) {
-            all.push(done);
-        }
-    }
-    all
-}
-
-/// A value in double quotes, and how long it is with them.
-fn quoted(text: &str) -> Option<(String, usize)> {
-    let mut value = String::new();
-    let mut at = 1;
-    loop {
-        let close = at + text[at..].find('"')?;
-        value.push_str(&text[at..close]);
-        match text[close + 1..].starts_with('"') {
-            true => {
-                value.push('"');
-                at = close + 2;
-            }
-            false => return Some((value, close + 1)),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::diagnostic::{SourceFile, Style};
-
-    fn read(text: &str) -> (UnitTable, String) {
-        let file = SourceFile::new("tests/fixtures/x.csv", text);
-        let mut problems = Diagnostics::new();
-        let table = csv(text, ",", &|range| Location::new(&file, range), &mut problems);
-        (table, problems.render(Style::Plain))
-    }
-
-    #[test]
-    fn values_keep_what_csv_says() {
-        let (table, problems) = read("id,name,note\r\n1,\"a, \"\"b\"\"\",\n\n2,\"\",two\nlines");
-        assert_eq!(
-            problems.lines().next(),
-            Some("error[unit-test-rows]: this row has 1 value, and the head names 3 columns")
-        );
-        let names: Vec<&str> = table.columns.iter().map(|column| column.value.as_str()).collect();
-        assert_eq!(names, ["id", "name", "note"]);
-        let text = |text: &str| UnitValue::Text(text.into());
-        let values: Vec<Vec<UnitValue>> =
-            table.rows.iter().map(|row| row.iter().map(|cell| cell.value.clone()).collect()).collect();
-        assert_eq!(
-            values,
-            [vec![text("1"), text("a, \"b\""), UnitValue::Null], vec![text("2"), text(""), text("two")]]
-        );
-        assert_eq!(table.rows[1][2].at.to_string(), "tests/fixtures/x.csv:4:6");
-    }
-
-    #[test]
-    fn a_delimiter_at_the_end_has_an_empty_value_behind_it() {
-        let (table, problems) = read("a,b\n1,");
-        assert_eq!((table.rows.len(), table.rows[0].len(), problems.as_str()), (1, 2, ""));
-    }
-
-    #[test]
-    fn broken_csv_is_told_at_its_place() {
-        insta::assert_snapshot!(read("a,A\n1,\"x").1, @r#"
-    error[duplicate-column]: the column `A` is there twice
-     --> tests/fixtures/x.csv:1:3
-      |
-    1 | a,A
-      |   ^ the second one
-      |
-     ::: tests/fixtures/x.csv:1:1
-      |
-    1 | a,A
-      | - the first one
-
-    error[unit-test-rows]: this quote is never closed
-     --> tests/fixtures/x.csv:2:3
-      |
-    2 | 1,"x
-      |   ^
-    "#);
     }
 }

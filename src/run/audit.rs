@@ -238,6 +238,9 @@ fn may_be_volatile(text: &str) -> bool {
     ]
     .iter()
     .any(|word| text.contains(word))
+        || text
+            .match_indices("age(")
+            .any(|(at, _)| !text[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_'))
 }
 
 fn run_together(

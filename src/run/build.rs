@@ -206,6 +206,9 @@ fn make_seed(
     node: &Node,
     relation: &Relation,
 ) -> Result<Made, Failure> {
+    if let Some(problem) = seed::malformed(workspace.root(), node) {
+        return Err(Failure::Node(Box::new(problem)));
+    }
     let query = seed::query(workspace.root(), node);
     let sql = format!("CREATE OR REPLACE TABLE {relation} AS {query}");
     let rows = session.execute_counted(&sql).map_err(|error| match error.is_interrupt() {

@@ -16,7 +16,7 @@ use super::audit::Audited;
 use super::candidate::{Candidate, Candidates, Physical, Reading, bind};
 use super::event::{Action, TestReport, TestStatus};
 use super::land::raw_candidates;
-use super::plan::{Known, Refresh, decide, is_decidable};
+use super::plan::{Known, Refresh, decide, is_decidable, volatile};
 
 /// Rows of each kind that are sampled.
 const SAMPLES: usize = 5;
@@ -42,6 +42,8 @@ pub enum CompareState {
     SameBuild,
     /// It is not built as the project says it now.
     NotBuilt(String),
+    /// Its build is never taken twice, for this reason: what a run built says nothing of the next.
+    Volatile(String),
     /// Readers do not see it yet.
     New {
         /// Its rows, where known.
@@ -82,7 +84,7 @@ pub fn compare(
                 }
                 beside(workspace, session, node, &candidates, &known, key)?
             }
-            Err(why) => CompareState::NotBuilt(why),
+            Err(why) => why,
         };
         if selected.contains(id) {
             let broken = match (&state, &node.config.limits) {
@@ -102,20 +104,24 @@ fn candidate(
     node: &Node,
     candidates: &Candidates,
     known: &Known,
-) -> Result<Result<Candidate, String>> {
+) -> Result<Result<Candidate, CompareState>> {
     let missing = node.depends_on.iter().find(|dependency| !candidates.contains_key(&dependency.node));
     if let Some(missing) = missing {
-        return Ok(Err(format!("it reads `{}`, which is not built", missing.node.short())));
+        let why = format!("it reads `{}`, which is not built", missing.node.short());
+        return Ok(Err(CompareState::NotBuilt(why)));
     }
     if !is_decidable(workspace, node, candidates, &|_| false) {
-        return Ok(Err("what it is can be known only when it is built".into()));
+        return Ok(Err(CompareState::NotBuilt("what it is can be known only when it is built".into())));
     }
     let decision = decide(workspace, node, candidates, known, Some(session))?;
     let intervals = decision.intervals();
     let physical = match decision.action {
         Action::Inline => Physical::Inline(Box::new(decision.rendered)),
         Action::Reuse => Physical::Build(decision.relation),
-        _ => return Ok(Err(decision.reason)),
+        _ => {
+            let always = volatile(node, &decision.rendered);
+            return Ok(Err(always.map_or(CompareState::NotBuilt(decision.reason), CompareState::Volatile)));
+        }
     };
     Ok(Ok(Candidate { fingerprint: decision.fingerprint, physical, rows: decision.rows, intervals }))
 }
@@ -195,6 +201,7 @@ pub fn rows(
     session.execute(&Comparison::forget())?;
     diff.columns_added = laid.columns_added;
     diff.columns_removed = laid.columns_removed;
+    diff.columns_retyped = laid.columns_retyped;
     Ok(Ok(diff))
 }
 

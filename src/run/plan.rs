@@ -211,10 +211,25 @@ pub(super) fn made_from(
     }
     match node.config.volatile {
         Some(false) => *always = None,
-        Some(true) => *always = Some("it is marked `volatile: true`".into()),
+        Some(true) => *always = Some(MARKED_VOLATILE.into()),
         None => {}
     }
     parts
+}
+
+const MARKED_VOLATILE: &str = "it is marked `volatile: true`";
+
+fn said_volatile(what: &str) -> String {
+    format!("it uses {what}, which gives something else each time")
+}
+
+/// Why a node by itself can never be the same twice, if it cannot.
+pub(super) fn volatile(node: &Node, rendered: &Rendered) -> Option<String> {
+    match node.config.volatile {
+        Some(false) => None,
+        Some(true) => Some(MARKED_VOLATILE.into()),
+        None => tokens::read(&rendered.sql).volatile.map(|what| said_volatile(&what)),
+    }
 }
 
 /// The name of a build that is to be made.
@@ -251,8 +266,7 @@ pub(super) fn definition(
             // Names of relations differ from target to target; what a build is made from does not.
             let sql = rendered.with_relations(|id| Some(format!("\"{id}\"")));
             let reading = tokens::read(&sql);
-            let always =
-                reading.volatile.map(|what| format!("it uses {what}, which gives something else each time"));
+            let always = reading.volatile.map(|what| said_volatile(&what));
             Ok((Fingerprint::of([materialized, reading.normalised.as_bytes()]), always))
         }
     }

@@ -164,7 +164,10 @@ fn volatile(tokens: &[Token]) -> Option<String> {
                 let is_one_of =
                     |names: &[&str]| names.iter().any(|name| name.eq_ignore_ascii_case(&word.value));
                 let after_dot = at > 0 && matches!(significant[at - 1], Token::Period);
-                let is_function = called && (is_one_of(&VOLATILE) || is_one_of(&READERS));
+                let is_function = called
+                    && (is_one_of(&VOLATILE)
+                        || is_one_of(&READERS)
+                        || (is_one_of(&["age"]) && has_one_argument(&significant[at + 2..])));
                 if is_function || (!after_dot && is_one_of(&BARE)) {
                     let name = word.value.to_lowercase();
                     return Some(if called { format!("{name}()") } else { name });
@@ -183,6 +186,21 @@ fn volatile(tokens: &[Token]) -> Option<String> {
         }
     }
     None
+}
+
+/// Whether what stands behind an opened parenthesis is one argument. `age(x)` counts from today, `age(x, y)` does not.
+fn has_one_argument(tokens: &[&Token]) -> bool {
+    let mut depth = 0_usize;
+    for token in tokens {
+        match token {
+            Token::LParen | Token::LBracket | Token::LBrace => depth += 1,
+            Token::RParen if depth == 0 => return true,
+            Token::RParen | Token::RBracket | Token::RBrace => depth = depth.saturating_sub(1),
+            Token::Comma if depth == 0 => return false,
+            _ => {}
+        }
+    }
+    true
 }
 
 /// Where each statement of a text begins, comments passed over; nothing where sqlparser cannot read it.
@@ -360,6 +378,8 @@ mod tests {
     fn volatile_functions_are_found() {
         assert_eq!(volatile("select NOW ()").as_deref(), Some("now()"));
         assert_eq!(volatile("select current_date - 1").as_deref(), Some("current_date"));
+        assert_eq!(volatile("select age(greatest(a, b))").as_deref(), Some("age()"));
+        assert_eq!(volatile("select age(a, b), average(c)"), None);
         assert_eq!(volatile("select * from 'x.csv'").as_deref(), Some("the file 'x.csv'"));
         assert_eq!(volatile("select * from read_csv('x')").as_deref(), Some("read_csv()"));
         assert_eq!(volatile("select 'now()', t.current_date, random_seed(1) from t"), None);

@@ -1,7 +1,7 @@
 //! Filling: rows that are written down become a table with the types of what they stand for.
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Located, Location};
-use crate::engine::explain::explain_at;
+use crate::engine::explain::{explain_at, lowered};
 use crate::engine::session::{ColumnType, Session, SqlError};
 use crate::manifest::{UnitCell, UnitRows, UnitTable, UnitValue};
 use crate::names::Relation;
@@ -262,26 +262,30 @@ pub(super) fn misfits(
     let mut problems = Diagnostics::new();
     for row in &typed.rows {
         for (cell, column) in row.iter().zip(&typed.columns) {
-            let (text, try_cast) = match &cell.value {
+            let (text, lost) = match &cell.value {
                 UnitValue::Null => continue,
-                UnitValue::Text(text) | UnitValue::Plain(text) => {
-                    (text, format!("TRY_CAST({} AS {})", literal(text), type_of(column)))
-                }
-                UnitValue::Json(text) => {
-                    (text, format!("TRY_CAST(TRY_CAST({} AS JSON) AS {})", literal(text), type_of(column)))
-                }
+                UnitValue::Text(text) | UnitValue::Plain(text) => (text, loss(text, &column.data_type)),
+                UnitValue::Json(text) => (text, None),
             };
-            let lost = match &cell.value {
-                UnitValue::Json(_) => None,
-                _ => loss(text, &column.data_type),
+            let why = match lost {
+                Some(lost) => format!(": {lost}"),
+                // Asked without TRY_CAST, which passes over a key that a STRUCT does not have.
+                None => match session.count(&format!("SELECT count({})", cast(&cell.value, column))) {
+                    Ok(_) => continue,
+                    Err(error) if error.is_machine() || error.is_interrupt() => return Err(error),
+                    Err(error) if matches!(cell.value, UnitValue::Json(_)) => {
+                        format!(": {}", lowered(error.sentence()))
+                    }
+                    Err(_) => String::new(),
+                },
             };
-            if lost.is_some() || session.count(&format!("SELECT count({try_cast})"))? == 0 {
-                let why = lost.map(|why| format!(": {why}")).unwrap_or_default();
-                let message = format!("`{text}` does not fit into `{}`{why}", column.name);
-                problems.push(
-                    Diagnostic::error("unit-test-value", message).at(&cell.at, column.data_type.clone()),
-                );
-            }
+            let message = format!("`{text}` does not fit into `{}`{why}", column.name);
+            let problem =
+                Diagnostic::error("unit-test-value", message).at(&cell.at, column.data_type.clone());
+            problems.push(match why.contains("does not have key") {
+                true => problem.help("write every field of it, and `null` for one that says nothing"),
+                false => problem,
+            });
         }
     }
     if problems.is_empty() {

@@ -30,7 +30,7 @@ use crate::run::interruptible;
 use crate::run::names::Names;
 use crate::sql::cte;
 use crate::sql::history::TIME_VARIABLE;
-use crate::sql::quote::{identifier, identifiers};
+use crate::sql::quote::identifier;
 use crate::sql::rendered::Rendered;
 use crate::sql::tokens::without_end;
 use crate::template::Overrides;
@@ -471,10 +471,7 @@ impl Case<'_> {
                 self.session.count(&format!("SELECT count(*) FROM {relation}")).map_err(Error::from)?;
             return Ok(vec![Vec::new(); usize::try_from(count).unwrap_or(usize::MAX).min(MOST_ROWS + 1)]);
         }
-        let cells: Vec<String> = columns
-            .iter()
-            .map(|column| format!("CAST({} AS VARCHAR)", identifiers([&column.name])))
-            .collect();
+        let cells: Vec<String> = columns.iter().map(compared).collect();
         let sql = format!("SELECT {} FROM {relation} LIMIT {}", cells.join(", "), MOST_ROWS + 1);
         Ok(self.session.rows(&sql).map_err(Error::from)?)
     }
@@ -486,6 +483,18 @@ fn stands_at(relation: Relation) -> Candidate {
         physical: Physical::Source(relation),
         rows: None,
         intervals: None,
+    }
+}
+
+/// A column as the text that is compared. The last digits of a float depend on the order in which rows were added up, and
+/// nobody writes `0.30000000000000004`; blanks in JSON are no content.
+fn compared(column: &ColumnType) -> String {
+    let name = identifier(&column.name);
+    match column.data_type.as_str() {
+        "DOUBLE" => format!("CAST(CAST(format('{{:.15g}}', {name} + 0) AS DOUBLE) AS VARCHAR)"),
+        "FLOAT" => format!("CAST(CAST(format('{{:.6g}}', {name} + 0) AS FLOAT) AS VARCHAR)"),
+        "JSON" => format!("CAST(json({name}) AS VARCHAR)"),
+        _ => format!("CAST({name} AS VARCHAR)"),
     }
 }
 
@@ -509,5 +518,10 @@ fn frozen(now: jiff::Timestamp) -> String {
         ("get_current_time", format!("{moment}::TIME::TIMETZ")),
     ];
     let macros = values.iter().map(|(name, value)| format!("CREATE MACRO {}() AS {value}", identifier(name)));
-    macros.collect::<Vec<_>>().join(";\n")
+    // With one argument it counts from midnight of today; DuckDB's own one has to be named with its database.
+    let age = format!(
+        "CREATE MACRO age(since) AS system.main.age({moment}::DATE::TIMESTAMP, since), \
+         (until, since) AS system.main.age(until, since)"
+    );
+    macros.chain([age]).collect::<Vec<_>>().join(";\n")
 }

@@ -189,7 +189,8 @@ unit_tests:
 fn the_clock_and_the_environment_stand_still() {
     let model = "select now() as a, current_timestamp as b, current_date as c, today() as d,
         now()::timestamp as e, '{{ run_started_at }}' as f, '{{ env_var('PLACE', 'nowhere') }}' as g,
-        '{{ modules.datetime.datetime.now().strftime('%Y') }}' as h, {{ hers('x') }} as i
+        '{{ modules.datetime.datetime.now().strftime('%Y') }}' as h, {{ hers('x') }} as i,
+        age(date '2020-01-01') as j, age(date '2020-03-01', timestamp '2020-01-01') as k
         from {{ ref('orders') }}";
     let yaml = "
 unit_tests:
@@ -202,7 +203,8 @@ unit_tests:
       macros: {hers: 42}
     expect:
       rows:
-        - {c: 2020-02-29, d: 2020-02-29, e: 2020-02-29 12:00:00, f: '2020-02-29 12:00:00+00:00', g: here, h: 2020, i: 42}
+        - {c: 2020-02-29, d: 2020-02-29, e: 2020-02-29 12:00:00, f: '2020-02-29 12:00:00+00:00', g: here, h: 2020, i: 42,
+           j: 1 month 28 days, k: 2 months}
 ";
     let files = [
         ("models/clock.sql", model),
@@ -235,6 +237,63 @@ unit_tests:
     - 9 | 9.00 | ES
     + 2 | 2.00 | FR
     ");
+}
+
+#[test]
+fn values_are_compared_by_what_they_mean() {
+    let model =
+        "select amount::double * 0.1 as d, (amount::double * 0.1)::float as f, '{\"a\":  [1]}'::json as j
+        from {{ ref('orders') }}";
+    let yaml = "
+unit_tests:
+  - name: same
+    model: floats
+    given: [{input: ref('orders'), rows: [{amount: 3}, {amount: 0}, {amount: 30}]}]
+    expect: {rows: [{d: 0.3, f: 0.3, j: {a: [1]}}, {d: -0.0, f: 0, j: '{\"a\":[1] }'}, {d: 3, f: 3, j: {a: [1]}}]}
+  - name: other
+    model: floats
+    given: [{input: ref('orders'), rows: [{amount: 3}]}]
+    expect: {rows: [{d: 0.3000001, f: 0.3, j: {a: [1]}}]}
+";
+    insta::assert_snapshot!(told(&[("models/floats.sql", model), ("models/u.yml", yaml)]), @r#"
+    fail floats.other
+    ~ 0.3000001 -> 0.3 | 0.3 | {"a":[1]}
+    pass floats.same
+    "#);
+}
+
+#[test]
+fn a_field_that_a_type_does_not_have_is_told() {
+    insta::assert_snapshot!(of("
+unit_tests:
+  - name: fields
+    model: orders
+    given:
+      - input: source('app', 'orders')
+        rows: [{order_id: 1, place: {lat: 1}}, {order_id: 2, place: {lat: 1, long: 2}}, {tags: {a: 1}}]
+    expect: {rows: []}
+"), @r#"
+    error orders.fields
+    error[unit-test-value]: `{"lat":1}` does not fit into `place`: object {"lat":1} does not have key "lon"
+     --> models/u.yml:7:37
+      |
+    7 |         rows: [{order_id: 1, place: {lat: 1}}, {order_id: 2, place: {lat: 1, long: 2}}, {tags: {a: 1}}]
+      |                                     ^^^^^^^^ STRUCT(lat DOUBLE, lon DOUBLE)
+      |
+      = help: write every field of it, and `null` for one that says nothing
+
+    error[unit-test-value]: `{"lat":1,"long":2}` does not fit into `place`: object {"lat":1,"long":2} has unknown key "long"
+     --> models/u.yml:7:69
+      |
+    7 |         rows: [{order_id: 1, place: {lat: 1}}, {order_id: 2, place: {lat: 1, long: 2}}, {tags: {a: 1}}]
+      |                                                                     ^^^^^^^^^^^^^^^^^ STRUCT(lat DOUBLE, lon DOUBLE)
+
+    error[unit-test-value]: `{"a":1}` does not fit into `tags`: expected ARRAY, but got OBJECT: {"a":1}
+     --> models/u.yml:7:96
+      |
+    7 |         rows: [{order_id: 1, place: {lat: 1}}, {order_id: 2, place: {lat: 1, long: 2}}, {tags: {a: 1}}]
+      |                                                                                                ^^^^^^ VARCHAR[]
+    "#);
 }
 
 #[test]
@@ -298,7 +357,7 @@ unit_tests:
     expect: {rows: []}
 ";
     let broken = "select country::int as n\nfrom {{ ref('orders') }}\n";
-    insta::assert_snapshot!(told(&[("models/u.yml", yaml), ("models/broken.sql", broken)]), @r"
+    insta::assert_snapshot!(told(&[("models/u.yml", yaml), ("models/broken.sql", broken)]), @r#"
     error broken.j_model
     error[sql-data]: `broken`: could not convert string 'DE' to INT32 when casting from source column country
       --> models/broken.sql:1:15
@@ -385,6 +444,12 @@ unit_tests:
     20 |       - {input: 'source(''app'', ''orders'')', rows: [{order_id: x, place: {lat: high}}]}
        |                                                                  ^ BIGINT
 
+    error[unit-test-value]: `{"lat":"high"}` does not fit into `place`: failed to cast value to numerical: "high"
+      --> models/u.yml:20:76
+       |
+    20 |       - {input: 'source(''app'', ''orders'')', rows: [{order_id: x, place: {lat: high}}]}
+       |                                                                            ^^^^^^^^^^^ STRUCT(lat DOUBLE, lon DOUBLE)
+
     error orders.d_expected
     error[unit-test-column]: `orders` has no column `amonut`
       --> models/u.yml:25:22
@@ -401,7 +466,7 @@ unit_tests:
        |
     47 |             amuont
        |             ^^^^^^ no such column
-    ");
+    "#);
 }
 
 #[test]

@@ -153,6 +153,7 @@ fn a_failed_test_a_broken_contract_and_old_data_are_told_apart() {
     curated_sessions stale: web.events is stale: its newest data is from [moment], older than 0 minutes
     funnel_by_day stale: web.events is stale: its newest data is from [moment], older than 0 minutes
     revenue_by_day broken: 1 promise of its contract is broken
+    traffic_by_day stale: web.events is stale: its newest data is from [moment], older than 0 minutes
     funnel_notebook stale: web.events is stale: its newest data is from [moment], older than 0 minutes
     revenue_dashboard broken: revenue_by_day: 1 promise of its contract is broken
     ");

@@ -39,7 +39,7 @@ fn every_command_of_the_readme_runs() {
             assert_eq!(shop.query("select sum(revenue) from serving.revenue_by_day"), "15125.90");
         }
     }
-    assert_eq!(shop.query("select max(release_id) from _kiln.release"), "3");
+    assert_eq!(shop.query("select max(release_id) from _kiln.release"), "4");
 }
 
 #[test]

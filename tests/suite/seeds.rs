@@ -105,3 +105,110 @@ fn a_large_seed_is_refused() {
     let shop = Shop::of(&[("kiln.yml", PROJECT), ("seeds/s.csv", &text)]);
     assert!(shop.run().expect("a run").is_good());
 }
+
+#[test]
+fn what_duckdb_would_read_otherwise_is_told() {
+    let seed = |text: &'static str| said(&[("seeds/s.csv", text)], &["run"]);
+    // It takes the last line for the head.
+    insta::assert_snapshot!(seed("a,b\n1,x\n2\n3,c,d\n"), @"
+    error[seed-load]: the seed `s` did not load: this row has 1 value, and the head names 2 columns
+     --> seeds/s.csv:3:1
+      |
+    3 | 2
+      | ^
+      |
+      = help: write a comma for each value, also for one that is empty
+    ");
+    insta::assert_snapshot!(seed("a,b,A\n1,2,3\n"), @"
+    error[seed-load]: the seed `s` did not load: the column `A` is there twice
+     --> seeds/s.csv:1:5
+      |
+    1 | a,b,A
+      |     ^ the second one
+      |
+     ::: seeds/s.csv:1:1
+      |
+    1 | a,b,A
+      | - the first one
+    ");
+    insta::assert_snapshot!(seed("a,,c\n1,2,3\n"), @"
+    error[seed-load]: the seed `s` did not load: this column has no name
+     --> seeds/s.csv:1:3
+      |
+    1 | a,,c
+      |   ^
+      |
+      = help: name it, or remove the delimiter if there is no column
+    ");
+    insta::assert_snapshot!(seed(""), @"
+    error[seed-load]: the seed `s` did not load: the file is empty
+    --> seeds/s.csv
+     = help: its first line names the columns, and a file without rows has that line too
+    ");
+    insta::assert_snapshot!(seed("\n\na,b\n1,2\n"), @"
+    error[seed-load]: the seed `s` did not load: the file begins with an empty line
+     --> seeds/s.csv:1:1
+      |
+    1 |
+      | ^
+      |
+      = help: its first line names the columns
+    ");
+    insta::assert_snapshot!(seed("a,b\n1,\"x\" y\n"), @r#"
+    error[seed-load]: the seed `s` did not load: text stands behind the closing quote
+     --> seeds/s.csv:2:6
+      |
+    2 | 1,"x" y
+      |      ^^
+      |
+      = help: a quote inside of quotes is written twice: `""`
+    "#);
+    insta::assert_snapshot!(seed("a;b\n1;2\n"), @r#"
+    error[seed-load]: the seed `s` has one column, `a;b`
+     --> seeds/s.csv:1:1
+      |
+    1 | a;b
+      | ^^^
+      |
+      = help: say what stands between its values: `delimiter: ";"` in its configuration
+    "#);
+    let typo = ("seeds/s.yml", "seeds: [{name: s, config: {column_types: {a: bigintt}}}]");
+    insta::assert_snapshot!(said(&[("seeds/s.csv", "a\n1\n"), typo], &["compile"]), @"
+    error[seed-column]: the seed `s` did not load: DuckDB has no type `bigintt`, which `column_types` says of `a`
+     --> seeds/s.yml:1:16
+      |
+    1 | seeds: [{name: s, config: {column_types: {a: bigintt}}}]
+      |                ^
+
+    1 error
+    ");
+    let nothing = ("seeds/s.yml", "seeds: [{name: s, config: {delimiter: ''}}]");
+    insta::assert_snapshot!(said(&[("seeds/s.csv", "a\n1\n"), nothing], &["compile"]), @r#"
+    error[wrong-type]: `delimiter` must be one to four characters that stand between values, such as `;`
+     --> seeds/s.yml:1:39
+      |
+    1 | seeds: [{name: s, config: {delimiter: ''}}]
+      |                                       ^^
+      |
+      = help: it is `""` here
+
+    1 error
+    "#);
+}
+
+#[test]
+fn files_of_other_systems_are_read() {
+    let shop = Shop::of(&[
+        ("kiln.yml", PROJECT),
+        ("seeds/marked.csv", "\u{feff}id,name\r\n1,\"a\r\nb\"\r\n2,\"x, \"\"y\"\"\"\n"),
+        ("seeds/none.csv", "id,name\n"),
+    ]);
+    assert!(shop.run().expect("a run").is_good());
+    assert_eq!(
+        shop.query(
+            "select id, replace(replace(name, chr(13), 'CR'), chr(10), 'LF') from main.marked order by 1"
+        ),
+        "1|aCRLFb\n2|x, \"y\""
+    );
+    assert_eq!(shop.query("select count(*) from main.none"), "0");
+}

@@ -229,3 +229,68 @@ unit_tests:
     assert_eq!(code, 0, "{text}");
     assert_eq!(shop.query("select count(*) from raw.raw_orders"), "2");
 }
+
+/// A model of so many columns, each of which is its row's number, and a unit test with a mistake in some.
+fn wide(columns: usize, wrong: &[usize]) -> Shop {
+    let names: Vec<String> = (0..columns).map(|at| format!("column_{at}")).collect();
+    let made = |at: usize| format!("n * 1000 + {at} as {}", names[at]);
+    let model = (0..columns).map(made).collect::<Vec<_>>().join(", ");
+    let row = |n: usize| {
+        let value = |at: usize| if n == 2 && wrong.contains(&at) { 7 } else { n * 1000 + at };
+        let cells: Vec<String> = (0..columns).map(|at| format!("{}: {}", names[at], value(at))).collect();
+        format!("        - {{{}}}\n", cells.join(", "))
+    };
+    let yaml = format!(
+        "unit_tests:\n  - name: wide\n    model: wide\n    given: [{{input: ref('numbers'), rows: [{{n: 1}}, {{n: 2}}, {{n: 4}}]}}]\n    expect:\n      rows:\n{}{}{}",
+        row(1),
+        row(2),
+        row(3)
+    );
+    Shop::of(&[
+        FILES[0],
+        ("seeds/numbers.csv", "n\n1\n"),
+        ("models/wide.sql", &format!("select {model} from {{{{ ref('numbers') }}}}\n")),
+        ("models/unit.yml", &yaml),
+    ])
+}
+
+fn difference(shop: &Shop) -> String {
+    let (_, text) = output(shop, &["test", "-s", "wide"]);
+    let lines: Vec<&str> = text.lines().skip_while(|line| !line.contains("declared at")).skip(1).collect();
+    let end = lines.iter().position(|line| line.contains("re-run")).unwrap_or(lines.len());
+    assert!(lines[..end].iter().all(|line| line.chars().count() <= 80), "{text}");
+    lines[..end].join("\n")
+}
+
+#[test]
+fn a_difference_fits_into_a_terminal() {
+    insta::assert_snapshot!(difference(&wide(4, &[1])), @"
+      column_0  column_1  column_2  column_3
+    ~ 2000      7 → 2001  2002      2003
+    - 3000      3001      3002      3003       expected, did not come
+    + 4000      4001      4002      4003       came, not expected
+    ");
+    insta::assert_snapshot!(difference(&wide(12, &[9])), @"
+      column_0  column_1  column_2  column_3  column_4  column_5  column_9
+    ~ 2000      2001      2002      2003      2004      2005      7 → 2009
+    - 3000      3001      3002      3003      3004      3005      3009
+    + 4000      4001      4002      4003      4004      4005      4009
+      ... and 5 more columns
+      - expected, did not come
+      + came, not expected
+    ");
+    insta::assert_snapshot!(difference(&wide(30, &[1, 5, 6, 9, 12, 20, 21, 22, 29])), @"
+    ~ column_0 2000  column_2 2002  column_3 2003  column_4 2004  ...
+        column_1   7 → 2001
+        column_5   7 → 2005
+        column_6   7 → 2006
+        column_9   7 → 2009
+        column_12  7 → 2012
+        column_20  7 → 2020
+        column_21  7 → 2021
+        column_22  7 → 2022
+        column_29  7 → 2029
+    - column_0 3000  column_1 3001  column_2 3002  ...  expected, did not come
+    + column_0 4000  column_1 4001  column_2 4002  ...  came, not expected
+    ");
+}
