@@ -11,11 +11,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::compile::cache::saved::{SavedDiagnostic, SavedMessage, restore, save, texts};
+use crate::compile::cache::saved::{SavedDiagnostic, SavedMessage, SavedPlace, restore, save, texts};
 use crate::compile::cache::watched::{EnvReads, Outside, same_env};
 use crate::compile::cache::{Cache, whole};
-use crate::diagnostic::Diagnostics;
-use crate::engine::database::{Database, Opening};
+use crate::diagnostic::{Diagnostics, Location};
+use crate::engine::database::{Database, Opening, mark};
 use crate::engine::state::{self, RunEnd};
 use crate::error::Result;
 use crate::manifest::Materialization;
@@ -29,6 +29,9 @@ use crate::workspace::{Workspace, WorkspaceOptions, early_expand};
 /// The file's name in the target folder.
 const FILE_NAME: &str = "run.cache";
 
+/// The name of the file that says which state of the database was looked at last.
+const MARK_NAME: &str = "run.mark";
+
 /// A run that did nothing.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Idle {
@@ -38,6 +41,7 @@ pub struct Idle {
     outside: Outside,
     warnings: Vec<SavedDiagnostic>,
     messages: Vec<SavedMessage>,
+    warned: Vec<SavedWarned>,
     /// The target folder.
     pub folder: PathBuf,
     path: PathBuf,
@@ -74,6 +78,32 @@ pub struct Said {
     pub warnings: Diagnostics,
     /// What templates said.
     pub messages: Vec<LogMessage>,
+    /// Tests that warned before and would again.
+    pub warned: Vec<Warned>,
+}
+
+/// A test that warned, in words.
+#[derive(Debug, Clone)]
+pub struct Warned {
+    /// What was tested.
+    pub node: Option<String>,
+    /// What is wrong: `unique(order_id)`.
+    pub title: String,
+    /// How much of it: `2 of 99,441 rows`.
+    pub extent: String,
+    /// More words.
+    pub message: Option<String>,
+    /// Where the test was declared.
+    pub at: Location,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct SavedWarned {
+    node: Option<String>,
+    title: String,
+    extent: String,
+    message: Option<String>,
+    at: SavedPlace,
 }
 
 /// What a run followed from and came to.
@@ -86,6 +116,8 @@ pub struct Done<'a> {
     pub warnings: &'a Diagnostics,
     /// What its templates said.
     pub messages: &'a [LogMessage],
+    /// The tests that warned.
+    pub warned: Vec<Warned>,
     /// What was read of the environment.
     pub env: EnvReads,
     /// Seeds and the files of sources, as they were before the run.
@@ -103,7 +135,7 @@ impl Idle {
     /// What to keep of a run; `None` where the next one might do something though nothing changes.
     pub fn of(done: Done<'_>) -> Option<Self> {
         let (workspace, report) = (done.workspace, done.report);
-        let Rest { basis, builds } = report.rest.clone()?;
+        let Rest { basis, builds, .. } = report.rest.clone()?;
         let Ending::Unchanged { release_id: Some(release_id) } = report.ending else { return None };
         if workspace.asked_the_clock() || !workspace.secrets().is_empty() {
             return None;
@@ -111,6 +143,11 @@ impl Idle {
         let outside = done.outside?.look_again(workspace.root(), &workspace.manifest)?;
         let opening = workspace.opening("", Duration::ZERO);
         let texts = texts(whole::all(&workspace.project.file, &workspace.project.files));
+        let warned = done.warned.into_iter().map(|Warned { node, title, extent, message, at }| {
+            let at = SavedPlace::of(&at, "", &texts);
+            SavedWarned { node, title, extent, message, at }
+        });
+        let warned: Vec<SavedWarned> = warned.collect();
         let count = |wanted: fn(Materialization) -> bool| {
             report.nodes.iter().filter(|node| wanted(node.materialized)).count()
         };
@@ -137,7 +174,8 @@ impl Idle {
             reused: report.nodes.len() - raw - ephemeral,
             raw,
             ephemeral,
-            tests: report.tests().count(),
+            tests: report.tests().count() - warned.len(),
+            warned,
         })
     }
 
@@ -162,11 +200,21 @@ impl Idle {
         let warnings = restore(std::mem::take(&mut idle.warnings), &texts);
         let messages = std::mem::take(&mut idle.messages);
         let messages = messages.into_iter().map(|message| message.restore(&texts)).collect();
-        Some((idle, Said { warnings, messages }))
+        let warned = idle.warned.iter().cloned().map(|SavedWarned { node, title, extent, message, at }| {
+            let at = at.restore(&texts).0;
+            Warned { node, title, extent, message, at }
+        });
+        let warned = warned.collect();
+        Some((idle, Said { warnings, messages, warned }))
+    }
+
+    /// How many tests warned before.
+    pub fn warned(&self) -> usize {
+        self.warned.len()
     }
 
     fn is_silent(&self) -> bool {
-        self.warnings.is_empty() && self.messages.is_empty()
+        self.warnings.is_empty() && self.messages.is_empty() && self.warned.is_empty()
     }
 
     /// Repeats it: writes the row of a run that did nothing, and gives the run's id. `None` if the database has seen
@@ -178,6 +226,8 @@ impl Idle {
         if !self.path.exists() {
             return Ok(None);
         }
+        let left = std::fs::read_to_string(self.folder.join(MARK_NAME)).ok();
+        let is_as_left = left.is_some() && left == mark(&self.path).map(|mark| self.marked(&mark));
         let run_id = uuid::Uuid::now_v7().to_string();
         let database = Database::open(&Opening {
             path: self.path.clone(),
@@ -189,7 +239,8 @@ impl Idle {
         let session = database.session();
         let is_same = state::is_present(session)?
             && state::last_busy_run(session)?.as_ref() == Some(&self.basis)
-            && state::count_present(session)? == self.builds;
+            // Nobody can have taken a build away from a file that nobody wrote.
+            && (is_as_left || state::count_present(session)? == self.builds);
         if !is_same {
             return Ok(None);
         }
@@ -201,6 +252,18 @@ impl Idle {
             ..RunEnd::default()
         };
         state::finish_run(session, &run_id, &end)?;
+        self.keep_mark(database.settle()?.as_ref());
+        database.leave();
         Ok(Some(run_id))
+    }
+
+    /// Notes in which state the database was left, so that the next run need not count what is in it.
+    pub fn keep_mark(&self, mark: Option<&Fingerprint>) {
+        // Without it the next run counts.
+        let _ = mark.map(|mark| std::fs::write(self.folder.join(MARK_NAME), self.marked(mark)));
+    }
+
+    fn marked(&self, mark: &Fingerprint) -> String {
+        format!("{} {mark}\n", self.basis)
     }
 }

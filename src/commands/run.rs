@@ -11,7 +11,7 @@ use crate::compile::cache::whole::asked;
 use crate::diagnostic::{Diagnostics, Severity, nearest};
 use crate::diff::{Rule, Severity as DiffSeverity};
 use crate::error::{Error, Result};
-use crate::idle::{self, Idle};
+use crate::idle::{self, Idle, Warned};
 use crate::manifest::moment;
 use crate::names::Fingerprint;
 use crate::run::event::{Ending, Outcome, PlannedNode, RunReport, TestReport, TestStatus};
@@ -22,7 +22,7 @@ use crate::template::{Level, LogMessage, Window};
 use crate::workspace::{FullRefresh, Workspace, WorkspaceOptions};
 
 use super::artifacts::{NextResults, write_results};
-use super::failures::Teller;
+use super::failures::{Teller, tell_warned};
 use super::findings;
 use super::progress::Reporter;
 use super::terminal::{Terminal, Volume};
@@ -79,7 +79,7 @@ pub fn run(terminal: &Terminal, global: &Global, args: &RunArgs) -> Result<Exit>
     log_end(terminal, &report);
     let call = Call { asked: &asked, binary: &binary, env: env.reads(), outside };
     match is_plain {
-        true => remember(terminal, call, &workspace, &warnings, &messages, &report)?,
+        true => remember(&teller, call, (&warnings, &messages), &report)?,
         false => idle::cache(&workspace.target_folder(), &binary).forget(),
     }
     Ok(if report.is_good() { Exit::Fine } else { Exit::Failed })
@@ -95,13 +95,12 @@ struct Call<'a> {
 
 /// Keeps what the next run needs to know that there is nothing to do, with the results that it will have.
 fn remember(
-    terminal: &Terminal,
+    teller: &Teller<'_>,
     call: Call<'_>,
-    workspace: &Workspace,
-    warnings: &Diagnostics,
-    messages: &[LogMessage],
+    (warnings, messages): (&Diagnostics, &[LogMessage]),
     report: &RunReport,
 ) -> Result<()> {
+    let workspace = teller.workspace;
     let cache = idle::cache(&workspace.target_folder(), call.binary);
     let messages: Vec<LogMessage> =
         messages.iter().filter(|message| message.level != Level::Debug).cloned().collect();
@@ -116,12 +115,17 @@ fn remember(
         workspace,
         warnings,
         messages: &messages,
+        warned: warned(teller, next.tests()),
         env: call.env,
         outside: call.outside,
         report: &next,
     };
     match Idle::of(done) {
-        Some(idle) => cache.store(Some(&idle), &results_text(terminal, workspace, &next)?),
+        Some(idle) => {
+            cache.store(Some(&idle), &results_text(teller.terminal, workspace, &next)?)?;
+            idle.keep_mark(report.rest.as_ref().and_then(|rest| rest.mark.as_ref()));
+            Ok(())
+        }
         None => {
             cache.forget();
             Ok(())
@@ -145,6 +149,10 @@ fn repeat(
     results.write(&idle.folder, &run_id, elapsed)?;
     show_diagnostics(terminal, global, &said.warnings);
     super::show_said(terminal, &said.messages);
+    tell_warned(terminal, global, &said.warned);
+    if terminal.volume == Volume::Normal {
+        terminal.gap();
+    }
     terminal.talk(&summary::of_idle(terminal, &idle, elapsed));
     forge::summary(terminal, &summary::idle_markdown(&idle, elapsed));
     Ok(true)
@@ -274,21 +282,19 @@ fn tell(teller: &Teller<'_>, report: &RunReport) -> Vec<String> {
 pub fn tell_tests<'t>(teller: &Teller<'_>, tests: impl Iterator<Item = &'t TestReport>) -> Vec<String> {
     let tests: Vec<&TestReport> = tests.collect();
     let mut sentences = Vec::new();
-    let warned: Vec<_> = tests.iter().filter(|test| test.status == TestStatus::Warn).collect();
-    if !warned.is_empty() && teller.terminal.volume == Volume::Normal {
-        teller.terminal.gap();
-    }
-    for test in warned {
-        teller.terminal.talk(&teller.brief(test));
-        forge::test(teller.terminal, &teller.global.project_dir, test, &teller.sentence(test));
-    }
+    tell_warned(teller.terminal, teller.global, &warned(teller, tests.iter().copied()));
     for test in tests.iter().filter(|test| test.status.blocks()) {
         teller.terminal.gap();
         teller.terminal.complain(&teller.block(test));
-        forge::test(teller.terminal, &teller.global.project_dir, test, &teller.sentence(test));
+        let place = (Severity::Error, &test.at);
+        forge::test(teller.terminal, &teller.global.project_dir, place, &teller.sentence(test));
         sentences.push(teller.sentence(test));
     }
     sentences
+}
+
+fn warned<'t>(teller: &Teller<'_>, tests: impl Iterator<Item = &'t TestReport>) -> Vec<Warned> {
+    tests.filter(|test| test.status == TestStatus::Warn).map(|test| teller.warned(test)).collect()
 }
 
 fn log_end(terminal: &Terminal, report: &RunReport) {

@@ -7,7 +7,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics, Location};
 use crate::diff::data::DataDiff;
 use crate::engine::load::{LoadReport, Progress};
 use crate::manifest::{Materialization, TestSeverity};
-use crate::names::NodeId;
+use crate::names::{Fingerprint, NodeId};
 
 use super::freshness::SourceFreshness;
 
@@ -290,6 +290,8 @@ pub struct Rest {
     pub basis: String,
     /// Tables and views that hold builds.
     pub builds: i64,
+    /// The state of the file.
+    pub mark: Option<Fingerprint>,
 }
 
 /// What readers see when a run has ended.

@@ -157,7 +157,7 @@ pub fn run_after(
             }
             if is_at_rest {
                 // That the next run will look at everything is no reason for this one to fail.
-                report.rest = rest_of(session).ok().flatten();
+                report.rest = rest_of(&database).ok().flatten();
             }
             Ok(report)
         }
@@ -554,9 +554,11 @@ fn broken_loads(workspace: &Workspace, loads: &[LoadOutcome]) -> Vec<NodeReport>
 }
 
 /// How a run that has ended leaves the database.
-fn rest_of(session: &Session) -> Result<Option<Rest>> {
+fn rest_of(database: &Database) -> Result<Option<Rest>> {
+    let session = database.session();
     let Some(basis) = state::last_busy_run(session)? else { return Ok(None) };
-    Ok(Some(Rest { basis, builds: state::count_present(session)? }))
+    let builds = state::count_present(session)?;
+    Ok(Some(Rest { basis, builds, mark: database.settle()? }))
 }
 
 fn run_end(report: &RunReport) -> RunEnd {

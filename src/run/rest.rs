@@ -21,7 +21,9 @@ impl Context<'_> {
             Ending::Unchanged { release_id } => release_id.is_some(),
             Ending::Withheld | Ending::NotPublished { .. } => false,
         };
-        let passed = |test: &TestReport| matches!(test.status, TestStatus::Pass | TestStatus::Reused);
+        let passed = |test: &TestReport| {
+            matches!(test.status, TestStatus::Pass | TestStatus::Reused | TestStatus::Warn)
+        };
         let mut tests = manifest.tests.values().filter(|test| self.options.selected.contains(&test.id));
         let mut units = manifest.unit_tests.values().filter(|test| self.options.selected.contains(&test.id));
         is_final
@@ -89,13 +91,16 @@ impl RunReport {
     }
 }
 
-/// Tests as they are told of when they are not run again. That rows changed within limits is said once.
+/// Tests as they are told of when nothing is built: those that passed are not run again, those that warned come to the
+/// same. That rows changed within limits is said once.
 fn forget(tests: &mut Vec<TestReport>) {
     tests.retain(|test| !compare::is_of_limits(test));
     for test in tests {
-        test.status = TestStatus::Reused;
-        test.failures = None;
-        test.message = None;
         test.elapsed = std::time::Duration::ZERO;
+        if test.status != TestStatus::Warn {
+            test.status = TestStatus::Reused;
+            test.failures = None;
+            test.message = None;
+        }
     }
 }
