@@ -33,7 +33,7 @@ impl Context<'_> {
             && report.loads.iter().all(|load| load.warnings.is_empty())
             && done.decisions.values().all(|decision| !decision.is_fleeting)
             // What the database answers may be something else each time.
-            && report.nodes.iter().all(|node| manifest.nodes.get(&node.node).is_some_and(|node| !node.asks_database))
+            && report.nodes.iter().all(|node| manifest.nodes.get(&node.node).is_some_and(|node| !node.template_asks))
             && tests.all(|test| lasts(test, &done.candidates))
             && units.all(|test| self.is_steady(test, done))
     }
