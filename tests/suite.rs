@@ -25,6 +25,8 @@ mod flights;
 mod fuzz;
 #[path = "suite/idempotence.rs"]
 mod idempotence;
+#[path = "suite/idle.rs"]
+mod idle;
 #[path = "suite/incremental.rs"]
 mod incremental;
 #[path = "suite/lineage.rs"]

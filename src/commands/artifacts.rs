@@ -7,10 +7,13 @@ use serde_json::Value;
 
 use crate::artifact::{self, Invocation, RunResults};
 use crate::compile::Compiled;
+use crate::compile::cache::Cache;
 use crate::error::{Error, Result};
 use crate::workspace::Workspace;
 
 use super::terminal::Terminal;
+
+const MANIFEST: &str = "manifest.json";
 
 /// Where the artifacts of one call go.
 pub struct Artifacts<'a> {
@@ -29,7 +32,7 @@ impl Artifacts<'_> {
     /// It cannot be written.
     pub fn write_manifest(&self, terminal: &Terminal, compiled: Option<&Compiled>) -> Result<()> {
         let text = artifact::manifest(self.workspace, compiled, &self.invocation)?;
-        write(&self.folder.join("manifest.json"), &terminal.for_file(&text))
+        write(&self.folder.join(MANIFEST), &terminal.for_file(&text))
     }
 
     /// Writes `catalog.json`.
@@ -55,24 +58,23 @@ pub fn write_results(terminal: &Terminal, run_id: &str, results: &RunResults<'_>
     write(&folder.join("run_results.json"), &terminal.for_file(&text))
 }
 
-/// The last run's `run_results.json`, to be brought forward to a run that found the same.
+/// What `run_results.json` says of a run that finds nothing to do, as the run before it wrote it down.
 #[derive(serde::Serialize, serde::Deserialize)]
-pub struct LastResults {
+pub struct NextResults {
     metadata: Value,
     results: Box<serde_json::value::RawValue>,
     elapsed_time: f64,
     args: Value,
 }
 
-impl LastResults {
-    /// Reads it. `None` if it is not there, or of another command or target.
-    pub fn read(folder: &Path, target: &str) -> Option<Self> {
-        let text = std::fs::read_to_string(folder.join("run_results.json")).ok()?;
-        let found: Self = serde_json::from_str(&text).ok()?;
-        (found.args["which"] == "run" && found.args["target"] == target).then_some(found)
+impl NextResults {
+    /// Reads it from the memory of the run before. `None` if it is not there, or the other artifact is gone.
+    pub fn read(cache: &Cache) -> Option<Self> {
+        let is_complete = cache.folder().join(MANIFEST).is_file();
+        serde_json::from_str(&cache.rest().filter(|_| is_complete)?).ok()
     }
 
-    /// Writes it for another run.
+    /// Writes it for a run.
     ///
     /// # Errors
     /// It cannot be written.

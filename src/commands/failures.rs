@@ -3,11 +3,15 @@
 use std::fmt::Write;
 
 use crate::cli::Global;
+use crate::diagnostic::Severity;
+use crate::idle::Warned;
 use crate::manifest::{Test, TestKind, UnitTest};
+use crate::names::NodeId;
 use crate::run::event::{TestReport, TestStatus, UnitFinding};
 use crate::workspace::Workspace;
 
-use super::terminal::{Paint, Terminal};
+use super::forge;
+use super::terminal::{Paint, Terminal, Volume};
 use super::words::{cell, counted, number};
 
 /// Most columns of failing rows that are shown.
@@ -48,6 +52,37 @@ pub struct Teller<'a> {
     pub command: &'static str,
 }
 
+/// Tells of tests that warned, each in a line.
+pub fn tell_warned(terminal: &Terminal, global: &Global, warned: &[Warned]) {
+    if !warned.is_empty() && terminal.volume == Volume::Normal {
+        terminal.gap();
+    }
+    for test in warned {
+        terminal.talk(&brief(terminal, test));
+        forge::test(terminal, &global.project_dir, (Severity::Warning, &test.at), &sentence(terminal, test));
+    }
+}
+
+fn brief(terminal: &Terminal, warned: &Warned) -> String {
+    let Warned { node, title, extent, at, .. } = warned;
+    let word = terminal.paint(Paint::Yellow, "WARN");
+    let dash = terminal.signs.dash;
+    format!("{word} {} {dash} {extent} ({at})\n", subject(terminal, node.as_deref(), title))
+}
+
+fn sentence(terminal: &Terminal, warned: &Warned) -> String {
+    let Warned { node, title, extent, message, .. } = warned;
+    let message = message.iter().map(|message| format!("\n{message}")).collect::<String>();
+    format!("{}: {extent}{message}", subject(terminal, node.as_deref(), title))
+}
+
+fn subject(terminal: &Terminal, node: Option<&str>, title: &str) -> String {
+    match node {
+        Some(node) => format!("{node} {} {title}", terminal.signs.dot),
+        None => title.to_owned(),
+    }
+}
+
 impl Teller<'_> {
     fn definition(&self, report: &TestReport) -> Option<&Test> {
         self.workspace.manifest.tests.values().find(|test| test.name == report.name)
@@ -84,11 +119,7 @@ impl Teller<'_> {
     }
 
     fn subject(&self, report: &TestReport) -> String {
-        let dot = self.terminal.signs.dot;
-        match &report.node {
-            Some(node) => format!("{} {dot} {}", node.short(), self.title(report)),
-            None => self.title(report),
-        }
+        subject(self.terminal, report.node.as_ref().map(NodeId::short), &self.title(report))
     }
 
     /// `2 of 99,441 rows`, or what kept the test from running.
@@ -137,8 +168,7 @@ impl Teller<'_> {
 
     /// A failed test in a sentence, for an annotation.
     pub fn sentence(&self, report: &TestReport) -> String {
-        let message = report.message.iter().map(|message| format!("\n{message}")).collect::<String>();
-        format!("{}: {}{message}", self.subject(report), self.extent(report))
+        sentence(self.terminal, &self.warned(report))
     }
 
     /// The whole block of a failed test.
@@ -190,16 +220,15 @@ impl Teller<'_> {
         text
     }
 
-    /// A warning in two lines.
-    pub fn brief(&self, report: &TestReport) -> String {
-        let dash = self.terminal.signs.dash;
-        format!(
-            "{} {} {dash} {} ({})\n",
-            self.terminal.paint(Paint::Yellow, "WARN"),
-            self.subject(report),
-            self.extent(report),
-            report.at
-        )
+    /// A warning in words.
+    pub fn warned(&self, report: &TestReport) -> Warned {
+        Warned {
+            node: report.node.as_ref().map(|node| node.short().to_owned()),
+            title: self.title(report),
+            extent: self.extent(report),
+            message: report.message.clone(),
+            at: report.at.clone(),
+        }
     }
 
     fn rows(&self, columns: &[String], rows: &[Vec<Option<String>>]) -> String {

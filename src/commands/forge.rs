@@ -4,26 +4,34 @@ use std::io::Write;
 use std::path::Path;
 
 use crate::diagnostic::{Diagnostic, Location, Severity};
-use crate::run::event::{TestReport, TestStatus};
 
 use super::terminal::{Forge, Terminal};
 
 /// Marks a diagnostic's line.
 pub fn diagnostic(terminal: &Terminal, project: &Path, diagnostic: &Diagnostic) {
-    let level = match diagnostic.severity {
+    let help: String = diagnostic.help.iter().map(|help| format!("\nhelp: {help}")).collect();
+    let place = diagnostic.primary.as_ref().map(|(at, _)| at);
+    mark(
+        terminal,
+        level(diagnostic.severity),
+        project,
+        place,
+        diagnostic.code,
+        &format!("{}{help}", diagnostic.message),
+    );
+}
+
+/// Marks the line that declared a test, how bad its verdict is.
+pub fn test(terminal: &Terminal, project: &Path, (severity, at): (Severity, &Location), message: &str) {
+    mark(terminal, level(severity), project, Some(at), "test", message);
+}
+
+fn level(severity: Severity) -> &'static str {
+    match severity {
         Severity::Error => "error",
         Severity::Warning => "warning",
         Severity::Note => "notice",
-    };
-    let help: String = diagnostic.help.iter().map(|help| format!("\nhelp: {help}")).collect();
-    let place = diagnostic.primary.as_ref().map(|(at, _)| at);
-    mark(terminal, level, project, place, diagnostic.code, &format!("{}{help}", diagnostic.message));
-}
-
-/// Marks the line that declared a failed test.
-pub fn test(terminal: &Terminal, project: &Path, test: &TestReport, message: &str) {
-    let level = if test.status == TestStatus::Warn { "warning" } else { "error" };
-    mark(terminal, level, project, Some(&test.at), "test", message);
+    }
 }
 
 /// An error without a place.

@@ -4,29 +4,32 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use crate::artifact::RunResults;
+use crate::artifact::{self, Invocation, RunResults};
 use crate::cli::{Global, LogFormat, RunArgs};
-use crate::compile::cache::watched::{Outside, WatchedEnv};
+use crate::compile::cache::watched::{EnvReads, Outside, WatchedEnv};
 use crate::compile::cache::whole::asked;
-use crate::diagnostic::{Severity, nearest};
+use crate::diagnostic::{Diagnostics, Severity, nearest};
 use crate::diff::{Rule, Severity as DiffSeverity};
 use crate::error::{Error, Result};
-use crate::idle::{self, Idle};
+use crate::idle::{self, Idle, Warned};
 use crate::manifest::moment;
 use crate::names::Fingerprint;
 use crate::run::event::{Ending, Outcome, PlannedNode, RunReport, TestReport, TestStatus};
 use crate::run::land::Which;
 use crate::run::plan::Refresh;
 use crate::run::{self, Allowed, Policy, RunOptions, Scope};
-use crate::template::Window;
+use crate::template::{Level, LogMessage, Window};
 use crate::workspace::{FullRefresh, Workspace, WorkspaceOptions};
 
-use super::artifacts::{LastResults, write_results};
-use super::failures::Teller;
+use super::artifacts::{NextResults, write_results};
+use super::failures::{Teller, tell_warned};
 use super::findings;
 use super::progress::Reporter;
 use super::terminal::{Terminal, Volume};
-use super::{Exit, Opened, binary, forge, open_with, opening, patience, show_diagnostic, stop_flag, summary};
+use super::{
+    Exit, Opened, binary, forge, open_with, opening, patience, show_diagnostic, show_diagnostics, stop_flag,
+    summary,
+};
 
 /// Runs.
 pub fn run(terminal: &Terminal, global: &Global, args: &RunArgs) -> Result<Exit> {
@@ -54,7 +57,8 @@ pub fn run(terminal: &Terminal, global: &Global, args: &RunArgs) -> Result<Exit>
     let reporter = Reporter::new(terminal, &workspace, "run", names.iter().map(String::as_str), elapsed);
     let beforehand = super::unit::beforehand(&workspace, &options.selected, &stop);
     let outcome = reporter.during(|| run::run_after(&beforehand, &workspace, &options, &reporter, &stop));
-    super::show_messages(terminal, &workspace);
+    let messages = workspace.messages();
+    super::show_said(terminal, &messages);
     let report = outcome?;
     let teller = Teller { terminal, workspace: &workspace, global, command: "run" };
     let failures = tell(&teller, &report);
@@ -62,15 +66,8 @@ pub fn run(terminal: &Terminal, global: &Global, args: &RunArgs) -> Result<Exit>
         // A run publishes what it has, however old; so this is a warning here and an error of `kiln freshness`.
         super::freshness::tell(terminal, global, &workspace, &report.freshness, Severity::Warning);
     }
-    let results = RunResults {
-        workspace: &workspace,
-        command: "run",
-        nodes: &report.nodes,
-        tests: report.tests().collect(),
-        elapsed: report.elapsed,
-    };
     // What became of the run is said also where its artifacts cannot be written.
-    let written = write_results(terminal, &report.run_id, &results);
+    let written = write_results(terminal, &report.run_id, &results_of(&workspace, &report));
     let text = summary::of_run(terminal, &report, started.elapsed());
     if !report.is_good() || terminal.volume == Volume::Normal {
         terminal.gap();
@@ -82,23 +79,63 @@ pub fn run(terminal: &Terminal, global: &Global, args: &RunArgs) -> Result<Exit>
     forge::summary(terminal, &summary::markdown(&report, &workspace.project.file.name.value, &failures));
     log_end(terminal, &report);
     written?;
-    let cache = idle::cache(&workspace.target_folder(), &binary);
-    let done = idle::Done {
-        asked: &asked,
-        workspace: &workspace,
-        warnings: &warnings,
-        env: env.reads(),
-        outside,
-        report: &report,
-    };
-    match if is_plain { Idle::of(done)? } else { None } {
-        Some(idle) => cache.store(Some(&idle), "")?,
-        None => cache.forget(),
+    let call = Call { asked: &asked, binary: &binary, env: env.reads(), outside };
+    match is_plain {
+        true => remember(&teller, call, (&warnings, &messages), &report)?,
+        false => idle::cache(&workspace.target_folder(), &binary).forget(),
     }
     Ok(if report.is_good() { Exit::Fine } else { Exit::Failed })
 }
 
-/// Repeats a run that found nothing to do, if nothing has changed since. Says whether it did.
+/// What a run was asked, and what there was before it.
+struct Call<'a> {
+    asked: &'a Fingerprint,
+    binary: &'a str,
+    env: EnvReads,
+    outside: Option<Outside>,
+}
+
+/// Keeps what the next run needs to know that there is nothing to do, with the results that it will have.
+fn remember(
+    teller: &Teller<'_>,
+    call: Call<'_>,
+    (warnings, messages): (&Diagnostics, &[LogMessage]),
+    report: &RunReport,
+) -> Result<()> {
+    let workspace = teller.workspace;
+    let cache = idle::cache(&workspace.target_folder(), call.binary);
+    let messages: Vec<LogMessage> =
+        messages.iter().filter(|message| message.level != Level::Debug).cloned().collect();
+    // What templates say while they build, they need not say again when nothing is built.
+    let says_the_same = messages.is_empty() || matches!(report.ending, Ending::Unchanged { .. });
+    let Some(next) = report.rest.as_ref().filter(|_| says_the_same).map(|_| report.repeated()) else {
+        cache.forget();
+        return Ok(());
+    };
+    let done = idle::Done {
+        asked: call.asked,
+        workspace,
+        warnings,
+        messages: &messages,
+        warned: warned(teller, next.tests()),
+        env: call.env,
+        outside: call.outside,
+        report: &next,
+    };
+    match Idle::of(done) {
+        Some(idle) => {
+            cache.store(Some(&idle), &results_text(teller.terminal, workspace, &next)?)?;
+            idle.keep_mark(report.rest.as_ref().and_then(|rest| rest.mark.as_ref()));
+            Ok(())
+        }
+        None => {
+            cache.forget();
+            Ok(())
+        }
+    }
+}
+
+/// Repeats a run that left nothing to do, if nothing has changed since. Says whether it did.
 fn repeat(
     terminal: &Terminal,
     global: &Global,
@@ -106,11 +143,18 @@ fn repeat(
     asked: &Fingerprint,
     started: std::time::Instant,
 ) -> Result<bool> {
-    let Some(idle) = Idle::find(how, asked, &binary()) else { return Ok(false) };
-    let Some(results) = LastResults::read(&idle.folder, &idle.target) else { return Ok(false) };
+    let binary = binary();
+    let Some((idle, said)) = Idle::find(how, asked, &binary) else { return Ok(false) };
+    let Some(results) = NextResults::read(&idle::cache(&idle.folder, &binary)) else { return Ok(false) };
     let Some(run_id) = idle.repeat(patience(global))? else { return Ok(false) };
     let elapsed = started.elapsed();
     results.write(&idle.folder, &run_id, elapsed)?;
+    show_diagnostics(terminal, global, &said.warnings);
+    super::show_said(terminal, &said.messages);
+    tell_warned(terminal, global, &said.warned);
+    if terminal.volume == Volume::Normal {
+        terminal.gap();
+    }
     terminal.talk(&summary::of_idle(terminal, &idle, elapsed));
     forge::summary(terminal, &summary::idle_markdown(&idle, elapsed));
     Ok(true)
@@ -189,6 +233,22 @@ fn allowed(workspace: &Workspace, named: &[String]) -> Result<Vec<Allowed>> {
     named.iter().map(each).collect()
 }
 
+fn results_of<'a>(workspace: &'a Workspace, report: &'a RunReport) -> RunResults<'a> {
+    RunResults {
+        workspace,
+        command: "run",
+        nodes: &report.nodes,
+        tests: report.tests().collect(),
+        elapsed: report.elapsed,
+    }
+}
+
+/// The results of a run as one text, to be written by the next.
+fn results_text(terminal: &Terminal, workspace: &Workspace, report: &RunReport) -> Result<String> {
+    let text = artifact::run_results(&results_of(workspace, report), &Invocation::new(None))?;
+    Ok(terminal.for_file(&text))
+}
+
 /// Tells of every failure, in full and once. Gives them as sentences.
 fn tell(teller: &Teller<'_>, report: &RunReport) -> Vec<String> {
     let Teller { terminal, global, .. } = teller;
@@ -224,21 +284,19 @@ fn tell(teller: &Teller<'_>, report: &RunReport) -> Vec<String> {
 pub fn tell_tests<'t>(teller: &Teller<'_>, tests: impl Iterator<Item = &'t TestReport>) -> Vec<String> {
     let tests: Vec<&TestReport> = tests.collect();
     let mut sentences = Vec::new();
-    let warned: Vec<_> = tests.iter().filter(|test| test.status == TestStatus::Warn).collect();
-    if !warned.is_empty() && teller.terminal.volume == Volume::Normal {
-        teller.terminal.gap();
-    }
-    for test in warned {
-        teller.terminal.talk(&teller.brief(test));
-        forge::test(teller.terminal, &teller.global.project_dir, test, &teller.sentence(test));
-    }
+    tell_warned(teller.terminal, teller.global, &warned(teller, tests.iter().copied()));
     for test in tests.iter().filter(|test| test.status.blocks()) {
         teller.terminal.gap();
         teller.terminal.complain(&teller.block(test));
-        forge::test(teller.terminal, &teller.global.project_dir, test, &teller.sentence(test));
+        let place = (Severity::Error, &test.at);
+        forge::test(teller.terminal, &teller.global.project_dir, place, &teller.sentence(test));
         sentences.push(teller.sentence(test));
     }
     sentences
+}
+
+fn warned<'t>(teller: &Teller<'_>, tests: impl Iterator<Item = &'t TestReport>) -> Vec<Warned> {
+    tests.filter(|test| test.status == TestStatus::Warn).map(|test| teller.warned(test)).collect()
 }
 
 fn log_end(terminal: &Terminal, report: &RunReport) {

@@ -66,7 +66,8 @@ impl Counts {
     fn of_idle(idle: &Idle) -> (Self, Self) {
         let nodes =
             vec![("reused", idle.reused, None), ("raw", idle.raw, None), ("ephemeral", idle.ephemeral, None)];
-        (Self(nodes), Self(vec![("passed before", idle.tests, None)]))
+        let tests = vec![("passed before", idle.tests, None), ("warned", idle.warned(), Some(Paint::Yellow))];
+        (Self(nodes), Self(tests))
     }
 
     fn total(&self) -> usize {

@@ -10,8 +10,10 @@ use std::time::{Duration, Instant};
 
 use duckdb::{AccessMode, Config, Connection};
 
+use super::load::Stamp;
 use super::session::{Session, SqlError, Width};
 use crate::error::{Error, Result};
+use crate::names::Fingerprint;
 
 /// What to do about a folder that cannot be written.
 const ELSEWHERE: &str = "make its folder writable, or give the target another `path`";
@@ -35,6 +37,7 @@ pub struct Opening {
 pub struct Database {
     // Declared before the lock: the connection closes first.
     session: Session,
+    path: PathBuf,
     _lock: Option<File>,
 }
 
@@ -63,7 +66,7 @@ impl Database {
         let is_set = options.settings.iter().any(|(name, _)| name.eq_ignore_ascii_case("threads"));
         let width = Width::narrow(if is_set { 1 } else { options.threads });
         let session = Session::narrow(connection, width)?;
-        Ok(Self { session, _lock: Some(lock) })
+        Ok(Self { session, path: options.path.clone(), _lock: Some(lock) })
     }
 
     /// Opens a file to read what is published. `None` if there is no file yet.
@@ -77,13 +80,31 @@ impl Database {
         let deadline = Instant::now() + options.patience;
         loop {
             match connect(options, AccessMode::ReadOnly, options.threads) {
-                Ok(connection) => return Ok(Some(Self { session: Session::new(connection)?, _lock: None })),
+                Ok(connection) => {
+                    let session = Session::new(connection)?;
+                    return Ok(Some(Self { session, path: options.path.clone(), _lock: None }));
+                }
                 Err(error) if is_locked(&error) && Instant::now() < deadline => {
                     std::thread::sleep(Duration::from_millis(100));
                 }
                 Err(error) => return Err(cannot_open(options, &error)),
             }
         }
+    }
+
+    /// Writes everything into the file, and gives its mark. Nobody else can write the file before this is dropped.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn settle(&self) -> Result<Option<Fingerprint>, SqlError> {
+        self.session.execute("CHECKPOINT")?;
+        Ok(mark(&self.path))
+    }
+
+    /// Leaves the file to the end of the process: taking apart what DuckDB knows of a thousand tables costs more than
+    /// writing it. Only after [`Database::settle`], and where the process is about to end.
+    pub fn leave(self) {
+        std::mem::forget(self);
     }
 
     /// The main session.
@@ -95,6 +116,22 @@ impl Database {
     pub fn worker(&self) -> Result<Session, SqlError> {
         self.session.fork()
     }
+}
+
+/// What tells the state of a database file from those before and after it: DuckDB writes one of its headers with each
+/// checkpoint. `None` where a log beside it knows more than the file, or where it cannot be read.
+pub fn mark(path: &Path) -> Option<Fingerprint> {
+    const HEADERS: usize = 3 * 4096;
+    let mut log = path.as_os_str().to_owned();
+    log.push(".wal");
+    if Path::new(&log).exists() {
+        return None;
+    }
+    let mut file = File::open(path).ok()?;
+    let stamp = Stamp::of(&file.metadata().ok()?);
+    let mut headers = vec![0; HEADERS];
+    file.read_exact(&mut headers).ok()?;
+    Some(Fingerprint::of([headers.as_slice(), stamp.text.as_bytes()]))
 }
 
 fn connect(options: &Opening, mode: AccessMode, threads: usize) -> Result<Connection, SqlError> {

@@ -239,6 +239,11 @@ pub fn present(session: &Session) -> Result<HashSet<String>, SqlError> {
     Ok(rows.into_iter().filter_map(|mut row| row.remove(0)).collect())
 }
 
+/// How many tables and views are in the data schema.
+pub fn count_present(session: &Session) -> Result<i64, SqlError> {
+    session.count(&format!("SELECT count(*) FROM ({})", in_data_schema()))
+}
+
 /// One model of a release.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Published {

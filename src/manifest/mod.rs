@@ -118,6 +118,8 @@ pub struct Node {
     /// The template asks the database while it renders (`run_query` and its kin): it can be rendered only when its
     /// parents are built.
     pub asks_database: bool,
+    /// Whether that is because its own template asks. A snapshot asks by itself, and only where there is something new.
+    pub template_asks: bool,
     /// Where its properties stand, else the start of its file.
     pub at: Location,
 }

@@ -259,6 +259,7 @@ impl<'a> Resolver<'a> {
             depends_on,
             // What a snapshot checks is known when what it reads is there.
             asks_database: parsed.asks_database || *kind == NodeKind::Snapshot,
+            template_asks: parsed.asks_database,
             at: draft.at.clone(),
         };
         self.manifest.nodes.insert(node.id.clone(), node);

@@ -170,11 +170,9 @@ fn tested<'a>(test: &Test, candidates: &'a Candidates) -> Option<&'a Candidate> 
     candidates.get(test.node.as_ref()?)
 }
 
-/// Everything that a test's verdict follows from, known without rendering it: what it says, the macros and variables
-/// that it can use, and the builds that it reads. `None` if the verdict may differ the next time all the same: it reads
-/// the clock, the environment, or a relation that Kiln does not watch.
-fn definition(workspace: &Workspace, test: &Test, candidates: &Candidates) -> Option<Fingerprint> {
-    let config = &test.config;
+/// What a test says. `None` if its verdict may differ the next time though it says the same: it reads the clock or the
+/// environment.
+fn said(test: &Test) -> Option<String> {
     let said = match &test.kind {
         TestKind::Generic { name, .. } if check::builtin::depends_on_time(name) => return None,
         TestKind::Contract(rule) if rule.depends_on_time() => return None,
@@ -185,10 +183,30 @@ fn definition(workspace: &Workspace, test: &Test, candidates: &Candidates) -> Op
         TestKind::Singular { file } => format!("singular {}", file.text),
     };
     let asks_outside = |text: &str| text.contains("env_var") || text.contains("run_query");
-    let clause = config.where_clause.as_deref().unwrap_or_default();
-    if asks_outside(&said) || asks_outside(clause) || may_be_volatile(&said) || may_be_volatile(clause) {
-        return None;
-    }
+    let clause = test.config.where_clause.as_deref().unwrap_or_default();
+    let is_certain = |text: &str| !asks_outside(text) && !may_be_volatile(text);
+    (is_certain(&said) && is_certain(clause)).then_some(said)
+}
+
+/// What a test reads. `None` if that is not there, or a relation that Kiln does not watch.
+fn read<'a>(test: &'a Test, candidates: &'a Candidates) -> Option<Vec<(&'a NodeId, &'a Candidate)>> {
+    let watched = |node| {
+        let candidate = candidates.get(node)?;
+        (!matches!(candidate.physical, Physical::Source(_))).then_some((node, candidate))
+    };
+    test.depends_on.iter().map(|dependency| watched(&dependency.node)).collect()
+}
+
+/// Whether a test that has passed need not be run again as long as what it reads is the same.
+pub fn lasts(test: &Test, candidates: &Candidates) -> bool {
+    said(test).is_some() && read(test, candidates).is_some()
+}
+
+/// Everything that a test's verdict follows from, known without rendering it: what it says, the macros and variables
+/// that it can use, and the builds that it reads. `None` if the verdict may differ the next time all the same.
+fn definition(workspace: &Workspace, test: &Test, candidates: &Candidates) -> Option<Fingerprint> {
+    let config = &test.config;
+    let said = said(test)?;
     let verdict = format!(
         "{:?} {:?} {} {} {:?} {:?} {}",
         test.column,
@@ -205,16 +223,12 @@ fn definition(workspace: &Workspace, test: &Test, candidates: &Candidates) -> Op
         verdict.as_bytes(),
         workspace.surroundings().as_str().as_bytes(),
     ];
-    for dependency in &test.depends_on {
-        let candidate = candidates.get(&dependency.node)?;
-        if matches!(candidate.physical, Physical::Source(_)) {
-            return None;
-        }
-        parts.push(dependency.node.as_str().as_bytes());
+    for (node, candidate) in read(test, candidates)? {
+        parts.push(node.as_str().as_bytes());
         parts.push(candidate.fingerprint.as_str().as_bytes());
         // A build that was made anew under an old fingerprint is another table.
         if let Physical::Build(relation) = &candidate.physical
-            && (test.config.audit == AuditScope::Whole || test.node.as_ref() != Some(&dependency.node))
+            && (test.config.audit == AuditScope::Whole || test.node.as_ref() != Some(node))
         {
             parts.push(relation.as_bytes());
         }
@@ -223,7 +237,7 @@ fn definition(workspace: &Workspace, test: &Test, candidates: &Candidates) -> Op
 }
 
 /// Whether a text names something that is another thing each time. Searched for as text, since it need not be SQL yet.
-fn may_be_volatile(text: &str) -> bool {
+pub(super) fn may_be_volatile(text: &str) -> bool {
     let text = text.to_lowercase();
     [
         "now(",

@@ -302,7 +302,7 @@ pub(super) fn check_limits(
         }
         _ => return Ok(audited),
     };
-    let name = format!("audit_{}_rows", node.name);
+    let name = limits_test(&node.id);
     let report = TestReport {
         name: name.clone(),
         node: Some(node.id.clone()),
@@ -339,6 +339,16 @@ pub(super) fn check_limits(
     });
     audited.reports.push(report);
     Ok(audited)
+}
+
+/// The name of what holds a model against its limits.
+fn limits_test(node: &NodeId) -> String {
+    format!("audit_{}_rows", node.short())
+}
+
+/// Whether a test's report is of a model's limits: they are compared with what readers see, so only where that changes.
+pub(super) fn is_of_limits(test: &TestReport) -> bool {
+    test.node.as_ref().is_some_and(|node| test.name == limits_test(node))
 }
 
 /// The limits that are passed, each in a sentence.

@@ -7,7 +7,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics, Location};
 use crate::diff::data::DataDiff;
 use crate::engine::load::{LoadReport, Progress};
 use crate::manifest::{Materialization, TestSeverity};
-use crate::names::NodeId;
+use crate::names::{Fingerprint, NodeId};
 
 use super::freshness::SourceFreshness;
 
@@ -279,6 +279,19 @@ pub struct RunReport {
     pub ending: Ending,
     /// Wall time.
     pub elapsed: Duration,
+    /// Where the run leaves the project at rest: the next one has nothing to do, as long as nothing changes.
+    pub rest: Option<Rest>,
+}
+
+/// How a run that left a project at rest left the database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rest {
+    /// The last run that was not idle.
+    pub basis: String,
+    /// Tables and views that hold builds.
+    pub builds: i64,
+    /// The state of the file.
+    pub mark: Option<Fingerprint>,
 }
 
 /// What readers see when a run has ended.

@@ -114,8 +114,9 @@ pub fn decide(
     let inputs = Fingerprint::of(parts.iter().map(Vec::as_slice));
     let base = base_of(node, known, interval);
     let chooser = interval.map(|config| Chooser { workspace, node, config, candidates, known, session });
-    let drafting =
-        Drafting { node, config, known, definition, inputs, parents: parents_of(node, candidates) };
+    let is_fleeting = always.is_some() || known.asked.is_some() || config.full_refresh == Some(true);
+    let parents = parents_of(node, candidates);
+    let drafting = Drafting { node, config, known, definition, inputs, parents, is_fleeting };
     if let Some(why) = why_whole(config, base.as_ref(), &drafting.definition, known) {
         let increment = base.as_ref().map(|base| &base.increment);
         let intervals = chooser.map(|chooser| chooser.whole(increment)).transpose()?;
@@ -165,6 +166,7 @@ struct Drafting<'a> {
     definition: Fingerprint,
     inputs: Fingerprint,
     parents: Vec<String>,
+    is_fleeting: bool,
 }
 
 impl Drafting<'_> {
@@ -203,6 +205,7 @@ impl Drafting<'_> {
             relation: base.increment.relation.clone(),
             rows: base.rows,
             growth: None,
+            is_fleeting: self.is_fleeting,
         }
     }
 
@@ -297,6 +300,7 @@ impl Drafting<'_> {
                 definition: self.definition,
                 rendered,
                 growth: Some(Box::new(Growth { step: Step::Nothing, ..growth })),
+                is_fleeting: self.is_fleeting,
             },
             None => Decision {
                 action: Action::Build,
@@ -312,6 +316,7 @@ impl Drafting<'_> {
                 rendered,
                 rows: None,
                 growth: Some(Box::new(growth)),
+                is_fleeting: self.is_fleeting,
             },
         }
     }

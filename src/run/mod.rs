@@ -12,6 +12,7 @@ pub mod names;
 pub mod plan;
 mod promised;
 mod publication;
+mod rest;
 mod retest;
 mod rollback;
 pub mod schedule;
@@ -38,7 +39,7 @@ pub use rollback::rollback;
 use audit::{Audited, audit};
 use candidate::{Candidate, Candidates, Physical};
 use event::{
-    Action, Ending, Event, LoadOutcome, NodeReport, Observer, Outcome, PlannedNode, RunReport, Started,
+    Action, Ending, Event, LoadOutcome, NodeReport, Observer, Outcome, PlannedNode, Rest, RunReport, Started,
     TestReport,
 };
 use land::{Landing, Which, raw_candidates, raw_models};
@@ -142,17 +143,21 @@ pub fn run_after(
         Context { beforehand, workspace, options, observer, stop, run_id: &run_id, database: &database };
     if options.policy == Policy::Plan {
         // Nothing is run, so nothing is written down.
-        return context.run(started);
+        return Ok(context.run(started)?.0);
     }
     state::start_run(session, &run_id, &workspace.target.name, "run")?;
     match context.run(started) {
-        Ok(report) => {
+        Ok((mut report, is_at_rest)) => {
             let finished = state::finish_run(session, &run_id, &run_end(&report)).map_err(Error::from);
             match report.ending {
                 Ending::Published { release_id, .. } => {
                     finished.map_err(|error| publication::after_publishing(release_id, error))?
                 }
                 _ => finished?,
+            }
+            if is_at_rest {
+                // That the next run will look at everything is no reason for this one to fail.
+                report.rest = rest_of(&database).ok().flatten();
             }
             Ok(report)
         }
@@ -178,7 +183,8 @@ struct Context<'a> {
 }
 
 impl Context<'_> {
-    fn run(&self, started: Instant) -> Result<RunReport> {
+    /// The run's report, and whether the project is at rest now.
+    fn run(&self, started: Instant) -> Result<(RunReport, bool)> {
         let workspace = self.workspace;
         let manifest = &workspace.manifest;
         let session = self.database.session();
@@ -212,7 +218,7 @@ impl Context<'_> {
         let (decisions, planned) = self.plan(&nodes, &known, &mut candidates, &broken)?;
         self.observer.event(Event::Planned(&planned));
         if self.options.policy == Policy::Plan {
-            return Ok(self.report(started, loads, Vec::new(), Vec::new(), Ending::Withheld));
+            return Ok((self.report(started, loads, Vec::new(), Vec::new(), Ending::Withheld), false));
         }
         let wanted = freshness::sources_of(workspace, &nodes);
         let freshness = freshness::measure(workspace, session, &wanted, jiff::Timestamp::now());
@@ -233,14 +239,18 @@ impl Context<'_> {
         let agenda = Agenda { nodes: nodes.clone(), decisions, candidates, broken };
         let sessions =
             (0..workspace.threads()).map(|_| self.database.worker()).collect::<Result<Vec<_>, _>>()?;
-        let done = schedule::run(&work, agenda, sessions)?;
+        let mut done = schedule::run(&work, agenda, sessions)?;
         let mut late_tests = unit_tests;
         late_tests.extend(interruptible(self.database.session(), self.stop, || {
             self.late_audit(&late, &done, &passed)
         })?);
         let mut diff = None;
         let ending = self.publish(&done, &known, &late_tests, &loads, &mut diff)?;
-        Ok(RunReport { freshness, diff, ..self.report(started, loads, done.reports, late_tests, ending) })
+        let reports = std::mem::take(&mut done.reports);
+        let report =
+            RunReport { freshness, diff, ..self.report(started, loads, reports, late_tests, ending) };
+        let is_at_rest = self.is_at_rest(&done, &report);
+        Ok((report, is_at_rest))
     }
 
     fn report(
@@ -261,6 +271,7 @@ impl Context<'_> {
             diff: None,
             ending,
             elapsed: started.elapsed(),
+            rest: None,
         }
     }
 
@@ -540,6 +551,14 @@ fn broken_loads(workspace: &Workspace, loads: &[LoadOutcome]) -> Vec<NodeReport>
             })
         })
         .collect()
+}
+
+/// How a run that has ended leaves the database.
+fn rest_of(database: &Database) -> Result<Option<Rest>> {
+    let session = database.session();
+    let Some(basis) = state::last_busy_run(session)? else { return Ok(None) };
+    let builds = state::count_present(session)?;
+    Ok(Some(Rest { basis, builds, mark: database.settle()? }))
 }
 
 fn run_end(report: &RunReport) -> RunEnd {

@@ -99,6 +99,8 @@ pub struct Decision {
     pub rows: Option<u64>,
     /// What is to be done with the table of an incremental model.
     pub growth: Option<Box<Growth>>,
+    /// Whether the next run makes it anew though nothing changed: it is never the same twice.
+    pub is_fleeting: bool,
 }
 
 impl Decision {
@@ -138,6 +140,7 @@ pub fn decide(
     } else {
         always = None;
     }
+    let is_fleeting = always.is_some();
     let fingerprint = Fingerprint::of(parts.iter().map(Vec::as_slice));
     if node.config.materialized == Materialization::Ephemeral {
         let reason = "ephemeral: pasted into what reads it".to_owned();
@@ -150,6 +153,7 @@ pub fn decide(
             relation: String::new(),
             rows: None,
             growth: None,
+            is_fleeting,
         });
     }
     let existing = known.builds.get(&fingerprint).filter(|_| known.refresh == Refresh::Reuse);
@@ -168,6 +172,7 @@ pub fn decide(
             definition,
             rendered,
             growth: None,
+            is_fleeting,
         },
         None => Decision {
             action: Action::Build,
@@ -181,6 +186,7 @@ pub fn decide(
             definition,
             rendered,
             growth: None,
+            is_fleeting,
         },
     };
     Ok(decision)

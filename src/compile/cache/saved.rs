@@ -23,8 +23,9 @@ pub struct SavedDiagnostic {
     help: Vec<String>,
 }
 
+/// A place in a text, with what is said there.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct SavedPlace {
+pub struct SavedPlace {
     path: PathBuf,
     start: usize,
     end: usize,
@@ -74,7 +75,8 @@ pub fn restore(saved: Vec<SavedDiagnostic>, texts: &Texts) -> Diagnostics {
 }
 
 impl SavedPlace {
-    fn of(at: &Location, label: &str, texts: &Texts) -> Self {
+    /// A place as the cache keeps it.
+    pub fn of(at: &Location, label: &str, texts: &Texts) -> Self {
         let is_known = texts.get(at.path()).is_some_and(|known| *known == at.file);
         Self {
             path: at.path().to_owned(),
@@ -85,7 +87,8 @@ impl SavedPlace {
         }
     }
 
-    fn restore(self, texts: &Texts) -> (Location, String) {
+    /// The place as it was.
+    pub fn restore(self, texts: &Texts) -> (Location, String) {
         let file = match (self.text, texts.get(&self.path)) {
             (None, Some(file)) => Arc::clone(file),
             (text, _) => SourceFile::new(self.path, text.unwrap_or_default()),

@@ -95,6 +95,13 @@ impl Outside {
         sources && self.all().all(|file| file.is_same(root))
     }
 
+    /// What there is now, if it is what there was before and it can be told later that nothing has changed.
+    pub fn look_again(self, root: &Path, manifest: &Manifest) -> Option<Self> {
+        let now = Self::look(root, manifest).filter(Self::is_certain)?;
+        // In this order: what changes between the two looks is found by the second.
+        self.is_same(root).then_some(now)
+    }
+
     fn all(&self) -> impl Iterator<Item = &SeenFile> {
         self.seeds.iter().chain(self.sources.iter().flat_map(|(_, files)| files))
     }

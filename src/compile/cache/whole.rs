@@ -124,8 +124,7 @@ impl Whole {
             return None;
         }
         // Whoever wrote to a seed meanwhile made this compile one of neither text.
-        let outside = Outside::look(workspace.root(), &workspace.manifest);
-        let outside = outside.filter(|now| now.is_certain() && done.outside.as_ref() == Some(now))?;
+        let outside = done.outside?.look_again(workspace.root(), &workspace.manifest)?;
         let texts = texts(all(&project.file, &project.files));
         let messages = done.told.messages.iter().map(|message| SavedMessage::of(message, &texts));
         Some(Self {
@@ -177,7 +176,8 @@ fn lists<'a>(file: &'a ProjectFile, files: &'a ProjectFiles) -> Vec<Vec<&'a Arc<
     resources.chain(others).chain([vec![&file.file]]).collect()
 }
 
-fn all<'a>(file: &'a ProjectFile, files: &'a ProjectFiles) -> impl Iterator<Item = &'a Arc<SourceFile>> {
+/// Every text of a project.
+pub fn all<'a>(file: &'a ProjectFile, files: &'a ProjectFiles) -> impl Iterator<Item = &'a Arc<SourceFile>> {
     lists(file, files).into_iter().flatten()
 }
 

@@ -90,6 +90,7 @@ fn bench(pattern: &str, format: FileFormat, columns: &[(&str, &str)]) -> Bench {
         columns: Vec::new(),
         depends_on: Vec::new(),
         asks_database: false,
+        template_asks: false,
         at: at(),
     };
     let mut bench = Bench { dir, conn: Some(conn), source, node, sql: Rendered::default(), run: 0 };
