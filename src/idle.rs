@@ -18,6 +18,7 @@ use crate::engine::state::{self, RunEnd};
 use crate::error::Result;
 use crate::manifest::Materialization;
 use crate::names::Fingerprint;
+use crate::origin::Origin;
 use crate::project::{ProjectFile, ProjectFiles};
 use crate::run::event::{Ending, Outcome, RunReport, TestStatus};
 use crate::run::freshness::{FreshnessStatus, SourceFreshness};
@@ -174,7 +175,7 @@ impl Idle {
     ///
     /// # Errors
     /// The database cannot be opened or written.
-    pub fn repeat(&self, patience: Duration) -> Result<Option<String>> {
+    pub fn repeat(&self, patience: Duration, origin: &Origin) -> Result<Option<String>> {
         if !self.path.exists() {
             return Ok(None);
         }
@@ -193,7 +194,7 @@ impl Idle {
         if !is_same {
             return Ok(None);
         }
-        state::start_run(session, &run_id, &self.target, "run")?;
+        state::start_run(session, &run_id, &self.target, "run", origin)?;
         let end = RunEnd {
             status: "unchanged".into(),
             reused: self.reused + self.raw + self.ephemeral,

@@ -26,7 +26,9 @@ use super::failures::Teller;
 use super::findings;
 use super::progress::Reporter;
 use super::terminal::{Terminal, Volume};
-use super::{Exit, Opened, binary, forge, open_with, opening, patience, show_diagnostic, stop_flag, summary};
+use super::{
+    Exit, Opened, binary, forge, open_with, opening, origin, patience, show_diagnostic, stop_flag, summary,
+};
 
 /// Runs.
 pub fn run(terminal: &Terminal, global: &Global, args: &RunArgs) -> Result<Exit> {
@@ -106,7 +108,7 @@ fn repeat(
 ) -> Result<bool> {
     let Some(idle) = Idle::find(how, asked, &binary()) else { return Ok(false) };
     let Some(results) = LastResults::read(&idle.folder, &idle.target) else { return Ok(false) };
-    let Some(run_id) = idle.repeat(patience(global))? else { return Ok(false) };
+    let Some(run_id) = idle.repeat(patience(global), &origin(&how.root))? else { return Ok(false) };
     let elapsed = started.elapsed();
     results.write(&idle.folder, &run_id, elapsed)?;
     terminal.talk(&summary::of_idle(terminal, &idle, elapsed));

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 
-use crate::compile::Compiled;
+use crate::compile::{Compiled, CompiledNode};
 use crate::contract::Contract;
 use crate::diagnostic::{Diagnostic, Severity, SourceFile};
 use crate::lineage::ColumnGraph;
@@ -20,14 +20,14 @@ use super::state::{BuildRow, LoadRow, Memory, PublishedRow, ResultRow};
 use super::status::{self, Verdict};
 
 /// Hides what must not be shown.
-pub type Mask<'a> = &'a dyn Fn(&str) -> String;
+pub type Mask<'a> = &'a (dyn Fn(&str) -> String + Sync);
 
 /// What the site is made from.
 pub struct Facts<'a> {
     /// The project.
     pub workspace: &'a Workspace,
-    /// Its models bound.
-    pub compiled: &'a Compiled,
+    /// Its models and seeds bound.
+    pub models: &'a BTreeMap<NodeId, CompiledNode>,
     /// What was run.
     pub memory: Memory,
     /// The bands of the graph.
@@ -238,8 +238,18 @@ impl<'a> Facts<'a> {
         }
         let lineage = ColumnLineage::of(graph, &nodes, &numbers);
         let errors = errors(compiled);
-        let mut facts =
-            Self { workspace, compiled, memory, layers, nodes, lineage, graph, mask, numbers, errors };
+        let mut facts = Self {
+            workspace,
+            models: &compiled.models,
+            memory,
+            layers,
+            nodes,
+            lineage,
+            graph,
+            mask,
+            numbers,
+            errors,
+        };
         let verdicts = status::verdicts(&facts);
         for (node, verdict) in facts.nodes.iter_mut().zip(verdicts) {
             node.verdict = verdict;

@@ -8,6 +8,7 @@ use super::data::Graph;
 use super::facts::Facts;
 use super::pages::{self, Page};
 use super::script::json as script;
+use super::workers::in_order;
 use super::write::LIST;
 use super::{drawing, export, search};
 use crate::error::Result;
@@ -74,6 +75,35 @@ struct Frame {
     tail: String,
 }
 
+/// What a whole page fills in.
+#[derive(Debug, Serialize)]
+struct Whole<'a> {
+    site: &'a Frame,
+    page: &'a str,
+    path: &'a str,
+    node: Option<u32>,
+    title: &'a str,
+    main: &'a str,
+}
+
+/// What the content of a page fills in.
+#[derive(Debug, Serialize)]
+struct Content<'a> {
+    site: Site<'a>,
+    page: &'a str,
+    path: &'a str,
+    content: &'a Value,
+}
+
+/// What of a frame concerns the content of a page.
+#[derive(Debug, Serialize)]
+struct Site<'a> {
+    project: &'a str,
+    target: &'a str,
+    root: &'a str,
+    single: bool,
+}
+
 /// The paths of all files of the site of a folder, sorted.
 pub fn files(facts: &Facts<'_>, options: &Options) -> Vec<String> {
     let data = ["graph.js", "search.js", "lineage.json", "graph.mmd", "graph.svg", "llms.txt"];
@@ -101,20 +131,24 @@ fn assets(options: &Options) -> impl Iterator<Item = (&'static str, &'static str
 pub fn folder(facts: &Facts<'_>, options: &Options, graph: &Graph, sink: Sink<'_>) -> Result<()> {
     let html = Html::new(TEMPLATES)?;
     let frames = ["", "../"].map(|root| folder_frame(facts, options, root));
-    for at in 0..pages::count(facts) {
+    let make = |at: usize| {
         let page = pages::page(facts, &options.hide, at);
-        let frame = &frames[usize::from(page.path.contains('/'))];
-        let main = content(&html, frame, &page)?;
-        let whole = json!({
-            "site": frame,
-            "page": page.kind,
-            "path": page.path,
-            "node": page.node,
-            "title": page.title,
-            "main": main,
-        });
-        sink(&page.path, html.render("base.html", whole)?.as_bytes())?;
-    }
+        let site = &frames[usize::from(page.path.contains('/'))];
+        let main = content(&html, site, &page)?;
+        let whole = Whole {
+            site,
+            page: page.kind,
+            path: &page.path,
+            node: page.node,
+            title: &page.title,
+            main: &main,
+        };
+        let text = html.render("base.html", whole)?;
+        Ok((page.path, text))
+    };
+    in_order(pages::count(facts), facts.workspace.threads(), &make, &mut |(path, text)| {
+        sink(&path, text.as_bytes())
+    })?;
     for (name, text) in assets(options) {
         sink(&format!("assets/{name}"), text.as_bytes())?;
     }
@@ -136,17 +170,21 @@ pub fn single(facts: &Facts<'_>, options: &Options, graph: &Graph) -> Result<Str
     let html = Html::new(TEMPLATES)?;
     let mut frame = Frame { single: true, ..frame(facts, options) };
     let mut main = String::new();
-    for at in 0..pages::count(facts) {
+    let make = |at: usize| {
         let page = pages::page(facts, &options.hide, at);
         let node = page.node.map(|node| format!(" data-node=\"{node}\"")).unwrap_or_default();
-        main.push_str(&format!(
+        Ok(format!(
             "<section class=\"page page-{kind}\" id=\"/{path}\" data-path=\"{path}\" data-page=\"{kind}\" data-title=\"{}\"{node}>\n{}\n</section>\n",
             escaped(&page.title),
             content(&html, &frame, &page)?,
             kind = page.kind,
             path = page.path,
-        ));
-    }
+        ))
+    };
+    in_order(pages::count(facts), facts.workspace.threads(), &make, &mut |section| {
+        main.push_str(&section);
+        Ok(())
+    })?;
     let data: Vec<(String, String)> = scripts(facts, graph)?;
     // A text in the document can hold the nonce only if it knew it before, and it follows from all texts.
     let mut hasher = blake3::Hasher::new();
@@ -170,18 +208,14 @@ pub fn single(facts: &Facts<'_>, options: &Options, graph: &Graph) -> Result<Str
     let body = ASSETS.iter().filter(|asset| asset.slot == Slot::Body);
     body.for_each(|asset| frame.tail.push_str(&inline(asset.text)));
     let title = &facts.workspace.manifest.project;
-    html.render(
-        "base.html",
-        json!({"site": frame, "page": "single", "path": "", "title": title, "main": main}),
-    )
+    html.render("base.html", Whole { site: &frame, page: "single", path: "", node: None, title, main: &main })
 }
 
 /// A page without its frame.
 fn content(html: &Html, frame: &Frame, page: &Page) -> Result<String> {
-    let site =
-        json!({"project": frame.project, "target": frame.target, "root": frame.root, "single": frame.single});
-    let whole = json!({"site": site, "page": page.kind, "path": page.path, "content": page.content});
-    html.render(page.template, whole)
+    let Frame { project, target, root, single, .. } = frame;
+    let site = Site { project, target, root, single: *single };
+    html.render(page.template, Content { site, page: page.kind, path: &page.path, content: &page.content })
 }
 
 /// The data that scripts read, by path.

@@ -9,6 +9,7 @@ use crate::engine::session::{Session, SqlError};
 use crate::engine::state;
 use crate::error::Result;
 use crate::names::Relation;
+use crate::origin::Origin;
 use crate::run::freshness::{SourceFreshness, measure};
 use crate::sql::quote::literal;
 use crate::workspace::Workspace;
@@ -62,6 +63,8 @@ pub struct RunRow {
     pub release: Option<i64>,
     /// Why nothing was published.
     pub message: Option<String>,
+    /// Who ran it, from which commit, in which job.
+    pub origin: Origin,
 }
 
 /// A release.
@@ -77,6 +80,8 @@ pub struct ReleaseRow {
     pub restores: Option<i64>,
     /// UTC.
     pub at: String,
+    /// Who published it, from which commit, in which job.
+    pub origin: Origin,
     /// How many models and seeds it shows.
     pub models: u64,
     /// Models and seeds that it shows and the release before did not.
@@ -111,6 +116,8 @@ pub struct BuildRow {
     pub rows: Option<u64>,
     /// How long it took.
     pub seconds: Option<f64>,
+    /// Bytes of it in the file; unknown for a view.
+    pub bytes: Option<u64>,
     /// Releases that show it.
     pub releases: Vec<i64>,
     /// It was collected.
@@ -283,6 +290,10 @@ impl Cells {
         self.maybe().unwrap_or_default()
     }
 
+    fn origin(&mut self) -> Origin {
+        Origin { by: self.maybe(), commit: self.maybe(), job: self.maybe() }
+    }
+
     fn number<T: std::str::FromStr>(&mut self) -> Option<T> {
         self.maybe().and_then(|text| text.parse().ok())
     }
@@ -293,13 +304,19 @@ fn moment(column: &str) -> String {
     format!("strftime({column}, '%Y-%m-%d %H:%M:%S')")
 }
 
+/// The columns of a run's origin, of a file that may be older than they are.
+fn origin_of(session: &Session) -> String {
+    ["run_by", "git_commit", "job"].map(|column| state::column_if_known(session, "run", column)).join(", ")
+}
+
 fn runs(session: &Session, target: &str) -> Result<Vec<RunRow>, SqlError> {
     let rows = session.rows(&format!(
         "SELECT run_id, command, status, {}, {}, (epoch(ended_at) - epoch(started_at))::VARCHAR, built::VARCHAR, \
-         reused::VARCHAR, failed::VARCHAR, skipped::VARCHAR, release_id::VARCHAR, message FROM _kiln.run \
+         reused::VARCHAR, failed::VARCHAR, skipped::VARCHAR, release_id::VARCHAR, message, {} FROM _kiln.run \
          WHERE target = {target} ORDER BY started_at DESC, run_id DESC LIMIT {RUNS}",
         moment("started_at"),
         moment("ended_at"),
+        origin_of(session),
     ))?;
     let run = |row| {
         let mut cells = Cells::of(row);
@@ -313,6 +330,7 @@ fn runs(session: &Session, target: &str) -> Result<Vec<RunRow>, SqlError> {
             counts: [cells.number(), cells.number(), cells.number(), cells.number()],
             release: cells.number(),
             message: cells.maybe(),
+            origin: cells.origin(),
         }
     };
     Ok(rows.into_iter().map(run).collect())
@@ -321,9 +339,11 @@ fn runs(session: &Session, target: &str) -> Result<Vec<RunRow>, SqlError> {
 fn releases(session: &Session, target: &str) -> Result<Vec<ReleaseRow>, SqlError> {
     // One more than is shown: the oldest that is shown is compared with it.
     let rows = session.rows(&format!(
-        "SELECT release_id::VARCHAR, run_id, kind, restores::VARCHAR, {} FROM _kiln.release WHERE target = {target} \
-         ORDER BY release_id DESC LIMIT {}",
+        "SELECT release_id::VARCHAR, run_id, kind, restores::VARCHAR, {}, {} FROM _kiln.release LEFT JOIN ( \
+             SELECT * EXCLUDE (release_id, target) FROM _kiln.run \
+         ) USING (run_id) WHERE target = {target} ORDER BY release_id DESC LIMIT {}",
         moment("published_at"),
+        origin_of(session),
         RELEASES + 1,
     ))?;
     let release = |row| {
@@ -334,6 +354,7 @@ fn releases(session: &Session, target: &str) -> Result<Vec<ReleaseRow>, SqlError
             kind: cells.text(),
             restores: cells.number(),
             at: cells.text(),
+            origin: cells.origin(),
             ..ReleaseRow::default()
         }
     };
@@ -404,8 +425,11 @@ fn published(session: &Session, target: &str) -> Result<BTreeMap<String, Publish
 }
 
 fn builds(session: &Session, target: &str) -> Result<HashMap<String, Vec<BuildRow>>, SqlError> {
+    // What no run has measured yet is measured here.
+    let sizes = state::size::read(session)?;
     let rows = session.rows(&format!(
-        "SELECT model, fingerprint, {}, run_id, rows::VARCHAR, seconds::VARCHAR, (dropped_at IS NOT NULL)::VARCHAR, (
+        "SELECT model, fingerprint, {}, run_id, rows::VARCHAR, seconds::VARCHAR, relation, {}::VARCHAR, \
+         (dropped_at IS NOT NULL)::VARCHAR, (
              SELECT string_agg(DISTINCT release_id, ' ' ORDER BY release_id) FROM _kiln.release_model AS m
              JOIN _kiln.release AS r USING (release_id)
              WHERE r.target = {target} AND m.model = build.model AND m.fingerprint = build.fingerprint
@@ -413,6 +437,7 @@ fn builds(session: &Session, target: &str) -> Result<HashMap<String, Vec<BuildRo
          QUALIFY row_number() OVER (PARTITION BY model ORDER BY built_at DESC, relation DESC) <= {HISTORY}
          ORDER BY model, built_at, relation",
         moment("built_at"),
+        state::column_if_known(session, "build", "bytes"),
     ))?;
     let mut builds: HashMap<String, Vec<BuildRow>> = HashMap::new();
     for row in rows {
@@ -423,6 +448,10 @@ fn builds(session: &Session, target: &str) -> Result<HashMap<String, Vec<BuildRo
             run: cells.text(),
             rows: cells.number(),
             seconds: cells.number(),
+            bytes: {
+                let relation = cells.text();
+                cells.number().or_else(|| sizes.get(&relation).copied())
+            },
             dropped: cells.text() == "true",
             releases: cells.text().split(' ').filter_map(|id| id.parse().ok()).collect(),
         });

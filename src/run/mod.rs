@@ -144,7 +144,7 @@ pub fn run_after(
         // Nothing is run, so nothing is written down.
         return context.run(started);
     }
-    state::start_run(session, &run_id, &workspace.target.name, "run")?;
+    state::start_run(session, &run_id, &workspace.target.name, "run", &workspace.origin)?;
     match context.run(started) {
         Ok(report) => {
             let finished = state::finish_run(session, &run_id, &run_end(&report)).map_err(Error::from);
