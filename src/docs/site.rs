@@ -19,6 +19,13 @@ use crate::template::html::{Html, escaped};
 const CSP: &str = "default-src 'none'; script-src 'self' file:; style-src 'self' file: 'unsafe-inline'; \
                    img-src 'self' file: data: blob:; base-uri 'none'; form-action 'self' file:";
 
+/// Pages that a single file holds as they are: each is some hundred elements, and a browser makes all of them.
+const UNPACKED: usize = 300;
+
+/// What a single file with more says where scripts do not run.
+const PACKED: &str = "<noscript><p class=\"note\">The pages of this file are unpacked by a script. A folder, as \
+                      <code>kiln docs generate</code> makes it, can be read without.</p></noscript>\n";
+
 /// Whether SQL is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Sql {
@@ -170,18 +177,19 @@ pub fn single(facts: &Facts<'_>, options: &Options, graph: &Graph) -> Result<Str
     let html = Html::new(TEMPLATES)?;
     let mut frame = Frame { single: true, ..frame(facts, options) };
     let mut main = String::new();
+    let count = pages::count(facts);
     let make = |at: usize| {
         let page = pages::page(facts, &options.hide, at);
-        let node = page.node.map(|node| format!(" data-node=\"{node}\"")).unwrap_or_default();
-        Ok(format!(
-            "<section class=\"page page-{kind}\" id=\"/{path}\" data-path=\"{path}\" data-page=\"{kind}\" data-title=\"{}\"{node}>\n{}\n</section>\n",
-            escaped(&page.title),
-            content(&html, &frame, &page)?,
-            kind = page.kind,
-            path = page.path,
-        ))
+        let content = content(&html, &frame, &page)?;
+        Ok(match count > UNPACKED && page.node.is_some() && can_be_packed(&content) {
+            true => packed(&page, &content),
+            false => section(&page, &content),
+        })
     };
-    in_order(pages::count(facts), facts.workspace.threads(), &make, &mut |section| {
+    if count > UNPACKED {
+        main.push_str(PACKED);
+    }
+    in_order(count, facts.workspace.threads(), &make, &mut |section| {
         main.push_str(&section);
         Ok(())
     })?;
@@ -209,6 +217,30 @@ pub fn single(facts: &Facts<'_>, options: &Options, graph: &Graph) -> Result<Str
     body.for_each(|asset| frame.tail.push_str(&inline(asset.text)));
     let title = &facts.workspace.manifest.project;
     html.render("base.html", Whole { site: &frame, page: "single", path: "", node: None, title, main: &main })
+}
+
+/// A page of a single file.
+fn section(page: &Page, content: &str) -> String {
+    let Page { path, kind, .. } = page;
+    let node = page.node.map(|node| format!(" data-node=\"{node}\"")).unwrap_or_default();
+    format!(
+        "<section class=\"page page-{kind}\" id=\"/{path}\" data-path=\"{path}\" data-page=\"{kind}\" \
+         data-title=\"{}\"{node}>\n{content}\n</section>\n",
+        escaped(&page.title),
+    )
+}
+
+/// A page of a single file that a script unpacks when it is asked for: until then it is text, which costs a browser
+/// nothing.
+fn packed(page: &Page, content: &str) -> String {
+    let text = section(page, content);
+    format!("<script type=\"text/html\" id=\"packed:/{}\">\n{text}</script>\n", page.path)
+}
+
+/// Whether nothing in it could end a script or hide its end. All text of users is escaped, so nothing does.
+fn can_be_packed(content: &str) -> bool {
+    let small = content.to_ascii_lowercase();
+    !["<script", "</script", "<!--"].iter().any(|end| small.contains(end))
 }
 
 /// A page without its frame.

@@ -4,6 +4,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+pub mod growth;
+
 use crate::engine::load::Note;
 use crate::engine::session::{Session, SqlError};
 use crate::engine::state;
@@ -13,6 +15,7 @@ use crate::origin::Origin;
 use crate::run::freshness::{SourceFreshness, measure};
 use crate::sql::quote::literal;
 use crate::workspace::Workspace;
+use growth::{Grown, IntervalRow};
 
 /// Newest runs that the site shows.
 const RUNS: usize = 50;
@@ -34,6 +37,8 @@ pub struct Memory {
     pub builds: HashMap<String, Vec<BuildRow>>,
     /// Results by test, newest first.
     pub tests: HashMap<String, Vec<ResultRow>>,
+    /// Intervals by model, oldest first.
+    pub intervals: HashMap<String, Vec<IntervalRow>>,
     /// Loads by source id, newest first.
     pub loads: HashMap<String, Vec<LoadRow>>,
     /// What did not fit, by source id, the most frequent first.
@@ -118,6 +123,8 @@ pub struct BuildRow {
     pub seconds: Option<f64>,
     /// Bytes of it in the file; unknown for a view.
     pub bytes: Option<u64>,
+    /// What came to the build before, if it was not made anew.
+    pub grown: Option<Grown>,
     /// Releases that show it.
     pub releases: Vec<i64>,
     /// It was collected.
@@ -202,6 +209,7 @@ pub fn read(session: &Session, workspace: &Workspace) -> Result<Memory> {
     memory.releases = releases(session, &target)?;
     memory.published = published(session, &target)?;
     memory.builds = builds(session, &target)?;
+    memory.intervals = growth::intervals(session, &target)?;
     memory.tests = tests(session, &target)?;
     // A project that loads no files has no ledger.
     if session.describe("SELECT * FROM _kiln.load").is_ok() {
@@ -427,6 +435,7 @@ fn published(session: &Session, target: &str) -> Result<BTreeMap<String, Publish
 fn builds(session: &Session, target: &str) -> Result<HashMap<String, Vec<BuildRow>>, SqlError> {
     // What no run has measured yet is measured here.
     let sizes = state::size::read(session)?;
+    let grown = growth::grown(session, target)?;
     let rows = session.rows(&format!(
         "SELECT model, fingerprint, {}, run_id, rows::VARCHAR, seconds::VARCHAR, relation, {}::VARCHAR, \
          (dropped_at IS NOT NULL)::VARCHAR, (
@@ -442,18 +451,19 @@ fn builds(session: &Session, target: &str) -> Result<HashMap<String, Vec<BuildRo
     let mut builds: HashMap<String, Vec<BuildRow>> = HashMap::new();
     for row in rows {
         let mut cells = Cells::of(row);
-        builds.entry(cells.text()).or_default().push(BuildRow {
-            fingerprint: cells.text(),
-            at: cells.text(),
-            run: cells.text(),
-            rows: cells.number(),
-            seconds: cells.number(),
-            bytes: {
-                let relation = cells.text();
-                cells.number().or_else(|| sizes.get(&relation).copied())
-            },
+        let (model, mut build) = (cells.text(), BuildRow::default());
+        build.fingerprint = cells.text();
+        build.at = cells.text();
+        build.run = cells.text();
+        build.rows = cells.number();
+        build.seconds = cells.number();
+        let relation = cells.text();
+        build.bytes = cells.number().or_else(|| sizes.get(&relation).copied());
+        build.grown = grown.get(&relation).copied();
+        builds.entry(model).or_default().push(BuildRow {
             dropped: cells.text() == "true",
             releases: cells.text().split(' ').filter_map(|id| id.parse().ok()).collect(),
+            ..build
         });
     }
     Ok(builds)

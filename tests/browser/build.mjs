@@ -1,6 +1,6 @@
 // Makes every site that the tests look at: node build.mjs FOLDER. The binary is $KILN.
 import { execFileSync, spawn } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as projects from "./projects.mjs";
 import { SECRET } from "./secret.mjs";
@@ -73,6 +73,12 @@ const recipes = {
   unknown: async (root) => generate(root, project(root, "unknown", projects.unknown), "unknown"),
   empty: async (root) => generate(root, project(root, "empty", projects.empty), "empty"),
   single: async (root) => generate(root, project(root, "single", projects.single), "single"),
+  // Too many pages for one document: they are unpacked when they are asked for.
+  packed: async (root) => {
+    const folder = project(root, "packed", (at) => projects.layered(at, 350));
+    await kiln(folder, ["docs", "generate", "--single-file", "--out", join(root, "sites", "packed.html")]);
+    await generate(root, folder, "packed");
+  },
   large: async (root) => {
     const folder = project(root, "large", (at) => projects.layered(at, Number(process.env.MODELS ?? 5000)));
     await generate(root, folder, "large");
@@ -83,7 +89,7 @@ const [root, ...only] = process.argv.slice(2);
 if (!root || !KILN) throw new Error("KILN=binary node build.mjs FOLDER [SITE…]");
 mkdirSync(join(root, "sites"), { recursive: true });
 // A site is kept while the binary and the recipes are what they were.
-const stamp = `${KILN} ${readFileSync(KILN).length} ${["projects.mjs", "build.mjs"].map((name) => readFileSync(join(import.meta.dirname, name), "utf8").length).join(" ")}`;
+const stamp = `${KILN} ${statSync(KILN).mtimeMs} ${["projects.mjs", "build.mjs"].map((name) => readFileSync(join(import.meta.dirname, name), "utf8").length).join(" ")}`;
 const names = only.length ? only : Object.keys(recipes);
 // The large one takes longest: it goes first, and the others beside it.
 const [slow, rest] = [names.filter((name) => name === "large"), names.filter((name) => name !== "large")];

@@ -41,6 +41,10 @@ pub(super) fn builds(facts: &Facts<'_>, node: &NodeFacts<'_>) -> Value {
                 "rows": build.rows.map(grouped),
                 "time": build.seconds.map(seconds),
                 "size": build.bytes.map(bytes),
+                "grown": build.grown.map(|(added, replaced)| match replaced {
+                    0 => format!("+{}", grouped(added)),
+                    _ => format!("+{} for {}", grouped(added), grouped(replaced)),
+                }),
                 "releases": releases(&build.releases),
                 "state": match (published, build.dropped) {
                     (Some(published), _) if published.fingerprint == build.fingerprint => "published",
@@ -54,6 +58,7 @@ pub(super) fn builds(facts: &Facts<'_>, node: &NodeFacts<'_>) -> Value {
     let newest = facts.memory.releases.first().map(|release| release.id);
     json!({
         "list": list,
+        "grows": builds.iter().any(|build| build.grown.is_some()),
         "rows_chart": line(&about("rows", &rows), &rows),
         "time_chart": line(&about("build time", &times), &times),
         "size_chart": line(&about("size in the file", &sizes), &sizes),

@@ -4,6 +4,7 @@ mod builds;
 mod column;
 mod consumer;
 mod contract;
+mod growth;
 mod model;
 mod overview;
 mod releases;

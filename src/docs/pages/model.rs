@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{above, below, builds, column, common, contract, links, seconds, sql, test};
+use super::{above, below, builds, column, common, contract, growth, links, seconds, sql, test};
 use crate::docs::facts::{Facts, NodeFacts, Thing};
 use crate::docs::site::{Hide, Sql};
 
@@ -28,6 +28,7 @@ pub(super) fn content(facts: &Facts<'_>, hide: &Hide, number: u32, node: &NodeFa
     content["consumers"] = json!(links(facts, &consumers));
     content["sources"] = json!(links(facts, &sources));
     content["builds"] = builds::builds(facts, node);
+    content["growth"] = json!(growth::growth(facts, hide, node, model));
     content["took"] = json!(newest.and_then(|build| build.seconds).map(seconds));
     content["source_sql"] = json!(code(&model.file.text));
     content["compiled_sql"] = json!(compiled.and_then(|model| code(&model.sql)));
