@@ -135,7 +135,9 @@ impl<'a> NodeFacts<'a> {
             Thing::Node(node) => &node.file.path,
             Thing::Consumer(exposure) => exposure.at.path(),
         };
-        path.to_string_lossy().replace('\\', "/")
+        let path = path.to_string_lossy().replace('\\', "/");
+        // The SQL of a snapshot that is written as YAML has a name behind that of its file.
+        path.split(" (`").next().unwrap_or_default().to_owned()
     }
 
     /// The folder of that file.
@@ -352,7 +354,7 @@ fn errors(compiled: &Compiled) -> HashMap<PathBuf, Vec<&Diagnostic>> {
 fn layers(manifest: &Manifest) -> Vec<Layer> {
     let layer = |key: &str, label: &str| Layer { key: key.to_owned(), label: label.to_owned() };
     let mut layers: Vec<Layer> = manifest.layers.iter().map(|name| layer(name, name)).collect();
-    let loose = |node: &&Node| node.layer.is_none() && node.kind == NodeKind::Model;
+    let loose = |node: &&Node| node.layer.is_none() && node.kind != NodeKind::Seed;
     if manifest.nodes.values().any(|node| loose(&node)) {
         let layered = |id: &NodeId| manifest.nodes.get(id).is_some_and(|node| node.layer.is_some());
         let reads_layers = manifest
@@ -361,7 +363,12 @@ fn layers(manifest: &Manifest) -> Vec<Layer> {
             .filter(loose)
             .any(|node| node.depends_on.iter().any(|dependency| layered(&dependency.node)));
         let at = if reads_layers { layers.len() } else { 0 };
-        let label = if manifest.layers.is_empty() { "models" } else { "no layer" };
+        let mut kinds = manifest.nodes.values().filter(loose).map(|node| node.kind);
+        let label = match manifest.layers.is_empty() {
+            _ if kinds.all(|kind| kind == NodeKind::Snapshot) => "snapshots",
+            true => "models",
+            false => "no layer",
+        };
         layers.insert(at, layer("none", label));
     }
     if manifest.nodes.values().any(|node| node.layer.is_none() && node.kind == NodeKind::Seed) {

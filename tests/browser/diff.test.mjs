@@ -18,7 +18,7 @@ test("added, removed, modified and affected, with the counts of the report", asy
   const wanted = /** @type {{ [label: string]: string[] }} */ ({ ...report.models, affected: [...below].filter((id) => !labelled.has(id)) });
   assert.deepEqual(wanted.added, ["model.shop.curated_domains"]);
   assert.deepEqual(wanted.removed, ["model.shop.mail_list"]);
-  assert.ok(wanted.modified.includes("model.shop.curated_payments") && wanted.affected.length > 0);
+  assert.ok(wanted.modified.includes("model.shop.curated_customers") && wanted.affected.length > 0);
   const gone = graph.nodes.find((/** @type {any} */ node) => node.diff === "removed");
   assert.equal(graph.layers[gone.layer].key, "serving", "what is gone stands in the layer where it was");
   const page = await visit(fileHome("diff"));

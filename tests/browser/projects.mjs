@@ -49,7 +49,7 @@ export function change(folder) {
   rmSync(join(folder, "models/serving/mail_list.sql"));
   rmSync(join(folder, "contracts/mail_list.odcs.yaml"));
   write(folder, "models/curated/curated_domains.sql", "select distinct split_part(email, '@', 2) as domain from {{ ref('curated_customers') }}\n");
-  edit(folder, "models/curated/curated_payments.sql", (text) => text.replace("amount, paid_at", "amount, amount > 100 as is_large, paid_at"));
+  edit(folder, "models/curated/curated_customers.sql", (text) => text.replace("c.signed_up_on", "c.signed_up_on,\n    c.email is null as is_guest"));
 }
 
 /** A small generator of numbers: the same seed, the same project.

@@ -43,7 +43,7 @@ pub(super) fn builds(facts: &Facts<'_>, node: &NodeFacts<'_>) -> Value {
                 "size": build.bytes.map(bytes),
                 "grown": build.grown.map(|(added, replaced)| match replaced {
                     0 => format!("+{}", grouped(added)),
-                    _ => format!("+{} for {}", grouped(added), grouped(replaced)),
+                    _ => format!("+{} −{}", grouped(added), grouped(replaced)),
                 }),
                 "releases": releases(&build.releases),
                 "state": match (published, build.dropped) {

@@ -38,22 +38,36 @@ pub fn read(session: &Session) -> Result<BTreeMap<String, u64>, SqlError> {
     measure(session, &unmeasured(session, "")?)
 }
 
-/// The largest builds that hold rows of their own and have no size.
-fn unmeasured(session: &Session, and: &str) -> Result<Vec<String>, SqlError> {
+/// The largest builds that hold rows and have no size, each by its table. Versions of an incremental model share one:
+/// only the newest of them is as large as the table is now.
+fn unmeasured(session: &Session, and: &str) -> Result<BTreeMap<String, String>, SqlError> {
     let bytes = super::column_if_known(session, "build", "bytes");
+    let (table, join) = match super::column_if_known(session, "increment", "table") {
+        "NULL" => ("relation", String::new()),
+        _ => {
+            let newest = "SELECT relation, \"table\" FROM _kiln.increment \
+                          QUALIFY version = max(version) OVER (PARTITION BY \"table\")";
+            let older = "relation NOT IN (SELECT relation FROM _kiln.increment) OR \"table\" IS NOT NULL";
+            (
+                "coalesce(\"table\", relation)",
+                format!("LEFT JOIN ({newest}) USING (relation) WHERE ({older}) AND"),
+            )
+        }
+    };
+    let join = if join.is_empty() { "WHERE".to_owned() } else { join };
     let rows = session.rows(&format!(
-        "SELECT relation FROM _kiln.build WHERE dropped_at IS NULL AND rows > 0 AND {bytes} IS NULL {and} \
+        "SELECT {table}, relation FROM _kiln.build {join} dropped_at IS NULL AND rows > 0 AND {bytes} IS NULL {and} \
          ORDER BY rows DESC, relation LIMIT {AT_ONCE}"
     ))?;
-    Ok(rows.into_iter().filter_map(|mut row| row.remove(0)).collect())
+    Ok(rows.into_iter().filter_map(|mut row| Some((row[0].take()?, row[1].take()?))).collect())
 }
 
-/// The bytes of tables whose blocks are all in the file. What is no table, or is gone, is left out.
-fn measure(session: &Session, relations: &[String]) -> Result<BTreeMap<String, u64>, SqlError> {
-    if relations.is_empty() {
+/// The bytes of builds whose tables' blocks are all in the file. What is no table, or is gone, is left out.
+fn measure(session: &Session, builds: &BTreeMap<String, String>) -> Result<BTreeMap<String, u64>, SqlError> {
+    if builds.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let names: Vec<String> = relations.iter().map(|relation| literal(relation)).collect();
+    let names: Vec<String> = builds.keys().map(|table| literal(table)).collect();
     let tables = session.rows(&format!(
         "SELECT table_name FROM duckdb_tables() WHERE database_name = current_database() \
          AND schema_name = '{DATA_SCHEMA}' AND table_name IN ({}) ORDER BY table_name",
@@ -70,7 +84,7 @@ fn measure(session: &Session, relations: &[String]) -> Result<BTreeMap<String, u
                      SELECT persistent, unnest([block_id] || additional_block_ids) AS block
                      FROM pragma_storage_info({})
                  )",
-                literal(&table),
+                literal(&builds[&table]),
                 literal(&relation)
             )
         })
@@ -141,7 +155,20 @@ mod tests {
             )
             .unwrap();
         record(database.session(), "first").unwrap();
-        let [small, large] = sizes(database.session()).try_into().unwrap();
+        // Two versions of an incremental model: they are views on one table.
+        database
+            .session()
+            .execute(
+                "CREATE VIEW _kiln_data.v1 AS SELECT 1; CREATE VIEW _kiln_data.v2 AS SELECT 2; \
+                 CREATE TABLE _kiln_data.grows AS SELECT range AS a FROM range(100); \
+                 INSERT INTO _kiln.build (fingerprint, model, relation, materialized, rows, run_id, built_at) \
+                 SELECT v, 'grows', v, 'view', n, 'first', TIMESTAMP '2026-01-01' FROM (VALUES ('v1', 98), ('v2', 99)) AS b(v, n); \
+                 INSERT INTO _kiln.increment (relation, fingerprint, model, target, \"table\", version, definition, inputs, \
+                 added, replaced, run_id) SELECT v, v, 'grows', 'dev', 'grows', n, '', '', 0, 0, 'first' \
+                 FROM (VALUES ('v1', 1), ('v2', 2)) AS b(v, n)",
+            )
+            .unwrap();
+        let [small, _, _, large] = sizes(database.session()).try_into().unwrap();
         assert_eq!(small, None);
         let large: u64 = large.unwrap().parse().unwrap();
         assert!((1_600_000..4_000_000).contains(&large), "{large}");
@@ -149,8 +176,15 @@ mod tests {
         let database = open(&path);
         let seen = read(database.session()).unwrap();
         record(database.session(), "second").unwrap();
-        let small: u64 = sizes(database.session())[0].clone().unwrap().parse().unwrap();
-        assert_eq!(seen.into_iter().collect::<Vec<_>>(), [("it's \"small\"".to_owned(), small)]);
+        let [small, older, newer, _] = sizes(database.session()).try_into().unwrap();
+        let small: u64 = small.unwrap().parse().unwrap();
+        let seen: Vec<(String, u64)> = seen.into_iter().collect();
+        assert_eq!(seen, [("it's \"small\"".to_owned(), small), ("v2".to_owned(), 262_144)]);
+        assert_eq!(
+            (older, newer),
+            (None, Some("262144".to_owned())),
+            "the older version has the newer one's table"
+        );
         assert_eq!(small, 262_144, "a table is one block at least");
     }
 
