@@ -845,8 +845,8 @@
       fact("tags", node.tags?.join(", "));
       fact("rows", node.rows?.toLocaleString("en"));
       fact(node.kind === "source" || node.mat === "append" ? "loaded" : "built", node.built ? `${node.built} UTC${node.seconds === undefined ? "" : `, in ${took(node.seconds)}`}` : undefined);
-      fact("upstream", String(node.up ?? 0));
-      fact("downstream", String(node.down ?? 0));
+      fact("upstream", (node.up ?? 0).toLocaleString("en"));
+      fact("downstream", (node.down ?? 0).toLocaleString("en"));
       if (overlay(now)) fact("change", node.diff ?? "none");
       parts.push(facts);
       const actions = el("p", { class: "panel-actions" });
