@@ -17,7 +17,7 @@ pub(super) fn columns(facts: &Facts<'_>, number: u32, node: &NodeFacts<'_>) -> V
     let rows = facts.lineage.rows(number);
     let columns: Vec<Value> = (0..)
         .zip(&node.columns)
-        .map(|(place, (name, data_type))| column(facts, number, node, &rows, place, name, data_type))
+        .map(|(place, (name, data_type))| column(facts, number, node, rows, place, name, data_type))
         .collect();
     json!({"list": columns, "rows": references(facts, rows)})
 }
