@@ -20,6 +20,7 @@ use crate::engine::state::{self, RunEnd};
 use crate::error::Result;
 use crate::manifest::Materialization;
 use crate::names::Fingerprint;
+use crate::origin::Origin;
 use crate::project::{ProjectFile, ProjectFiles};
 use crate::run::event::{Ending, Rest, RunReport};
 use crate::run::freshness::SourceFreshness;
@@ -222,7 +223,7 @@ impl Idle {
     ///
     /// # Errors
     /// The database cannot be opened or written.
-    pub fn repeat(&self, patience: Duration) -> Result<Option<String>> {
+    pub fn repeat(&self, patience: Duration, origin: &Origin) -> Result<Option<String>> {
         if !self.path.exists() {
             return Ok(None);
         }
@@ -244,7 +245,7 @@ impl Idle {
         if !is_same {
             return Ok(None);
         }
-        state::start_run(session, &run_id, &self.target, "run")?;
+        state::start_run(session, &run_id, &self.target, "run", origin)?;
         let end = RunEnd {
             status: "unchanged".into(),
             reused: self.reused + self.raw + self.ephemeral,

@@ -21,6 +21,7 @@ pub mod interval;
 pub mod lineage;
 pub mod manifest;
 pub mod names;
+pub mod origin;
 pub mod project;
 pub mod resolve;
 pub mod run;

@@ -23,6 +23,7 @@ use crate::manifest::{
     SnapshotStrategy, SourceTable, Strategy, Test, TestKind, TestUse,
 };
 use crate::names::{Fingerprint, NodeId, Relation};
+use crate::origin::Origin;
 use crate::project::{
     Constraint, Expand, NodeProperties, Project, ProjectFile, ProjectFiles, Properties, Target,
 };
@@ -79,6 +80,8 @@ pub struct Workspace {
     pub dag: Dag,
     /// Breaking changes that were agreed to.
     pub waivers: Vec<Waiver>,
+    /// Who opened it, and from where: it stands beside what is run.
+    pub origin: Origin,
     renderer: Renderer,
     threads: usize,
     order: Vec<NodeId>,
@@ -141,8 +144,19 @@ impl Workspace {
         let threads = options.threads.or(target.threads).map_or(machine.min(4), NonZeroUsize::get);
         let order = dag.topological();
         let surroundings = surroundings(options, &project);
-        let opened =
-            Self { project, target, manifest, dag, waivers, renderer, threads, order, surroundings, clock };
+        let opened = Self {
+            project,
+            target,
+            manifest,
+            dag,
+            waivers,
+            origin: Origin::default(),
+            renderer,
+            threads,
+            order,
+            surroundings,
+            clock,
+        };
         Ok((opened, problems))
     }
 

@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::cli::{DocsArgs, DocsCommand, DocsContent, DocsGenerateArgs, DocsServeArgs, Global};
 use crate::compile::cache::Cache;
 use crate::compile::cache::memory::Memory as CompileMemory;
-use crate::compile::{CompileOptions, Tables, compile, known_to, lineage};
+use crate::compile::{CompileOptions, Compiled, Tables, compile, known_to, lineage};
 use crate::docs::data::Graph;
 use crate::docs::diff::Overlay;
 use crate::docs::drawing;
@@ -30,6 +30,8 @@ use super::terminal::Terminal;
 use super::words::{counted, duration};
 use super::{Exit, Opened, binary, open_with, opening, patience, show_diagnostics, show_messages, stop_flag};
 
+/// What the last site bound, in the target folder.
+const KEPT: &str = "docs.cache";
 /// A single file larger than this is slow to open.
 const LARGE: u64 = 25_000_000;
 
@@ -162,6 +164,19 @@ fn generate(terminal: &Terminal, global: &Global, args: &DocsGenerateArgs) -> Re
     }
 }
 
+/// Keeps what was bound for the next site, unless nothing is new.
+fn keep(kept: &Cache, compiled: &Compiled) -> Result<()> {
+    let notes = compiled.notes.text(&compiled.base);
+    if kept.rest().is_some_and(|there| there == notes) {
+        return Ok(());
+    }
+    let turn = kept.turn()?;
+    match turn.is_alone() {
+        true => kept.store(None::<&()>, &notes),
+        false => Ok(()),
+    }
+}
+
 fn to_folder(out: &Path, facts: &Facts<'_>, options: &Options, graph: &Graph) -> Result<(u64, u64)> {
     let mut folder = Folder::open(out)?;
     folder.announce(&site::files(facts, options))?;
@@ -227,16 +242,26 @@ fn with_facts<T>(
     }
     // The file is free again while pages are made.
     drop(database);
-    // What the last `kiln compile` bound need not be bound again.
-    known.memory = Some(Arc::new(CompileMemory::read(&Cache::new(&workspace.target_folder(), &binary()))));
+    // What the last site or the last `kiln compile` bound need not be bound again.
+    let kept = Cache::named(&workspace.target_folder(), &binary(), KEPT);
+    let mut bound = CompileMemory::read(&kept);
+    if bound.is_empty() {
+        bound = CompileMemory::read(&Cache::new(&workspace.target_folder(), &binary()));
+    }
+    known.memory = Some(Arc::new(bound));
     known.tables = Tables::Needed;
     let compiled = compile(workspace, &known)?;
+    keep(&kept, &compiled)?;
     show_messages(terminal, workspace);
     terminal.hide(workspace.secrets());
     let graph = lineage(workspace, &compiled)?;
     let root = workspace.root().to_string_lossy();
     let values = heard.values();
-    let mask = |text: &str| without(&terminal.for_file(text), &values).replace(&*root, ".");
+    let mask = |text: &str| {
+        let masked = without(&terminal.for_file(text), &values);
+        // Nearly no text holds the folder, and every text is asked.
+        if masked.contains(&*root) { masked.replace(&*root, ".") } else { masked }
+    };
     let facts = Facts::collect(workspace, &compiled, &graph, memory, &mask);
     let made = make(&facts)?;
     Ok((compiled.diagnostics, made))

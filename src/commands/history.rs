@@ -2,6 +2,7 @@
 
 use crate::cli::{Global, HistoryArgs, LogFormat};
 use crate::engine::session::TextRows;
+use crate::engine::state::column_if_known;
 use crate::error::Result;
 use crate::sql::quote::literal;
 use crate::workspace::FullRefresh;
@@ -15,11 +16,17 @@ pub fn history(terminal: &Terminal, global: &Global, args: &HistoryArgs) -> Resu
     let database = open_to_read(global, &workspace)?;
     let session = database.session();
     let (target, limit) = (literal(&workspace.target.name), args.limit);
+    let known = |column| column_if_known(session, "run", column);
+    // On a terminal a commit is told by its first digits.
+    let digits = if global.log_format == LogFormat::Json { 64 } else { 10 };
+    let (run_by, commit) = (known("run_by"), format!("left({}, {digits})", known("git_commit")));
     let releases = session.rows(&format!(
         "SELECT release_id::VARCHAR, strftime(published_at, '%Y-%m-%d %H:%M:%S'), \
          CASE WHEN release_id = max(release_id) OVER () THEN 'what readers see' ELSE '' END, \
          CASE kind WHEN 'rollback' THEN 'rollback to ' || restores ELSE kind END, \
-         (SELECT count(*) FROM _kiln.release_model AS m WHERE m.release_id = r.release_id)::VARCHAR, run_id \
+         (SELECT count(*) FROM _kiln.release_model AS m WHERE m.release_id = r.release_id)::VARCHAR, \
+         (SELECT {run_by} FROM _kiln.run WHERE run.run_id = r.run_id), \
+         (SELECT {commit} FROM _kiln.run WHERE run.run_id = r.run_id), run_id \
          FROM _kiln.release AS r WHERE target = {target} ORDER BY release_id DESC LIMIT {limit}"
     ))?;
     let runs = session.rows(&format!(
@@ -28,7 +35,7 @@ pub fn history(terminal: &Terminal, global: &Global, args: &HistoryArgs) -> Resu
          message FROM _kiln.run WHERE target = {target} ORDER BY started_at DESC, run_id DESC LIMIT {limit}"
     ))?;
     let heads = [
-        ["release", "published (UTC)", "", "by", "models", "run"].as_slice(),
+        ["release", "published (UTC)", "", "by", "models", "user", "commit", "run"].as_slice(),
         [
             "started (UTC)",
             "command",

@@ -30,6 +30,7 @@ mod unit;
 mod waive;
 pub mod words;
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -43,6 +44,7 @@ use crate::engine::database::Database;
 use crate::engine::state;
 use crate::error::{Error, Result};
 use crate::manifest::Object;
+use crate::origin::Origin;
 use crate::project::FILE_NAME;
 use crate::template::{Level, LogMessage};
 use crate::workspace::{FullRefresh, Workspace, WorkspaceOptions};
@@ -198,6 +200,12 @@ fn binary() -> String {
     stamp.unwrap_or_default()
 }
 
+/// Who runs Kiln, and from where. Projects do not see what is read for it: nothing that they make follows from it.
+fn origin(root: &Path) -> Origin {
+    let root = root.canonicalize().unwrap_or_else(|_| root.to_owned());
+    Origin::of(&|name| std::env::var(name).ok(), &root)
+}
+
 /// Opens the project, and gives what was said of its files too.
 fn open_with(
     terminal: &Terminal,
@@ -205,7 +213,8 @@ fn open_with(
     options: &WorkspaceOptions,
 ) -> Result<(Opened, Diagnostics)> {
     let started = std::time::Instant::now();
-    let (workspace, warnings) = Workspace::open(options)?;
+    let (mut workspace, warnings) = Workspace::open(options)?;
+    workspace.origin = origin(workspace.root());
     terminal.hide(workspace.secrets());
     show_diagnostics(terminal, global, &warnings);
     Ok((Opened { workspace, elapsed: started.elapsed() }, warnings))

@@ -27,7 +27,7 @@ use super::findings;
 use super::progress::Reporter;
 use super::terminal::{Terminal, Volume};
 use super::{
-    Exit, Opened, binary, forge, open_with, opening, patience, show_diagnostic, show_diagnostics, stop_flag,
+    Exit, Opened, binary, forge, open_with, opening, origin, patience, show_diagnostic, show_diagnostics, stop_flag,
     summary,
 };
 
@@ -146,7 +146,7 @@ fn repeat(
     let binary = binary();
     let Some((idle, said)) = Idle::find(how, asked, &binary) else { return Ok(false) };
     let Some(results) = NextResults::read(&idle::cache(&idle.folder, &binary)) else { return Ok(false) };
-    let Some(run_id) = idle.repeat(patience(global))? else { return Ok(false) };
+    let Some(run_id) = idle.repeat(patience(global), &origin(&how.root))? else { return Ok(false) };
     let elapsed = started.elapsed();
     results.write(&idle.folder, &run_id, elapsed)?;
     show_diagnostics(terminal, global, &said.warnings);

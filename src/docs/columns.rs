@@ -36,6 +36,8 @@ pub struct Steps {
 pub struct ColumnLineage {
     /// By node, by column.
     pub steps: Vec<Vec<Steps>>,
+    /// By node: what influences every column of it, its filters and joins.
+    rows: Vec<BTreeSet<At>>,
 }
 
 /// Name and type of a node's columns, in their order: as bound, else as declared. What lineage alone knows comes last.
@@ -105,7 +107,8 @@ impl ColumnLineage {
                 steps[at.0 as usize][at.1 as usize].unknown = true;
             }
         }
-        Self { steps }
+        let rows = steps.iter().map(|columns| common(columns)).collect();
+        Self { steps, rows }
     }
 
     /// A column's steps.
@@ -114,11 +117,8 @@ impl ColumnLineage {
     }
 
     /// What influences every column of a node: its filters and joins.
-    pub fn rows(&self, node: u32) -> BTreeSet<At> {
-        let columns = &self.steps[node as usize];
-        let Some(first) = columns.first().filter(|_| columns.len() > 1) else { return BTreeSet::new() };
-        let common = |at: &&At| columns.iter().all(|steps| steps.influence.contains(at));
-        first.influence.iter().filter(common).copied().collect()
+    pub fn rows(&self, node: u32) -> &BTreeSet<At> {
+        &self.rows[node as usize]
     }
 
     /// How many files `data/cols` has.
@@ -128,7 +128,7 @@ impl ColumnLineage {
 
     /// The files of `data/cols`.
     pub fn shards(&self, nodes: &[NodeFacts<'_>]) -> Vec<Shard> {
-        let rows: Vec<BTreeSet<At>> = (0..self.steps.len() as u32).map(|node| self.rows(node)).collect();
+        let rows = &self.rows;
         let one = |node: u32| {
             let mut columns = Columns { cols: nodes[node as usize].columns.clone(), ..Columns::default() };
             columns.up.extend(rows[node as usize].iter().map(|at| (-1, at.0, at.1, 1)));
@@ -157,4 +157,11 @@ impl ColumnLineage {
         }
         shards.into_values().collect()
     }
+}
+
+/// What influences each of some columns.
+fn common(columns: &[Steps]) -> BTreeSet<At> {
+    let Some(first) = columns.first().filter(|_| columns.len() > 1) else { return BTreeSet::new() };
+    let all = |at: &&At| columns.iter().all(|steps| steps.influence.contains(at));
+    first.influence.iter().filter(all).copied().collect()
 }

@@ -24,10 +24,12 @@ pub struct Overlay {
 /// A node that only the base has.
 #[derive(Debug, Clone, Default)]
 pub struct Removed {
+    /// Its unique id, where the diff says it.
+    pub id: Option<String>,
     /// Its name.
     pub name: String,
-    /// Its layer's key, where the diff says it.
-    pub layer: Option<String>,
+    /// Folders of its file in the base, where the diff says it: one of them is its layer.
+    pub folders: Vec<String>,
 }
 
 impl Overlay {
@@ -54,6 +56,9 @@ impl Overlay {
             }
             None => overlay.take_findings(findings, facts),
         }
+        for gone in &mut overlay.removed {
+            gone.folders = folders(findings, &gone.name);
+        }
         overlay.removed.sort_by(|a, b| a.name.cmp(&b.name));
         overlay.removed.dedup_by(|a, b| a.name == b.name);
         Ok(overlay)
@@ -62,10 +67,8 @@ impl Overlay {
     fn take_lists(&mut self, models: &serde_json::Map<String, Value>, facts: &Facts<'_>) {
         for label in LABELS {
             for entry in models.get(label).and_then(Value::as_array).into_iter().flatten() {
-                let name = entry.as_str().or_else(|| entry["id"].as_str()).or_else(|| entry["name"].as_str());
-                let layer = entry["layer"].as_str().map(str::to_owned);
-                if let Some(name) = name {
-                    self.label(facts, name, label, layer);
+                if let Some(id) = entry.as_str() {
+                    self.label(facts, id, label);
                 }
             }
         }
@@ -75,13 +78,13 @@ impl Overlay {
         for finding in findings {
             let Some(model) = finding["model"].as_str() else { continue };
             match finding["rule"].as_str() {
-                Some("model-removed") => self.label(facts, model, "removed", None),
+                Some("model-removed") => self.label(facts, model, "removed"),
                 Some("model-renamed") => {
                     let text = |key: &str| finding[key].as_str().unwrap_or(model).to_owned();
-                    self.label(facts, &text("old"), "removed", None);
-                    self.label(facts, &text("new"), "added", None);
+                    self.label(facts, &text("old"), "removed");
+                    self.label(facts, &text("new"), "added");
                 }
-                _ => self.label(facts, model, "modified", None),
+                _ => self.label(facts, model, "modified"),
             }
         }
         self.spread(facts);
@@ -100,7 +103,7 @@ impl Overlay {
         }
     }
 
-    fn label(&mut self, facts: &Facts<'_>, name: &str, label: &'static str, layer: Option<String>) {
+    fn label(&mut self, facts: &Facts<'_>, name: &str, label: &'static str) {
         let found = (0..).zip(&facts.nodes).find(|(_, node)| node.name == name || node.id.as_str() == name);
         match found {
             Some((number, _)) if label != "removed" => {
@@ -109,8 +112,13 @@ impl Overlay {
             // It is here: the report is of another state of the project, or the name came back.
             Some(_) => {}
             None if label == "removed" => {
-                let name = name.splitn(3, '.').nth(2).filter(|_| name.starts_with("model.")).unwrap_or(name);
-                self.removed.push(Removed { name: facts.masked(name), layer });
+                let is_id = ["model.", "seed.", "snapshot."].iter().any(|kind| name.starts_with(kind));
+                let short = name.splitn(3, '.').nth(2).filter(|_| is_id);
+                self.removed.push(Removed {
+                    id: short.map(|_| facts.masked(name)),
+                    name: facts.masked(short.unwrap_or(name)),
+                    folders: Vec::new(),
+                });
             }
             None => {}
         }
@@ -123,4 +131,14 @@ impl Overlay {
         counts.insert("removed", self.removed.len() as u32);
         counts
     }
+}
+
+/// The folders of a model's file in the base, as a finding about it tells them.
+fn folders(findings: &[Value], model: &str) -> Vec<String> {
+    let about = findings.iter().filter(|finding| finding["model"] == model || finding["old"] == model);
+    let mut places = about.flat_map(|finding| finding["places"].as_array().into_iter().flatten());
+    let place = places.find(|place| place["side"] == "base" && place["label"] == "model");
+    let path = place.and_then(|place| place["path"].as_str()).unwrap_or_default();
+    let (folder, _) = path.rsplit_once('/').unwrap_or_default();
+    folder.split('/').map(str::to_owned).collect()
 }

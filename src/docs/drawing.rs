@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::columns::SHARD;
-use super::data::{Diff, Graph, Group, Grouping, Layer, Node, Run};
+use super::data::{Diff, Graph, Group, Grouping, Node, Run};
 use super::diff::{Overlay, Removed};
 use super::facts::{Facts, NodeFacts};
 use super::layout::{BOX_HEIGHT, BOX_WIDTH, Drawing, layout};
@@ -16,8 +16,12 @@ const GROUPS: usize = 300;
 pub fn graph(facts: &Facts<'_>, diff: Option<&Overlay>) -> Graph {
     let gone = diff.map_or(&[][..], |diff| &diff.removed);
     let gone_layer = |gone: &Removed| {
-        let named = |layer: &Layer| gone.layer.as_ref().is_some_and(|key| *key == layer.key);
-        facts.layers.iter().position(named).unwrap_or(0) as u32
+        let is = |key: &str| facts.layers.iter().position(|layer| layer.key == key);
+        let seed = gone.id.as_ref().filter(|id| id.starts_with("seed.")).and_then(|_| is("seeds"));
+        let layer = || gone.folders.iter().find_map(|folder| is(folder));
+        // Where nothing says it, it stands with the models.
+        let first = || facts.layers.iter().position(|layer| !["sources", "seeds"].contains(&&*layer.key));
+        seed.or_else(layer).or_else(|| is("none")).or_else(first).unwrap_or(0) as u32
     };
     let bands: Vec<u32> =
         facts.nodes.iter().map(|node| node.layer).chain(gone.iter().map(gone_layer)).collect();
@@ -56,7 +60,7 @@ pub fn graph(facts: &Facts<'_>, diff: Option<&Overlay>) -> Graph {
     let mut nodes: Vec<Node> = facts.nodes.iter().zip(&laid.places).map(node).collect();
     for (gone, place) in gone.iter().zip(&laid.places[facts.nodes.len()..]) {
         nodes.push(Node {
-            id: format!("removed.{}", gone.name),
+            id: gone.id.clone().unwrap_or_else(|| format!("removed.{}", gone.name)),
             name: gone.name.clone(),
             kind: "model",
             layer: gone_layer(gone),

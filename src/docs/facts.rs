@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 
-use crate::compile::Compiled;
+use crate::compile::{Compiled, CompiledNode};
 use crate::contract::Contract;
 use crate::diagnostic::{Diagnostic, Severity, SourceFile};
 use crate::lineage::ColumnGraph;
@@ -20,14 +20,14 @@ use super::state::{BuildRow, LoadRow, Memory, PublishedRow, ResultRow};
 use super::status::{self, Verdict};
 
 /// Hides what must not be shown.
-pub type Mask<'a> = &'a dyn Fn(&str) -> String;
+pub type Mask<'a> = &'a (dyn Fn(&str) -> String + Sync);
 
 /// What the site is made from.
 pub struct Facts<'a> {
     /// The project.
     pub workspace: &'a Workspace,
-    /// Its models bound.
-    pub compiled: &'a Compiled,
+    /// Its models and seeds bound.
+    pub models: &'a BTreeMap<NodeId, CompiledNode>,
     /// What was run.
     pub memory: Memory,
     /// The bands of the graph.
@@ -135,7 +135,9 @@ impl<'a> NodeFacts<'a> {
             Thing::Node(node) => &node.file.path,
             Thing::Consumer(exposure) => exposure.at.path(),
         };
-        path.to_string_lossy().replace('\\', "/")
+        let path = path.to_string_lossy().replace('\\', "/");
+        // The SQL of a snapshot that is written as YAML has a name behind that of its file.
+        path.split(" (`").next().unwrap_or_default().to_owned()
     }
 
     /// The folder of that file.
@@ -238,8 +240,18 @@ impl<'a> Facts<'a> {
         }
         let lineage = ColumnLineage::of(graph, &nodes, &numbers);
         let errors = errors(compiled);
-        let mut facts =
-            Self { workspace, compiled, memory, layers, nodes, lineage, graph, mask, numbers, errors };
+        let mut facts = Self {
+            workspace,
+            models: &compiled.models,
+            memory,
+            layers,
+            nodes,
+            lineage,
+            graph,
+            mask,
+            numbers,
+            errors,
+        };
         let verdicts = status::verdicts(&facts);
         for (node, verdict) in facts.nodes.iter_mut().zip(verdicts) {
             node.verdict = verdict;
@@ -342,7 +354,7 @@ fn errors(compiled: &Compiled) -> HashMap<PathBuf, Vec<&Diagnostic>> {
 fn layers(manifest: &Manifest) -> Vec<Layer> {
     let layer = |key: &str, label: &str| Layer { key: key.to_owned(), label: label.to_owned() };
     let mut layers: Vec<Layer> = manifest.layers.iter().map(|name| layer(name, name)).collect();
-    let loose = |node: &&Node| node.layer.is_none() && node.kind == NodeKind::Model;
+    let loose = |node: &&Node| node.layer.is_none() && node.kind != NodeKind::Seed;
     if manifest.nodes.values().any(|node| loose(&node)) {
         let layered = |id: &NodeId| manifest.nodes.get(id).is_some_and(|node| node.layer.is_some());
         let reads_layers = manifest
@@ -351,7 +363,12 @@ fn layers(manifest: &Manifest) -> Vec<Layer> {
             .filter(loose)
             .any(|node| node.depends_on.iter().any(|dependency| layered(&dependency.node)));
         let at = if reads_layers { layers.len() } else { 0 };
-        let label = if manifest.layers.is_empty() { "models" } else { "no layer" };
+        let mut kinds = manifest.nodes.values().filter(loose).map(|node| node.kind);
+        let label = match manifest.layers.is_empty() {
+            _ if kinds.all(|kind| kind == NodeKind::Snapshot) => "snapshots",
+            true => "models",
+            false => "no layer",
+        };
         layers.insert(at, layer("none", label));
     }
     if manifest.nodes.values().any(|node| node.layer.is_none() && node.kind == NodeKind::Seed) {

@@ -39,10 +39,13 @@ impl Overheard {
 
 /// A text without values, where they stand as words of their own: `prod` does not change `products`.
 pub fn without(text: &str, values: &[String]) -> String {
-    values.iter().fold(text.to_owned(), |text, value| match text.contains(value.as_str()) {
-        true => without_one(&text, value),
-        false => text,
-    })
+    let mut masked = text.to_owned();
+    for value in values {
+        if masked.contains(value.as_str()) {
+            masked = without_one(&masked, value);
+        }
+    }
+    masked
 }
 
 fn without_one(text: &str, value: &str) -> String {

@@ -23,6 +23,7 @@ pub mod slug;
 pub mod state;
 pub mod status;
 pub mod watch;
+pub mod workers;
 pub mod write;
 
 /// By what Kiln knows a site that it made.

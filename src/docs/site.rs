@@ -8,6 +8,7 @@ use super::data::Graph;
 use super::facts::Facts;
 use super::pages::{self, Page};
 use super::script::json as script;
+use super::workers::in_order;
 use super::write::LIST;
 use super::{drawing, export, search};
 use crate::error::Result;
@@ -17,6 +18,13 @@ use crate::template::html::{Html, escaped};
 /// origin as its page, so files are named too; a page from the web cannot read any.
 const CSP: &str = "default-src 'none'; script-src 'self' file:; style-src 'self' file: 'unsafe-inline'; \
                    img-src 'self' file: data: blob:; base-uri 'none'; form-action 'self' file:";
+
+/// Pages that a single file holds as they are: each is some hundred elements, and a browser makes all of them.
+const UNPACKED: usize = 300;
+
+/// What a single file with more says where scripts do not run.
+const PACKED: &str = "<noscript><p class=\"note\">The pages of this file are unpacked by a script. A folder, as \
+                      <code>kiln docs generate</code> makes it, can be read without.</p></noscript>\n";
 
 /// Whether SQL is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -74,6 +82,35 @@ struct Frame {
     tail: String,
 }
 
+/// What a whole page fills in.
+#[derive(Debug, Serialize)]
+struct Whole<'a> {
+    site: &'a Frame,
+    page: &'a str,
+    path: &'a str,
+    node: Option<u32>,
+    title: &'a str,
+    main: &'a str,
+}
+
+/// What the content of a page fills in.
+#[derive(Debug, Serialize)]
+struct Content<'a> {
+    site: Site<'a>,
+    page: &'a str,
+    path: &'a str,
+    content: &'a Value,
+}
+
+/// What of a frame concerns the content of a page.
+#[derive(Debug, Serialize)]
+struct Site<'a> {
+    project: &'a str,
+    target: &'a str,
+    root: &'a str,
+    single: bool,
+}
+
 /// The paths of all files of the site of a folder, sorted.
 pub fn files(facts: &Facts<'_>, options: &Options) -> Vec<String> {
     let data = ["graph.js", "search.js", "lineage.json", "graph.mmd", "graph.svg", "llms.txt"];
@@ -101,20 +138,24 @@ fn assets(options: &Options) -> impl Iterator<Item = (&'static str, &'static str
 pub fn folder(facts: &Facts<'_>, options: &Options, graph: &Graph, sink: Sink<'_>) -> Result<()> {
     let html = Html::new(TEMPLATES)?;
     let frames = ["", "../"].map(|root| folder_frame(facts, options, root));
-    for at in 0..pages::count(facts) {
+    let make = |at: usize| {
         let page = pages::page(facts, &options.hide, at);
-        let frame = &frames[usize::from(page.path.contains('/'))];
-        let main = content(&html, frame, &page)?;
-        let whole = json!({
-            "site": frame,
-            "page": page.kind,
-            "path": page.path,
-            "node": page.node,
-            "title": page.title,
-            "main": main,
-        });
-        sink(&page.path, html.render("base.html", whole)?.as_bytes())?;
-    }
+        let site = &frames[usize::from(page.path.contains('/'))];
+        let main = content(&html, site, &page)?;
+        let whole = Whole {
+            site,
+            page: page.kind,
+            path: &page.path,
+            node: page.node,
+            title: &page.title,
+            main: &main,
+        };
+        let text = html.render("base.html", whole)?;
+        Ok((page.path, text))
+    };
+    in_order(pages::count(facts), facts.workspace.threads(), &make, &mut |(path, text)| {
+        sink(&path, text.as_bytes())
+    })?;
     for (name, text) in assets(options) {
         sink(&format!("assets/{name}"), text.as_bytes())?;
     }
@@ -136,17 +177,22 @@ pub fn single(facts: &Facts<'_>, options: &Options, graph: &Graph) -> Result<Str
     let html = Html::new(TEMPLATES)?;
     let mut frame = Frame { single: true, ..frame(facts, options) };
     let mut main = String::new();
-    for at in 0..pages::count(facts) {
+    let count = pages::count(facts);
+    let make = |at: usize| {
         let page = pages::page(facts, &options.hide, at);
-        let node = page.node.map(|node| format!(" data-node=\"{node}\"")).unwrap_or_default();
-        main.push_str(&format!(
-            "<section class=\"page page-{kind}\" id=\"/{path}\" data-path=\"{path}\" data-page=\"{kind}\" data-title=\"{}\"{node}>\n{}\n</section>\n",
-            escaped(&page.title),
-            content(&html, &frame, &page)?,
-            kind = page.kind,
-            path = page.path,
-        ));
+        let content = content(&html, &frame, &page)?;
+        Ok(match count > UNPACKED && page.node.is_some() && can_be_packed(&content) {
+            true => packed(&page, &content),
+            false => section(&page, &content),
+        })
+    };
+    if count > UNPACKED {
+        main.push_str(PACKED);
     }
+    in_order(count, facts.workspace.threads(), &make, &mut |section| {
+        main.push_str(&section);
+        Ok(())
+    })?;
     let data: Vec<(String, String)> = scripts(facts, graph)?;
     // A text in the document can hold the nonce only if it knew it before, and it follows from all texts.
     let mut hasher = blake3::Hasher::new();
@@ -170,18 +216,38 @@ pub fn single(facts: &Facts<'_>, options: &Options, graph: &Graph) -> Result<Str
     let body = ASSETS.iter().filter(|asset| asset.slot == Slot::Body);
     body.for_each(|asset| frame.tail.push_str(&inline(asset.text)));
     let title = &facts.workspace.manifest.project;
-    html.render(
-        "base.html",
-        json!({"site": frame, "page": "single", "path": "", "title": title, "main": main}),
+    html.render("base.html", Whole { site: &frame, page: "single", path: "", node: None, title, main: &main })
+}
+
+/// A page of a single file.
+fn section(page: &Page, content: &str) -> String {
+    let Page { path, kind, .. } = page;
+    let node = page.node.map(|node| format!(" data-node=\"{node}\"")).unwrap_or_default();
+    format!(
+        "<section class=\"page page-{kind}\" id=\"/{path}\" data-path=\"{path}\" data-page=\"{kind}\" \
+         data-title=\"{}\"{node}>\n{content}\n</section>\n",
+        escaped(&page.title),
     )
+}
+
+/// A page of a single file that a script unpacks when it is asked for: until then it is text, which costs a browser
+/// nothing.
+fn packed(page: &Page, content: &str) -> String {
+    let text = section(page, content);
+    format!("<script type=\"text/html\" id=\"packed:/{}\">\n{text}</script>\n", page.path)
+}
+
+/// Whether nothing in it could end a script or hide its end. All text of users is escaped, so nothing does.
+fn can_be_packed(content: &str) -> bool {
+    let small = content.to_ascii_lowercase();
+    !["<script", "</script", "<!--"].iter().any(|end| small.contains(end))
 }
 
 /// A page without its frame.
 fn content(html: &Html, frame: &Frame, page: &Page) -> Result<String> {
-    let site =
-        json!({"project": frame.project, "target": frame.target, "root": frame.root, "single": frame.single});
-    let whole = json!({"site": site, "page": page.kind, "path": page.path, "content": page.content});
-    html.render(page.template, whole)
+    let Frame { project, target, root, single, .. } = frame;
+    let site = Site { project, target, root, single: *single };
+    html.render(page.template, Content { site, page: page.kind, path: &page.path, content: &page.content })
 }
 
 /// The data that scripts read, by path.

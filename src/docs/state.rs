@@ -4,14 +4,18 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+pub mod growth;
+
 use crate::engine::load::Note;
 use crate::engine::session::{Session, SqlError};
 use crate::engine::state;
 use crate::error::Result;
 use crate::names::Relation;
+use crate::origin::Origin;
 use crate::run::freshness::{SourceFreshness, measure};
 use crate::sql::quote::literal;
 use crate::workspace::Workspace;
+use growth::{Grown, IntervalRow};
 
 /// Newest runs that the site shows.
 const RUNS: usize = 50;
@@ -33,6 +37,8 @@ pub struct Memory {
     pub builds: HashMap<String, Vec<BuildRow>>,
     /// Results by test, newest first.
     pub tests: HashMap<String, Vec<ResultRow>>,
+    /// Intervals by model, oldest first.
+    pub intervals: HashMap<String, Vec<IntervalRow>>,
     /// Loads by source id, newest first.
     pub loads: HashMap<String, Vec<LoadRow>>,
     /// What did not fit, by source id, the most frequent first.
@@ -62,6 +68,8 @@ pub struct RunRow {
     pub release: Option<i64>,
     /// Why nothing was published.
     pub message: Option<String>,
+    /// Who ran it, from which commit, in which job.
+    pub origin: Origin,
 }
 
 /// A release.
@@ -77,6 +85,8 @@ pub struct ReleaseRow {
     pub restores: Option<i64>,
     /// UTC.
     pub at: String,
+    /// Who published it, from which commit, in which job.
+    pub origin: Origin,
     /// How many models and seeds it shows.
     pub models: u64,
     /// Models and seeds that it shows and the release before did not.
@@ -111,6 +121,10 @@ pub struct BuildRow {
     pub rows: Option<u64>,
     /// How long it took.
     pub seconds: Option<f64>,
+    /// Bytes of it in the file; unknown for a view.
+    pub bytes: Option<u64>,
+    /// What came to the build before, if it was not made anew.
+    pub grown: Option<Grown>,
     /// Releases that show it.
     pub releases: Vec<i64>,
     /// It was collected.
@@ -195,6 +209,7 @@ pub fn read(session: &Session, workspace: &Workspace) -> Result<Memory> {
     memory.releases = releases(session, &target)?;
     memory.published = published(session, &target)?;
     memory.builds = builds(session, &target)?;
+    memory.intervals = growth::intervals(session, &target)?;
     memory.tests = tests(session, &target)?;
     // A project that loads no files has no ledger.
     if session.describe("SELECT * FROM _kiln.load").is_ok() {
@@ -283,6 +298,10 @@ impl Cells {
         self.maybe().unwrap_or_default()
     }
 
+    fn origin(&mut self) -> Origin {
+        Origin { by: self.maybe(), commit: self.maybe(), job: self.maybe() }
+    }
+
     fn number<T: std::str::FromStr>(&mut self) -> Option<T> {
         self.maybe().and_then(|text| text.parse().ok())
     }
@@ -293,13 +312,19 @@ fn moment(column: &str) -> String {
     format!("strftime({column}, '%Y-%m-%d %H:%M:%S')")
 }
 
+/// The columns of a run's origin, of a file that may be older than they are.
+fn origin_of(session: &Session) -> String {
+    ["run_by", "git_commit", "job"].map(|column| state::column_if_known(session, "run", column)).join(", ")
+}
+
 fn runs(session: &Session, target: &str) -> Result<Vec<RunRow>, SqlError> {
     let rows = session.rows(&format!(
         "SELECT run_id, command, status, {}, {}, (epoch(ended_at) - epoch(started_at))::VARCHAR, built::VARCHAR, \
-         reused::VARCHAR, failed::VARCHAR, skipped::VARCHAR, release_id::VARCHAR, message FROM _kiln.run \
+         reused::VARCHAR, failed::VARCHAR, skipped::VARCHAR, release_id::VARCHAR, message, {} FROM _kiln.run \
          WHERE target = {target} ORDER BY started_at DESC, run_id DESC LIMIT {RUNS}",
         moment("started_at"),
         moment("ended_at"),
+        origin_of(session),
     ))?;
     let run = |row| {
         let mut cells = Cells::of(row);
@@ -313,6 +338,7 @@ fn runs(session: &Session, target: &str) -> Result<Vec<RunRow>, SqlError> {
             counts: [cells.number(), cells.number(), cells.number(), cells.number()],
             release: cells.number(),
             message: cells.maybe(),
+            origin: cells.origin(),
         }
     };
     Ok(rows.into_iter().map(run).collect())
@@ -321,9 +347,11 @@ fn runs(session: &Session, target: &str) -> Result<Vec<RunRow>, SqlError> {
 fn releases(session: &Session, target: &str) -> Result<Vec<ReleaseRow>, SqlError> {
     // One more than is shown: the oldest that is shown is compared with it.
     let rows = session.rows(&format!(
-        "SELECT release_id::VARCHAR, run_id, kind, restores::VARCHAR, {} FROM _kiln.release WHERE target = {target} \
-         ORDER BY release_id DESC LIMIT {}",
+        "SELECT release_id::VARCHAR, run_id, kind, restores::VARCHAR, {}, {} FROM _kiln.release LEFT JOIN ( \
+             SELECT * EXCLUDE (release_id, target) FROM _kiln.run \
+         ) USING (run_id) WHERE target = {target} ORDER BY release_id DESC LIMIT {}",
         moment("published_at"),
+        origin_of(session),
         RELEASES + 1,
     ))?;
     let release = |row| {
@@ -334,6 +362,7 @@ fn releases(session: &Session, target: &str) -> Result<Vec<ReleaseRow>, SqlError
             kind: cells.text(),
             restores: cells.number(),
             at: cells.text(),
+            origin: cells.origin(),
             ..ReleaseRow::default()
         }
     };
@@ -404,8 +433,12 @@ fn published(session: &Session, target: &str) -> Result<BTreeMap<String, Publish
 }
 
 fn builds(session: &Session, target: &str) -> Result<HashMap<String, Vec<BuildRow>>, SqlError> {
+    // What no run has measured yet is measured here.
+    let sizes = state::size::read(session)?;
+    let grown = growth::grown(session, target)?;
     let rows = session.rows(&format!(
-        "SELECT model, fingerprint, {}, run_id, rows::VARCHAR, seconds::VARCHAR, (dropped_at IS NOT NULL)::VARCHAR, (
+        "SELECT model, fingerprint, {}, run_id, rows::VARCHAR, seconds::VARCHAR, relation, {}::VARCHAR, \
+         (dropped_at IS NOT NULL)::VARCHAR, (
              SELECT string_agg(DISTINCT release_id, ' ' ORDER BY release_id) FROM _kiln.release_model AS m
              JOIN _kiln.release AS r USING (release_id)
              WHERE r.target = {target} AND m.model = build.model AND m.fingerprint = build.fingerprint
@@ -413,18 +446,24 @@ fn builds(session: &Session, target: &str) -> Result<HashMap<String, Vec<BuildRo
          QUALIFY row_number() OVER (PARTITION BY model ORDER BY built_at DESC, relation DESC) <= {HISTORY}
          ORDER BY model, built_at, relation",
         moment("built_at"),
+        state::column_if_known(session, "build", "bytes"),
     ))?;
     let mut builds: HashMap<String, Vec<BuildRow>> = HashMap::new();
     for row in rows {
         let mut cells = Cells::of(row);
-        builds.entry(cells.text()).or_default().push(BuildRow {
-            fingerprint: cells.text(),
-            at: cells.text(),
-            run: cells.text(),
-            rows: cells.number(),
-            seconds: cells.number(),
+        let (model, mut build) = (cells.text(), BuildRow::default());
+        build.fingerprint = cells.text();
+        build.at = cells.text();
+        build.run = cells.text();
+        build.rows = cells.number();
+        build.seconds = cells.number();
+        let relation = cells.text();
+        build.bytes = cells.number().or_else(|| sizes.get(&relation).copied());
+        build.grown = grown.get(&relation).copied();
+        builds.entry(model).or_default().push(BuildRow {
             dropped: cells.text() == "true",
             releases: cells.text().split(' ').filter_map(|id| id.parse().ok()).collect(),
+            ..build
         });
     }
     Ok(builds)

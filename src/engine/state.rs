@@ -9,12 +9,14 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 pub mod increment;
 mod layout;
 pub mod promise;
+pub mod size;
 
 pub use layout::migrate;
 
 use super::session::{Session, SqlError};
 use crate::error::Result;
 use crate::names::{Fingerprint, Relation};
+use crate::origin::Origin;
 use crate::sql::quote::literal;
 
 /// Schema of the physical builds.
@@ -40,17 +42,35 @@ fn version(session: &Session) -> Result<Option<i64>> {
     }
 }
 
+/// A column of a state table, or NULL where the file is of a layout that did not have it: reading brings nothing forward.
+pub fn column_if_known(session: &Session, table: &str, column: &'static str) -> &'static str {
+    match session.describe(&format!("SELECT \"{column}\" FROM _kiln.\"{table}\"")) {
+        Ok(_) => column,
+        Err(_) => "NULL",
+    }
+}
+
 /// Inserts the row of a run that starts, and marks those that never ended: the lock says that none of them lives.
-pub fn start_run(session: &Session, run_id: &str, target: &str, command: &str) -> Result<(), SqlError> {
+pub fn start_run(
+    session: &Session,
+    run_id: &str,
+    target: &str,
+    command: &str,
+    origin: &Origin,
+) -> Result<(), SqlError> {
+    let known = |text: &Option<String>| text.as_deref().map_or("NULL".to_owned(), literal);
     session.execute(&format!(
         "UPDATE _kiln.run SET status = 'died' WHERE status = 'running'; \
-         INSERT INTO _kiln.run (run_id, target, command, status, started_at, kiln_version) \
-         VALUES ({}, {}, {}, 'running', {}, {})",
+         INSERT INTO _kiln.run (run_id, target, command, status, started_at, kiln_version, run_by, git_commit, job) \
+         VALUES ({}, {}, {}, 'running', {}, {}, {}, {}, {})",
         literal(run_id),
         literal(target),
         literal(command),
         literal(&now()),
         literal(env!("CARGO_PKG_VERSION")),
+        known(&origin.by),
+        known(&origin.commit),
+        known(&origin.job),
     ))
 }
 

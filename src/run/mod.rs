@@ -145,7 +145,7 @@ pub fn run_after(
         // Nothing is run, so nothing is written down.
         return Ok(context.run(started)?.0);
     }
-    state::start_run(session, &run_id, &workspace.target.name, "run")?;
+    state::start_run(session, &run_id, &workspace.target.name, "run", &workspace.origin)?;
     match context.run(started) {
         Ok((mut report, is_at_rest)) => {
             let finished = state::finish_run(session, &run_id, &run_end(&report)).map_err(Error::from);

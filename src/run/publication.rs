@@ -107,6 +107,8 @@ impl Context<'_> {
         let queries: Vec<(String, String)> =
             consumers.iter().map(|(name, query)| (name.clone(), query.value.clone())).collect();
         let merges = self.merges(&after, known, done)?;
+        // Before what is measured is collected. A size that cannot be told keeps nothing from being published.
+        let _ = state::size::record(session, self.run_id);
         let publication = Publication {
             run_id: self.run_id,
             target: &self.workspace.target.name,

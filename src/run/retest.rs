@@ -66,7 +66,7 @@ pub fn test_after(
     state::migrate(session)?;
     load::create_ledger(session.connection())?;
     let target = workspace.target.name.clone();
-    state::start_run(session, &run_id, &target, "test")?;
+    state::start_run(session, &run_id, &target, "test", &workspace.origin)?;
     let known = Known::read(session, &target, &run_id, Refresh::Reuse)?;
     let mut candidates = raw_candidates(workspace, session)?;
     for node in workspace.manifest.nodes.values() {

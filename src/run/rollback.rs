@@ -37,7 +37,7 @@ pub fn rollback(
         })?,
     };
     let wanted = release_to_restore(session, workspace, &current, id)?;
-    state::start_run(session, &run_id, target, "rollback")?;
+    state::start_run(session, &run_id, target, "rollback", &workspace.origin)?;
     let publication = Publication {
         run_id: &run_id,
         target,

@@ -10,7 +10,17 @@ after(stop);
 test("added, removed, modified and affected, with the counts of the report", async () => {
   const graph = graphOf("diff");
   const report = JSON.parse(readFileSync(join(ROOT, "projects/diff/diff.json"), "utf8"));
-  const names = (/** @type {string} */ label) => sorted(graph.nodes.filter((/** @type {any} */ node) => node.diff === label).map((/** @type {any} */ node) => node.name));
+  const ids = (/** @type {string} */ label) => sorted(graph.nodes.filter((/** @type {any} */ node) => node.diff === label).map((/** @type {any} */ node) => node.id));
+  // What is downstream of a change and has no label of its own is affected.
+  const labelled = new Set([...report.models.added, ...report.models.modified]);
+  const below = new Set(labelled);
+  for (const id of below) for (const [from, to] of graph.edges) if (graph.nodes[from].id === id) below.add(graph.nodes[to].id);
+  const wanted = /** @type {{ [label: string]: string[] }} */ ({ ...report.models, affected: [...below].filter((id) => !labelled.has(id)) });
+  assert.deepEqual(wanted.added, ["model.shop.curated_domains"]);
+  assert.deepEqual(wanted.removed, ["model.shop.mail_list"]);
+  assert.ok(wanted.modified.includes("model.shop.curated_customers") && wanted.affected.length > 0);
+  const gone = graph.nodes.find((/** @type {any} */ node) => node.diff === "removed");
+  assert.equal(graph.layers[gone.layer].key, "serving", "what is gone stands in the layer where it was");
   const page = await visit(fileHome("diff"));
   await openGraph(page, `${fileHome("diff")}graph.html`);
   assert.match(page.url(), /diff=1/);
@@ -18,8 +28,8 @@ test("added, removed, modified and affected, with the counts of the report", asy
   assert.equal(await button.getAttribute("aria-pressed"), "true");
   const shown = (await button.textContent()) ?? "";
   for (const label of ["added", "removed", "modified", "affected"]) {
-    const expected = sorted(report.models[label].map((/** @type {any} */ one) => one.name ?? one));
-    assert.deepEqual(names(label), expected, label);
+    const expected = sorted(wanted[label]);
+    assert.deepEqual(ids(label), expected, label);
     assert.ok(shown.includes(`${expected.length} ${label}`), shown);
     const boxes = page.locator(`#graph .box.diff-${label}`);
     assert.equal(await boxes.count(), expected.length);

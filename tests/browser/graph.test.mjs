@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { ROOT, drawn, fileHome, graphOf, openGraph, quiet, redrawn, serve, sorted, stop, visit } from "./lib.mjs";
+import { ROOT, drawn, eventually, fileHome, folder, graphOf, openGraph, quiet, redrawn, serve, sorted, stop, visit } from "./lib.mjs";
 
 after(stop);
 
@@ -34,7 +34,7 @@ for (const [name, focus] of [["shop", "curated_orders"], ["large", "cur_crm_1002
     const ids = (/** @type {number} */ up, /** @type {number} */ down) => sorted([...within(at, parents, up), ...within(at, children, down)].filter((one, place, all) => all.indexOf(one) === place).map((one) => graph.nodes[one].id));
     const page = await visit(fileHome(name));
     await openGraph(page, `${fileHome(name)}graph.html#?focus=${encodeURIComponent(graph.nodes[at].id)}`);
-    assert.deepEqual(await drawn(page), ids(1, 1));
+    await eventually(async () => assert.deepEqual(await drawn(page), ids(1, 1)));
     const all = { up: within(at, parents, Infinity).size - 1, down: within(at, children, Infinity).size - 1 };
     assert.equal(await page.locator("[name=up-all]").textContent(), `of ${all.up.toLocaleString("en")}`);
     assert.equal(await page.locator("[name=down-all]").textContent(), `of ${all.down.toLocaleString("en")}`);
@@ -48,7 +48,7 @@ for (const [name, focus] of [["shop", "curated_orders"], ["large", "cur_crm_1002
     for (const [button, up, down] of /** @type {[string, number, number][]} */ ([["up-more", 2, 1], ["up-more", 3, 1], ["down-more", 3, 2], ["up-less", 2, 2], ["down-less", 2, 1], ["up-less", 1, 1]])) {
       const control = page.locator(`[name=${button}]`);
       await redrawn(page, () => control.click());
-      assert.deepEqual(await drawn(page), ids(up, down), `${up} up, ${down} down`);
+      await eventually(async () => assert.deepEqual(await drawn(page), ids(up, down), `${up} up, ${down} down`));
       const now = await place();
       assert.ok(Math.abs(now.x - before.x) <= 2 && Math.abs(now.y - before.y) <= 2, `moved by ${now.x - before.x}, ${now.y - before.y}`);
     }
@@ -61,6 +61,13 @@ test("what is counted is what lineage.json says", async () => {
   const graph = graphOf("shop");
   const lineage = JSON.parse(readFileSync(join(ROOT, "projects/shop/target/lineage.json"), "utf8"));
   const { parents } = steps(graph);
+  for (const name of ["shop", "large"]) {
+    // What the graph counts with is what lineage.json says of nodes.
+    const { nodes, edges } = graphOf(name);
+    const said = JSON.parse(readFileSync(join(folder(name), "data/lineage.json"), "utf8"));
+    const known = said.nodes.flatMap((/** @type {any} */ node) => node.parents.map((/** @type {string} */ parent) => `${parent} ${node.id}`));
+    assert.deepEqual(sorted(edges.map((/** @type {number[]} */ [from, to]) => `${nodes[from].id} ${nodes[to].id}`)), sorted(known), name);
+  }
   // Every edge between columns goes along an edge between their nodes.
   const nodeOf = (/** @type {string} */ column) => graph.nodes.findIndex((/** @type {any} */ node) => column.startsWith(`${node.name}.`) && node.name.length === Math.max(...graph.nodes.filter((/** @type {any} */ one) => column.startsWith(`${one.name}.`)).map((/** @type {any} */ one) => one.name.length)));
   for (const edge of lineage.edges) assert.ok(parents[nodeOf(edge.to)].includes(nodeOf(edge.from)), JSON.stringify(edge));
@@ -97,9 +104,11 @@ test("a column's ancestors and descendants, and no other", async () => {
     await redrawn(page, () => page.locator(".panel-columns button", { hasText: new RegExp(`^${column}[A-Z a-z(]`) }).first().click().catch(() => page.locator(".panel-columns .column-name", { hasText: new RegExp(`^${column}$`) }).click()));
     await page.locator(".reach-down").waitFor({ state: "attached" });
     const value = reach(lineage, `${model}.${column}`, ["value"]);
-    assert.deepEqual(await list("up"), value.up, `${model}.${column} up`);
-    assert.deepEqual(await list("down"), value.down, `${model}.${column} down`);
-    assert.equal((await rows("value")).length, value.up.length + value.down.length);
+    await eventually(async () => {
+      assert.deepEqual(await list("up"), value.up, `${model}.${column} up`);
+      assert.deepEqual(await list("down"), value.down, `${model}.${column} down`);
+      assert.equal((await rows("value")).length, value.up.length + value.down.length);
+    });
     assert.equal((await rows("influence")).length, 0);
     assert.equal(await page.locator("#graph .line.influence").count(), 0);
     // Whatever has no part in it is dimmed.
@@ -109,8 +118,10 @@ test("a column's ancestors and descendants, and no other", async () => {
     await redrawn(page, () => page.locator("[name=influence]").click());
     const both = reach(lineage, `${model}.${column}`, ["value", "influence"]);
     await page.waitForFunction((count) => document.querySelectorAll(".reach-up [data-column]").length === count, both.up.length);
-    assert.deepEqual(await list("up"), both.up);
-    assert.deepEqual(await list("down"), both.down);
+    await eventually(async () => {
+      assert.deepEqual(await list("up"), both.up);
+      assert.deepEqual(await list("down"), both.down);
+    });
     const dashed = page.locator("#graph .line.influence");
     if (both.up.length > value.up.length) assert.ok((await dashed.count()) > 0);
     for (const line of await dashed.all()) assert.ok(await line.getAttribute("stroke-dasharray"));
@@ -159,14 +170,16 @@ test("every view is in the address, and Back leads to the one before", async () 
   for (const view of views) {
     const fresh = await visit(home);
     await openGraph(fresh, view.url);
-    assert.deepEqual(await drawn(fresh), view.nodes, view.url);
+    await eventually(async () => assert.deepEqual(await drawn(fresh), view.nodes, view.url));
     await fresh.context().close();
     quiet(fresh);
   }
   for (const view of views.slice(0, -1).reverse()) {
     await redrawn(page, () => page.goBack());
-    assert.equal(page.url(), view.url);
-    assert.deepEqual(await drawn(page), view.nodes);
+    await eventually(async () => {
+      assert.equal(page.url(), view.url);
+      assert.deepEqual(await drawn(page), view.nodes);
+    });
   }
   assert.ok(graph.nodes.length > 10);
   await page.context().close();
@@ -181,11 +194,11 @@ test("the filters of the overview are in its address too", async () => {
   const some = await rows();
   const url = page.url();
   await page.goBack();
-  assert.equal(await rows(), graphOf("shop").nodes.length);
+  await eventually(async () => assert.equal(await rows(), graphOf("shop").nodes.length));
   await page.goto("about:blank");
   await page.goto(url);
   await page.locator("[name=clear]").waitFor();
-  assert.equal(await rows(), some);
+  await eventually(async () => assert.equal(await rows(), some));
   await page.context().close();
   quiet(page);
 });

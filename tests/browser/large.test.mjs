@@ -1,35 +1,37 @@
 // 13: five thousand models. Times are measured against a fixed loop, so that a busy machine fails nothing.
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
-import { fileHome, graphOf, openGraph, quiet, serve, slowness, stop, visit } from "./lib.mjs";
+import { fileHome, graphOf, inTime, openGraph, quiet, serve, stop, visit } from "./lib.mjs";
 
 after(stop);
 const home = fileHome("large");
 
 test("the overview answers within two seconds, and the script stays short", async () => {
   const page = await visit(home);
-  await page.goto("about:blank");
-  const before = await slowness(page);
   await page.addInitScript(() => {
     const at = /** @type {any} */ (window);
     at.long = [];
     new PerformanceObserver((list) => at.long.push(...list.getEntries().map((entry) => [entry.startTime, entry.duration]))).observe({ type: "longtask", buffered: true });
   });
-  await page.goto(`${home}index.html`, { waitUntil: "commit" });
-  await page.locator("#q").waitFor();
-  await page.locator("#q").focus();
-  await page.keyboard.type("mart_crm_2");
-  await page.locator("#found-list a").first().waitFor();
-  const took = await page.evaluate(() => performance.now());
-  await page.waitForLoadState("load");
-  await page.waitForTimeout(1500);
-  const long = await page.evaluate(() => {
-    const loaded = /** @type {PerformanceNavigationTiming} */ (performance.getEntriesByType("navigation")[0]).loadEventEnd;
-    return /** @type {any} */ (window).long.filter((/** @type {number[]} */ task) => task[0] > loaded).map((/** @type {number[]} */ task) => task[1]);
+  await inTime(page, async (slowly) => {
+    await page.goto("about:blank");
+    await page.goto(`${home}index.html`, { waitUntil: "commit" });
+    await page.locator("#q").waitFor();
+    await page.locator("#q").focus();
+    await page.keyboard.type("mart_crm_2");
+    await page.locator("#found-list a").first().waitFor();
+    const took = await page.evaluate(() => performance.now());
+    await page.waitForLoadState("load");
+    await page.waitForTimeout(1500);
+    const long = await page.evaluate(() => {
+      const loaded = /** @type {PerformanceNavigationTiming} */ (performance.getEntriesByType("navigation")[0]).loadEventEnd;
+      return /** @type {any} */ (window).long.filter((/** @type {number[]} */ task) => task[0] > loaded).map((/** @type {number[]} */ task) => task[1]);
+    });
+    const slow = await slowly();
+    if (took >= 2000 * slow) return `${took.toFixed(0)} ms on a machine ${slow.toFixed(1)} times slower`;
+    if (long.some((/** @type {number} */ time) => time >= 200 * slow)) return `tasks of ${long} ms on a machine ${slow.toFixed(1)} times slower`;
+    return undefined;
   });
-  const slow = Math.max(before, await slowness(page));
-  assert.ok(took < 2000 * slow, `${took.toFixed(0)} ms on a machine ${slow.toFixed(1)} times slower`);
-  assert.ok(long.every((/** @type {number} */ time) => time < 200 * slow), `tasks of ${long} ms on a machine ${slow.toFixed(1)} times slower`);
   await page.context().close();
   quiet(page);
 });
@@ -61,7 +63,6 @@ test("the graph is folded first, and all of it can be moved", async () => {
   const groups = await page.locator("#graph .box").count();
   assert.ok(groups > 1 && groups <= 300, String(groups));
   for (const by of Object.keys(graph.groups)) assert.ok(graph.groups[by].groups.length <= 300, by);
-  const slow = await slowness(page);
   await openGraph(page, `${home}graph.html#?view=all`);
   assert.match(await page.locator(".graph-note").innerText(), new RegExp(`${graph.nodes.length.toLocaleString("en")} nodes, ${graph.edges.length.toLocaleString("en")} edges`));
   const box = await page.locator(".stage").boundingBox();
@@ -79,8 +80,9 @@ test("the graph is folded first, and all of it can be moved", async () => {
       });
   });
   const median = async () => {
+    // A busy machine shows fewer frames, with more of the moves in each.
+    await page.waitForFunction(() => /** @type {any} */ (window).frames.length > 4);
     const frames = await page.evaluate(() => /** @type {any} */ (window).frames.splice(0));
-    assert.ok(frames.length > 10, `${frames.length} frames`);
     return frames.sort((/** @type {number} */ a, /** @type {number} */ b) => a - b)[Math.floor(frames.length / 2)];
   };
   const [x, y] = [box.x + box.width / 2, box.y + box.height / 2];
@@ -90,15 +92,19 @@ test("the graph is folded first, and all of it can be moved", async () => {
     for (let step = 1; step <= 40; step++) await page.mouse.move(x + step * 6, y + Math.sin(step) * 30);
     await page.mouse.up();
   };
-  const times = /** @type {{ [what: string]: number }} */ ({});
-  await drag();
-  times.far = await median();
-  for (let step = 0; step < 24; step++) await page.mouse.wheel(0, -120);
-  await page.waitForTimeout(200);
-  times.zoom = await median();
-  await drag();
-  times.near = await median();
-  for (const [what, time] of Object.entries(times)) assert.ok(time < 16 * slow, `${what}: ${time.toFixed(1)} ms a frame on a machine ${slow.toFixed(1)} times slower`);
+  await inTime(page, async (slowly) => {
+    const times = /** @type {{ [what: string]: number }} */ ({});
+    await page.locator("[aria-label='fit the graph into the view']").click();
+    await drag();
+    times.far = await median();
+    for (let step = 0; step < 24; step++) await page.mouse.wheel(0, -120);
+    times.zoom = await median();
+    await drag();
+    times.near = await median();
+    const slow = await slowly();
+    const late = Object.entries(times).filter(([, time]) => time >= 16 * slow);
+    return late.length ? `${late.map(([what, time]) => `${what}: ${time.toFixed(1)} ms`)} a frame on a machine ${slow.toFixed(1)} times slower` : undefined;
+  });
   const client = await page.context().newCDPSession(page);
   await client.send("HeapProfiler.collectGarbage");
   const { usedSize } = await client.send("Runtime.getHeapUsage");

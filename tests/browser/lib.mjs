@@ -10,6 +10,9 @@ import { chromium } from "playwright-core";
 export const ROOT = process.env.KILN_SITES ?? "";
 const FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-quic"];
 
+/** How long anything may take before it counts as not coming, in milliseconds. */
+export const PATIENCE = 90_000;
+
 /** @type {Promise<import("playwright-core").Browser> | undefined} */
 let running;
 /** @returns {Promise<import("playwright-core").Browser>} */
@@ -34,7 +37,8 @@ const closers = [];
  * @returns {Promise<Watched>} */
 export async function visit(home, options = {}) {
   const context = await (await browser()).newContext({ viewport: { width: 1280, height: 800 }, offline: home.startsWith("file:"), ...options });
-  context.setDefaultTimeout(20_000);
+  // Long enough for a machine that does ten other things: what hangs is told all the same.
+  context.setDefaultTimeout(PATIENCE);
   const page = /** @type {Watched} */ (await context.newPage());
   page.wrong = [];
   page.on("console", (message) => {
@@ -130,19 +134,63 @@ function assigned(text) {
   return JSON.parse(text.slice(text.indexOf("=") + 1).trim().replace(/;$/, ""));
 }
 
+/** Waits until a check holds: what a page does after a click need not be done when the click is.
+ * @template T @param {() => Promise<T>} check @returns {Promise<T>} */
+export async function eventually(check) {
+  const until = Date.now() + PATIENCE;
+  for (;;) {
+    try {
+      return await check();
+    } catch (error) {
+      if (Date.now() > until) throw error;
+      await new Promise((done) => setTimeout(done, 100));
+    }
+  }
+}
+
+/** Measures time on a machine that does other things too: a measurement is worth as much as the fixed loops before and
+ * after it say, and the first good one of three counts, because a machine may be held up for a moment. What is too slow
+ * is so each time.
+ * @param {import("playwright-core").Page} page @param {(slow: () => Promise<number>) => Promise<string | undefined>} measure
+ * gives what was too slow */
+export async function inTime(page, measure) {
+  const complaints = [];
+  for (let attempt = 0; attempt < 3; attempt++) {
+    const before = await slowness(page);
+    const complaint = await measure(async () => Math.max(before, await slowness(page)));
+    if (!complaint) return;
+    complaints.push(complaint);
+  }
+  assert.fail(complaints.join("; "));
+}
+
+/** Waits until the graph is not drawn again any more.
+ * @param {import("playwright-core").Page} page @param {number} than what it was drawn before */
+async function settled(page, than) {
+  await page.waitForFunction(
+    (least) =>
+      new Promise((done) => {
+        const count = () => Number(document.getElementById("graph")?.dataset.drawn ?? 0);
+        const first = count();
+        setTimeout(() => done(first > least && count() === first), 120);
+      }),
+    than,
+  );
+}
+
 /** Waits until the graph was drawn once more than it had been.
  * @param {import("playwright-core").Page} page @param {() => Promise<unknown>} act */
 export async function redrawn(page, act) {
   const before = await page.evaluate(() => Number(document.getElementById("graph")?.dataset.drawn ?? 0));
   await act();
-  await page.waitForFunction((was) => Number(document.getElementById("graph")?.dataset.drawn ?? 0) > was, before);
+  await settled(page, before);
 }
 
 /** @param {import("playwright-core").Page} page @param {string} url */
 export async function openGraph(page, url) {
   await page.goto("about:blank");
   await page.goto(url);
-  await page.waitForFunction(() => Number(document.getElementById("graph")?.dataset.drawn ?? 0) > 0);
+  await settled(page, 0);
 }
 
 /** Ids of the nodes that are drawn.

@@ -1,5 +1,5 @@
 // Projects to make sites of: the example, one whose runs went wrong, hostile names, and layered ones of any size.
-import { cpSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 
 const EXAMPLE = resolve(import.meta.dirname, "../../example_project");
@@ -33,6 +33,23 @@ export function breakExample(folder) {
     const at = text.indexOf("name: payments");
     return `${text.slice(0, at)}name: payments\n        loaded_at_field: paid_at\n        freshness: {error_after: {count: 1, period: day}}${text.slice(at + "name: payments".length)}`;
   });
+}
+
+/** The example as it was before a change: with a model that the change takes away.
+ * @param {string} folder */
+export function beforeChange(folder) {
+  write(folder, ".gitignore", "target/\n");
+  write(folder, "models/serving/mail_list.sql", "select customer_id, email from {{ ref('curated_customers') }}\n");
+  write(folder, "contracts/mail_list.odcs.yaml", "apiVersion: v3.1.0\nkind: DataContract\nid: mail_list\nversion: 1.0.0\nstatus: active\nschema:\n  - name: mail_list\n    properties:\n      - {name: email, physicalType: VARCHAR}\n");
+}
+
+/** The change: one model comes, one goes, one has another column.
+ * @param {string} folder */
+export function change(folder) {
+  rmSync(join(folder, "models/serving/mail_list.sql"));
+  rmSync(join(folder, "contracts/mail_list.odcs.yaml"));
+  write(folder, "models/curated/curated_domains.sql", "select distinct split_part(email, '@', 2) as domain from {{ ref('curated_customers') }}\n");
+  edit(folder, "models/curated/curated_customers.sql", (text) => text.replace("c.signed_up_on", "c.signed_up_on,\n    c.email is null as is_guest"));
 }
 
 /** A small generator of numbers: the same seed, the same project.

@@ -1,7 +1,7 @@
 // 8 and 10: what failed, is broken or is stale is told apart by words everywhere; filters leave only what they say.
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
-import { drawn, fileHome, graphOf, openGraph, quiet, redrawn, stop, visit } from "./lib.mjs";
+import { drawn, eventually, fileHome, graphOf, openGraph, quiet, redrawn, stop, visit } from "./lib.mjs";
 
 after(stop);
 const graph = graphOf("ill");
@@ -72,16 +72,16 @@ for (const [filter, value, keep] of /** @type {[string, string, (node: any) => b
     await page.goto(`${fileHome("ill")}index.html`);
     await page.locator(`select[name=${filter}]`).selectOption(value);
     const rows = page.locator("tr[data-node]:visible");
-    assert.equal(await rows.count(), ids.length);
+    await eventually(async () => assert.equal(await rows.count(), ids.length));
     assert.ok((await page.locator(".graph-note").innerText()).includes(hidden));
     await page.locator("[name=clear]").click();
-    assert.equal(await rows.count(), graph.nodes.length);
+    await eventually(async () => assert.equal(await rows.count(), graph.nodes.length));
     await openGraph(page, `${fileHome("ill")}graph.html`);
     await redrawn(page, () => page.locator(`select[name=${filter}]`).selectOption(value).then(() => undefined));
-    assert.deepEqual(await drawn(page), ids);
+    await eventually(async () => assert.deepEqual(await drawn(page), ids));
     assert.ok((await page.locator(".graph-note").innerText()).includes(hidden));
     await redrawn(page, () => page.locator("[name=clear]").click());
-    assert.equal((await drawn(page)).length, graph.nodes.length);
+    await eventually(async () => assert.equal((await drawn(page)).length, graph.nodes.length));
     await page.context().close();
     quiet(page);
   });

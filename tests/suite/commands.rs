@@ -71,10 +71,12 @@ fn kiln(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_kiln"));
     for name in
         ["CI", "GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "NO_COLOR", "CLICOLOR_FORCE", "TERM", "LC_CTYPE"]
+            .iter()
+            .chain(&crate::support::LOGINS)
     {
         command.env_remove(name);
     }
-    command.env("LC_ALL", "C.UTF-8").args(arguments);
+    command.env("USER", "ada").env("LC_ALL", "C.UTF-8").args(arguments);
     command
 }
 

@@ -161,6 +161,49 @@ fn a_failed_test_a_broken_contract_and_old_data_are_told_apart() {
 }
 
 #[test]
+fn builds_tell_their_size_and_releases_who_published_them() {
+    let shop = Shop::copy_of("example_project");
+    let commit = "0123456789abcdef0123456789abcdef01234567";
+    shop.write(".git/HEAD", &format!("{commit}\n"));
+    let run = |variables: &[(&str, &str)]| {
+        let output =
+            binary(shop.root(), &["run"]).envs(variables.iter().copied()).output().expect("kiln starts");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    run(&[]);
+    shop.replace("models/serving/revenue_by_day.sql", "count(*) as orders", "count(order_id) as orders");
+    run(&[
+        ("GITHUB_ACTOR", "bob"),
+        ("GITHUB_SERVER_URL", "https://github.com"),
+        ("GITHUB_REPOSITORY", "shop/pipeline"),
+        ("GITHUB_RUN_ID", "42"),
+    ]);
+    let output = binary(shop.root(), &["docs", "generate"]).output().expect("kiln starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let site = shop.root().join("target/site");
+    let model = page(&site, "m/revenue_by_day.html");
+    for chart in ["Rows", "Build time", "Size"] {
+        assert!(
+            model.contains(&format!("<figcaption>{chart}</figcaption><svg")),
+            "no chart of {chart}: {model}"
+        );
+    }
+    assert_eq!(model.matches("<td class=\"number\">262.1 kB</td>").count(), 2, "a small table is one block");
+    // The run after it wrote the size of the first build down; the one of the second is measured when it is asked for.
+    assert_eq!(
+        shop.query("select bytes from _kiln.build where model = 'revenue_by_day' order by built_at"),
+        "262144\nNULL"
+    );
+    let releases = page(&site, "releases.html").replace("&#x2f;", "/");
+    let by = |who: &str| format!("published by <b>{who}</b> from commit <code>{}</code>", &commit[..10]);
+    let job = "<a href=\"https://github.com/shop/pipeline/actions/runs/42\">job</a>";
+    assert!(
+        releases.contains(&by("ada")) && releases.contains(&format!("{} · {job}", by("bob"))),
+        "{releases}"
+    );
+}
+
+#[test]
 fn secrets_and_values_of_the_environment_stay_at_home() {
     let project = Project::new();
     project.write(
@@ -332,6 +375,42 @@ fn a_served_site_follows_the_project() {
     let stopped = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
     assert!(stopped.expect("kill starts").success());
     assert_eq!(child.wait().expect("it ends").code(), Some(0));
+}
+
+/// Starts serving with a browser that writes down what it was asked to open, and ends it when `until` says so.
+#[cfg(target_os = "linux")]
+fn opened_by(project: &Project, arguments: &[&str]) -> Option<String> {
+    use std::os::unix::fs::PermissionsExt;
+    let asked = project.path().join("opened.txt");
+    project.write("bin/xdg-open", &format!("#!/bin/sh\nprintf %s \"$1\" > '{}'\n", asked.display()));
+    let browser = project.path().join("bin/xdg-open");
+    std::fs::set_permissions(&browser, PermissionsExt::from_mode(0o755)).expect("a program");
+    let path = std::env::var("PATH").unwrap_or_default();
+    let mut command = binary(project.path(), arguments);
+    command.env("PATH", format!("{}:{path}", project.path().join("bin").display()));
+    let mut child = command.stderr(std::process::Stdio::piped()).spawn().expect("kiln starts");
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stderr.take().expect("its words")));
+    let line = lines.next().expect("a line").expect("text");
+    assert!(line.starts_with(" Serving http://127.0.0.1:"), "{line}");
+    // A browser that is not asked for would be there within the time that one needs that is.
+    let waits = if arguments.contains(&"--no-open") { 20 } else { 600 };
+    let seen = (0..waits).find_map(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        std::fs::read_to_string(&asked).ok().filter(|text| !text.is_empty())
+    });
+    let stopped = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(stopped.expect("kill starts").success());
+    assert_eq!(child.wait().expect("it ends").code(), Some(0));
+    assert!(seen.as_ref().is_none_or(|address| line.contains(address)), "{line} but {seen:?}");
+    seen
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_browser_is_opened_unless_it_is_told_not_to() {
+    let project = Project::new();
+    assert_eq!(opened_by(&project, &["docs", "serve", "--no-open", "--port", "0"]), None);
+    assert!(opened_by(&project, &["docs", "serve", "--port", "0"]).is_some());
 }
 
 #[test]

@@ -165,15 +165,30 @@ pub fn query(path: &Path, sql: &str) -> String {
     lines.join("\n")
 }
 
+/// What says who runs something, of everywhere where the tests may run.
+pub const LOGINS: [&str; 9] = [
+    "GITHUB_ACTOR",
+    "GITHUB_SERVER_URL",
+    "GITLAB_USER_LOGIN",
+    "CI_JOB_URL",
+    "BUILD_USER_ID",
+    "BUILD_URL",
+    "BUILDKITE_BUILD_CREATOR",
+    "LOGNAME",
+    "USERNAME",
+];
+
 /// The binary in a folder, deaf to what the machine that runs the tests has in its environment.
 pub fn binary(folder: &Path, arguments: &[&str]) -> std::process::Command {
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_kiln"));
     for name in
         ["CI", "GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "NO_COLOR", "CLICOLOR_FORCE", "TERM", "LC_CTYPE"]
+            .iter()
+            .chain(&LOGINS)
     {
         command.env_remove(name);
     }
-    command.env("LC_ALL", "C.UTF-8").args(arguments).current_dir(folder);
+    command.env("USER", "ada").env("LC_ALL", "C.UTF-8").args(arguments).current_dir(folder);
     command
 }
 

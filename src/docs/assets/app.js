@@ -4,6 +4,8 @@
   const page = document.documentElement;
   /** @type {{ [name: string]: (() => void)[] }} */
   const listeners = { page: [], theme: [] };
+  /** @type {((part: ParentNode) => void)[]} */
+  const dressers = [];
   /** @type {Map<string, Promise<void>>} */
   const loading = new Map();
 
@@ -44,6 +46,8 @@
   };
 
   kiln.on = (name, then) => listeners[name].push(then);
+
+  kiln.dress = (how) => dressers.push(how);
 
   /** Data is a script that sets a global, because a page from a folder may neither fetch nor import. */
   kiln.need = (path, ready) => {
@@ -118,8 +122,8 @@
   }
 
   /** Every piece of SQL gets a button that copies exactly its text. */
-  function copies() {
-    for (const block of document.querySelectorAll(".sql[data-copy]")) {
+  kiln.dress((part) => {
+    for (const block of part.querySelectorAll(".sql[data-copy]")) {
       const label = "copy";
       const button = kiln.el("button", { type: "button", class: "copy", text: label, "aria-label": `copy the ${block.getAttribute("data-copy")} SQL` });
       button.addEventListener("click", async () => {
@@ -130,11 +134,11 @@
       });
       block.append(button);
     }
-  }
+  });
 
   /** What scrolls must be reachable with the keyboard. It is measured when it is seen: measuring all of a large page
    * would lay all of it out. */
-  function scrolls() {
+  kiln.dress((part) => {
     const seen = new IntersectionObserver((entries) => {
       for (const { target, isIntersecting } of entries) {
         if (!isIntersecting) continue;
@@ -142,8 +146,22 @@
         else target.removeAttribute("tabindex");
       }
     });
-    for (const block of document.querySelectorAll(".wide, pre")) seen.observe(block);
+    for (const block of part.querySelectorAll(".wide, pre")) seen.observe(block);
+  });
+
+  /** A large single file holds pages as text, because a browser would make some hundred elements of each.
+   * @param {string} path */
+  function unpack(path) {
+    const packed = document.getElementById(`packed:${path}`);
+    if (!packed) return null;
+    packed.insertAdjacentHTML("afterend", packed.textContent ?? "");
+    packed.remove();
+    const section = document.getElementById(path);
+    // The first page is dressed with the rest of the document.
+    if (section && dressed) for (const how of dressers) how(section);
+    return section;
   }
+  let dressed = false;
 
   /** A single file holds all pages: the address says which of them is seen. */
   function route() {
@@ -151,7 +169,7 @@
     if (hash && !hash.startsWith("#/")) return;
     const anchor = hash.slice(1).split("?")[0] || "/index.html";
     const path = anchor.slice(0, anchor.indexOf(".html") + 5);
-    const shown = document.getElementById(path) ?? document.getElementById("/index.html");
+    const shown = document.getElementById(path) ?? unpack(path) ?? document.getElementById("/index.html");
     const before = document.querySelector(".page.now");
     if (before !== shown) {
       before?.classList.remove("now");
@@ -183,7 +201,6 @@
   document.addEventListener("DOMContentLoaded", () => {
     document.body.append(live);
     themes();
-    copies();
     document.querySelector(".skip")?.addEventListener("click", (event) => {
       // The hash holds the state of the view.
       event.preventDefault();
@@ -195,6 +212,8 @@
       addEventListener("hashchange", route);
       route();
     }
-    scrolls();
+    for (const how of dressers) how(document);
+    dressed = true;
   });
+
 })();

@@ -71,7 +71,7 @@
    * @param {KilnBox} box @param {KilnPen} pen */
   function look(box, pen) {
     const edge = box.diff && box.diff !== "unchanged" ? pen[box.diff] : box.focus ? pen.accent : pen.line;
-    return { edge, thick: box.focus || (box.diff && box.diff !== "unchanged") ? 2 : 1, fade: box.dim ? 0.28 : 1 };
+    return { edge, thick: box.focus || (box.diff && box.diff !== "unchanged") ? 2 : 1, fade: box.dim ? 0.5 : 1 };
   }
 
   /** @param {KilnLine} line @param {KilnPen} pen */
@@ -81,7 +81,7 @@
       colour,
       width: line.kind === "plain" ? Math.min(6, 1.3 + Math.log2(line.weight) * 0.6) : 2,
       dash: line.kind === "influence" ? [6, 4] : line.kind === "unknown" ? [2, 4] : [],
-      fade: line.dim ? 0.2 : 1,
+      fade: line.dim ? 0.3 : 1,
     };
   }
 

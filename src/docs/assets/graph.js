@@ -497,9 +497,9 @@
       // A focus must stay readable: a wide neighbourhood is then left through the edges of the view.
       const k = Math.min(1, focus && quiet ? Math.max(whole, w < 500 ? 0.8 : 0.6) : Math.max(whole, 0.015));
       view = { k, x: (w - scene.w * k) / 2, y: top + (h - top - scene.h * k) / 2 };
-      if (quiet && !focus && w < 600 && whole < 0.5 && scene.boxes.length <= SVG_MOST) {
+      if (quiet && !focus && w < 600 && whole < 0.75 && scene.boxes.length <= SVG_MOST) {
         // On a phone all of it would be too small to read: it starts with its first layers.
-        view = { k: 0.55, x: 0, y: top + Math.max(0, (h - top - scene.h * 0.55) / 2) };
+        view = { k: 0.8, x: 0, y: top + Math.max(0, (h - top - scene.h * 0.8) / 2) };
       }
       if (focus && k > whole) {
         view.x = scene.w * k > w ? w / 2 - (focus.x + focus.w / 2) * k : view.x;
@@ -845,8 +845,8 @@
       fact("tags", node.tags?.join(", "));
       fact("rows", node.rows?.toLocaleString("en"));
       fact(node.kind === "source" || node.mat === "append" ? "loaded" : "built", node.built ? `${node.built} UTC${node.seconds === undefined ? "" : `, in ${took(node.seconds)}`}` : undefined);
-      fact("upstream", String(node.up ?? 0));
-      fact("downstream", String(node.down ?? 0));
+      fact("upstream", (node.up ?? 0).toLocaleString("en"));
+      fact("downstream", (node.down ?? 0).toLocaleString("en"));
       if (overlay(now)) fact("change", node.diff ?? "none");
       parts.push(facts);
       const actions = el("p", { class: "panel-actions" });
@@ -937,7 +937,7 @@
       for (const box of scene.boxes) {
         const loud = box.status !== "ok" && box.status !== "none";
         pencil.fillStyle = box.focus ? pen.accent : loud ? (pen[box.status] ?? pen.soft) : pen.rule;
-        pencil.globalAlpha = box.dim ? 0.4 : 1;
+        pencil.globalAlpha = box.dim ? 0.5 : 1;
         pencil.fillRect(box.x * k, box.y * k, Math.max(1.5, box.w * k), Math.max(1.5, box.h * k));
       }
     }
@@ -1104,13 +1104,15 @@
       addEventListener("popstate", start);
       start();
     }
-    // A small one on the page of a node is drawn when it comes near.
-    const near = new IntersectionObserver(
-      (entries) => {
-        for (const entry of entries) if (entry.isIntersecting) void show(/** @type {HTMLElement} */ (entry.target));
-      },
-      { rootMargin: "400px" },
-    );
-    for (const part of document.querySelectorAll(".graph-part")) near.observe(part);
+  });
+  // A small one on the page of a node is drawn when it comes near.
+  const near = new IntersectionObserver(
+    (entries) => {
+      for (const entry of entries) if (entry.isIntersecting) void show(/** @type {HTMLElement} */ (entry.target));
+    },
+    { rootMargin: "400px" },
+  );
+  kiln.dress((part) => {
+    for (const small of part.querySelectorAll(".graph-part")) near.observe(small);
   });
 })();

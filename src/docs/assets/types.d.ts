@@ -170,6 +170,8 @@ interface KilnSite {
   need(path: string, ready: () => boolean): Promise<void>;
   say(text: string): void;
   on(name: "page" | "theme", then: () => void): void;
+  /** What is to be done to every part of the document: to all of it when it is there, and to pages that come later. */
+  dress(how: (part: ParentNode) => void): void;
   model(data: KilnData): KilnModel;
   layout: {
     part(model: KilnModel, nodes: number[], height: (node: number) => number): KilnPlaced;

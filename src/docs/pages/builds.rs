@@ -1,8 +1,8 @@
-//! Builds of a model on its page: rows and time over the releases, and what was used again.
+//! Builds of a model on its page: rows, time and size over the releases, and what was used again.
 
 use serde_json::{Value, json};
 
-use super::{grouped, seconds};
+use super::{bytes, grouped, seconds};
 use crate::docs::charts::{Point, line};
 use crate::docs::facts::{Facts, NodeFacts};
 
@@ -24,6 +24,13 @@ pub(super) fn builds(facts: &Facts<'_>, node: &NodeFacts<'_>) -> Value {
             Some(Point { label: label(&build.at, seconds(time)), value: time })
         })
         .collect();
+    let sizes: Vec<Point> = builds
+        .iter()
+        .filter_map(|build| {
+            let size = build.bytes?;
+            Some(Point { label: label(&build.at, bytes(size)), value: size as f64 })
+        })
+        .collect();
     let published = facts.published(node);
     let list: Vec<Value> = builds
         .iter()
@@ -33,6 +40,11 @@ pub(super) fn builds(facts: &Facts<'_>, node: &NodeFacts<'_>) -> Value {
                 "at": build.at,
                 "rows": build.rows.map(grouped),
                 "time": build.seconds.map(seconds),
+                "size": build.bytes.map(bytes),
+                "grown": build.grown.map(|(added, replaced)| match replaced {
+                    0 => format!("+{}", grouped(added)),
+                    _ => format!("+{} −{}", grouped(added), grouped(replaced)),
+                }),
                 "releases": releases(&build.releases),
                 "state": match (published, build.dropped) {
                     (Some(published), _) if published.fingerprint == build.fingerprint => "published",
@@ -46,8 +58,11 @@ pub(super) fn builds(facts: &Facts<'_>, node: &NodeFacts<'_>) -> Value {
     let newest = facts.memory.releases.first().map(|release| release.id);
     json!({
         "list": list,
+        "grows": builds.iter().any(|build| build.grown.is_some()),
         "rows_chart": line(&about("rows", &rows), &rows),
         "time_chart": line(&about("build time", &times), &times),
+        "size_chart": line(&about("size in the file", &sizes), &sizes),
+        "size": builds.iter().rev().find(|build| !build.dropped).and_then(|build| build.bytes).map(bytes),
         "since": published.map(|published| published.since),
         "reused": published.is_some_and(|published| newest.is_some_and(|newest| newest > published.since)),
         "newest": newest,

@@ -17,9 +17,9 @@ pub(super) fn columns(facts: &Facts<'_>, number: u32, node: &NodeFacts<'_>) -> V
     let rows = facts.lineage.rows(number);
     let columns: Vec<Value> = (0..)
         .zip(&node.columns)
-        .map(|(place, (name, data_type))| column(facts, number, node, &rows, place, name, data_type))
+        .map(|(place, (name, data_type))| column(facts, number, node, rows, place, name, data_type))
         .collect();
-    json!({"list": columns, "rows": references(facts, &rows)})
+    json!({"list": columns, "rows": references(facts, rows)})
 }
 
 fn column(
@@ -64,7 +64,7 @@ fn column(
         "value": references(facts, &steps.value),
         "influence": references(facts, &own),
         "value_of": references(facts, &steps.value_of),
-        "influence_of": references(facts, &steps.influence_of),
+        "influence_of": influences(facts, (number, place), &steps.influence_of),
     })
 }
 
@@ -93,6 +93,29 @@ fn promises(property: &Property) -> Vec<&'static str> {
         (property.deprecated, "deprecated"),
     ];
     said.into_iter().filter(|(said, _)| *said).map(|(_, word)| word).collect()
+}
+
+/// What a column influences: a node whose rows it decides stands for all columns of that node.
+fn influences(facts: &Facts<'_>, column: At, all: &BTreeSet<At>) -> Value {
+    let decides = |node: u32| facts.lineage.rows(node).contains(&column);
+    let mut whole: Vec<u32> = all.iter().map(|(node, _)| *node).filter(|node| decides(*node)).collect();
+    whole.dedup();
+    let single: BTreeSet<At> = all.iter().filter(|(node, _)| !decides(*node)).copied().collect();
+    let rows: Vec<Value> = whole
+        .iter()
+        .take(LISTED)
+        .map(|number| {
+            let node = facts.node(*number);
+            json!({"url": node.url, "anchor": "columns", "node": facts.masked(&node.name), "column": "*"})
+        })
+        .collect();
+    let mut found = references(facts, &single);
+    if let Some(list) = found["list"].as_array_mut() {
+        list.splice(0..0, rows);
+    }
+    found["count"] = json!(whole.len() + single.len());
+    found["more"] = json!(whole.len().saturating_sub(LISTED) + single.len().saturating_sub(LISTED));
+    found
 }
 
 /// Columns as links, the first of them, and how many there are.

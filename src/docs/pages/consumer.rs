@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Item, above, column, common, item, items, sql};
+use super::{Item, above, column, common, item, links, sql};
 use crate::docs::facts::{Facts, NodeFacts, Thing};
 use crate::docs::markdown::is_safe;
 use crate::docs::site::{Hide, Sql};
@@ -92,5 +92,5 @@ fn reads(facts: &Facts<'_>, exposure: &Exposure, consumer: &NodeFacts<'_>, numbe
     let contract = node.contract.map(
         |contract| json!({"version": contract.version.value.to_string(), "status": contract.status.as_str()}),
     );
-    json!({"node": read, "columns": columns, "contract": contract, "others": items(facts, &node.children).len() - 1})
+    json!({"node": read, "columns": columns, "contract": contract, "others": links(facts, &node.children).len() - 1})
 }

@@ -4,11 +4,14 @@ mod builds;
 mod column;
 mod consumer;
 mod contract;
+mod growth;
 mod model;
 mod overview;
 mod releases;
 mod source;
 mod test;
+
+use std::collections::BTreeSet;
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -130,8 +133,30 @@ fn item(facts: &Facts<'_>, number: u32) -> Item {
     }
 }
 
-fn items<'n>(facts: &Facts<'_>, numbers: impl IntoIterator<Item = &'n u32>) -> Vec<Item> {
-    numbers.into_iter().map(|number| item(facts, *number)).collect()
+/// A node as the lists of other nodes' pages show it.
+#[derive(Debug, Clone, Serialize)]
+struct Link {
+    name: String,
+    kind: &'static str,
+    url: String,
+    status: StatusWord,
+    made_as: String,
+    owner: String,
+}
+
+fn links<'n>(facts: &Facts<'_>, numbers: impl IntoIterator<Item = &'n u32>) -> Vec<Link> {
+    let link = |number: &u32| {
+        let node = facts.node(*number);
+        Link {
+            name: facts.masked(&node.name),
+            kind: node.kind(),
+            url: node.url.clone(),
+            status: node.verdict.status.word(),
+            made_as: node.made_as().to_owned(),
+            owner: facts.masked(&node.owner_line()),
+        }
+    };
+    numbers.into_iter().map(link).collect()
 }
 
 /// What every node's page shows.
@@ -142,8 +167,8 @@ fn common(facts: &Facts<'_>, number: u32, node: &NodeFacts<'_>) -> Value {
         "description": markdown::html(&facts.masked(node.description())),
         "owner": {"name": facts.masked(&name), "email": facts.masked(&email)},
         "file": facts.masked(&node.file()),
-        "parents": items(facts, &node.parents),
-        "children": items(facts, &node.children),
+        "parents": links(facts, &node.parents),
+        "children": links(facts, &node.children),
         "up": node.up,
         "down": node.down,
         "trouble": trouble(facts, node),
@@ -158,30 +183,35 @@ fn trouble(facts: &Facts<'_>, node: &NodeFacts<'_>) -> Value {
         .filter(|number| !matches!(facts.node(*number).verdict.status, Status::Ok | Status::None))
         .collect();
     found.sort_by_key(|number| (facts.node(*number).verdict.status, *number));
-    json!({"count": found.len(), "items": items(facts, found.iter().take(5))})
+    json!({"count": found.len(), "items": links(facts, found.iter().take(5))})
 }
 
-/// Everything above a node.
-fn above(facts: &Facts<'_>, node: &NodeFacts<'_>) -> std::collections::BTreeSet<u32> {
-    let mut found = std::collections::BTreeSet::new();
-    let mut work: Vec<u32> = node.parents.iter().copied().collect();
-    while let Some(at) = work.pop() {
-        if found.insert(at) {
-            work.extend(&facts.node(at).parents);
-        }
-    }
-    found
+/// Everything above a node, by number.
+fn above(facts: &Facts<'_>, node: &NodeFacts<'_>) -> Vec<u32> {
+    reached(facts, &node.parents, |node| &node.parents)
 }
 
-/// Everything below a node.
-fn below(facts: &Facts<'_>, node: &NodeFacts<'_>) -> std::collections::BTreeSet<u32> {
-    let mut found = std::collections::BTreeSet::new();
-    let mut work: Vec<u32> = node.children.iter().copied().collect();
+/// Everything below a node, by number.
+fn below(facts: &Facts<'_>, node: &NodeFacts<'_>) -> Vec<u32> {
+    reached(facts, &node.children, |node| &node.children)
+}
+
+/// Every page asks, so it is marked by number and not searched.
+fn reached<'f>(
+    facts: &'f Facts<'_>,
+    from: &BTreeSet<u32>,
+    next: impl Fn(&'f NodeFacts<'_>) -> &'f BTreeSet<u32>,
+) -> Vec<u32> {
+    let mut seen = vec![false; facts.nodes.len()];
+    let mut found: Vec<u32> = Vec::new();
+    let mut work: Vec<u32> = from.iter().copied().collect();
     while let Some(at) = work.pop() {
-        if found.insert(at) {
-            work.extend(&facts.node(at).children);
+        if !std::mem::replace(&mut seen[at as usize], true) {
+            found.push(at);
+            work.extend(next(facts.node(at)));
         }
     }
+    found.sort_unstable();
     found
 }
 

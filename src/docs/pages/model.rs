@@ -2,13 +2,13 @@
 
 use serde_json::{Value, json};
 
-use super::{above, below, builds, column, common, contract, items, seconds, sql, test};
+use super::{above, below, builds, column, common, contract, growth, links, seconds, sql, test};
 use crate::docs::facts::{Facts, NodeFacts, Thing};
 use crate::docs::site::{Hide, Sql};
 
 pub(super) fn content(facts: &Facts<'_>, hide: &Hide, number: u32, node: &NodeFacts<'_>) -> Value {
     let Thing::Node(model) = node.thing else { return json!({}) };
-    let compiled = facts.compiled.models.get(node.id);
+    let compiled = facts.models.get(node.id);
     let code = |text: &str| {
         let shown = hide.sql == Sql::Show && !text.trim().is_empty();
         shown.then(|| sql(&facts.masked(text)))
@@ -25,9 +25,10 @@ pub(super) fn content(facts: &Facts<'_>, hide: &Hide, number: u32, node: &NodeFa
         json!(compiled.and_then(|model| model.unknown.as_ref()).map(|why| facts.masked(why)));
     content["tests"] = json!(test::tests(facts, hide, node));
     content["contract"] = json!(contract::contract(facts, node));
-    content["consumers"] = json!(items(facts, &consumers));
-    content["sources"] = json!(items(facts, &sources));
+    content["consumers"] = json!(links(facts, &consumers));
+    content["sources"] = json!(links(facts, &sources));
     content["builds"] = builds::builds(facts, node);
+    content["growth"] = json!(growth::growth(facts, hide, node, model));
     content["took"] = json!(newest.and_then(|build| build.seconds).map(seconds));
     content["source_sql"] = json!(code(&model.file.text));
     content["compiled_sql"] = json!(compiled.and_then(|model| code(&model.sql)));

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::seconds;
 use crate::docs::facts::{Facts, Thing};
+use crate::origin::Origin;
 
 /// Names that one release lists at most.
 const LISTED: usize = 60;
@@ -41,6 +42,7 @@ pub(super) fn content(facts: &Facts<'_>) -> Value {
                 "restores": release.restores,
                 "at": release.at,
                 "run": release.run,
+                "origin": origin(facts, &release.origin),
                 "command": runs.get(release.run.as_str()),
                 "models": release.models,
                 "added": names(&release.added),
@@ -63,9 +65,23 @@ pub(super) fn content(facts: &Facts<'_>) -> Value {
                 "time": run.seconds.map(seconds),
                 "counts": run.counts,
                 "release": run.release,
+                "origin": origin(facts, &run.origin),
                 "message": run.message.as_ref().map(|message| facts.masked(message)),
             })
         })
         .collect();
     json!({"releases": releases, "runs": runs, "target": facts.workspace.target.name})
+}
+
+/// Who ran something and from where, in words; the job is a link where it has an address.
+fn origin(facts: &Facts<'_>, origin: &Origin) -> Value {
+    let job = origin.job.as_ref().map(|job| facts.masked(job));
+    let is_address =
+        job.as_ref().is_some_and(|job| job.starts_with("https://") || job.starts_with("http://"));
+    json!({
+        "by": origin.by.as_ref().map(|by| facts.masked(by)),
+        "commit": origin.commit.as_ref().map(|commit| commit.get(..10).unwrap_or(commit)),
+        "job": job,
+        "url": job.as_ref().filter(|_| is_address),
+    })
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{bytes, column, common, grouped, items, test};
+use super::{bytes, column, common, grouped, links, test};
 use crate::docs::facts::{Facts, NodeFacts, Thing};
 use crate::docs::site::{Hide, Samples};
 use crate::docs::status::{age, newest_data, words};
@@ -72,7 +72,7 @@ pub(super) fn content(facts: &Facts<'_>, hide: &Hide, number: u32, node: &NodeFa
         "size": bytes(total(|load| load.size)),
     });
     content["drift"] = json!(drift);
-    content["landed"] = json!(items(facts, &landed));
+    content["landed"] = json!(links(facts, &landed));
     content["rejects"] = json!(rejects(facts, hide, node));
     content
 }

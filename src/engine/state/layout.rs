@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::sql::quote::literal;
 
 /// Version of the state's layout.
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 
 /// The layout: table, what it is, columns with their types and meanings.
 type Layout = (&'static str, &'static str, &'static [(&'static str, &'static str, &'static str)]);
@@ -38,6 +38,9 @@ const TABLES: &[Layout] = &[
             ("skipped", "INTEGER", "models and seeds skipped because of those"),
             ("release_id", "BIGINT", "the release that it published, if it did"),
             ("message", "VARCHAR", "why nothing was published, if nothing was"),
+            ("run_by", "VARCHAR", "login of who ran it, if it is known"),
+            ("git_commit", "VARCHAR", "commit that the project's folder was a checkout of, if it was one"),
+            ("job", "VARCHAR", "job that it was part of: an address, or a scheduler's name for it"),
         ],
     ),
     (
@@ -57,6 +60,7 @@ const TABLES: &[Layout] = &[
             ("seconds", "DOUBLE", "wall time of building it"),
             ("definition", "VARCHAR", "hash of what the model itself says, without its parents"),
             ("dropped_at", "TIMESTAMP", "UTC; when it was collected, if it was"),
+            ("bytes", "BIGINT", "bytes of its blocks in the file; NULL for a view, and until they are known"),
         ],
     ),
     (
