@@ -397,11 +397,7 @@ impl Workspace {
             slots.push((id.clone(), name));
             format!("{MARK}{}{MARK}", slots.len() - 1)
         };
-        let now = crate::engine::state::now();
-        let text = rule.sql(&tested, other, &now);
-        if text.contains(&now) {
-            self.clock.note();
-        }
+        let text = rule.sql(&tested, other, contract::NOW);
         let mut rendered = Rendered::default();
         for (at, part) in text.split(MARK).enumerate() {
             match part.parse::<usize>().ok().and_then(|index| slots.get(index)).filter(|_| at % 2 == 1) {

@@ -1,47 +1,47 @@
 //! `manifest.json`: everything that a project holds and what reads what.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
 
-use serde::Serialize;
+use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::Value;
 
 use super::node::{Entry, Surroundings};
-use super::resource::{DocEntry, ExposureEntry, GroupEntry, MacroEntry, SourceEntry, UnitTestEntry};
-use super::test_node::TestName;
-use super::{Header, Invocation, text};
+use super::resource::{DocEntry, ExposureEntry, GroupEntry, SourceEntry, UnitTestEntry};
+use super::{Header, Invocation, write};
 use crate::compile::Compiled;
 use crate::diagnostic::Location;
 use crate::digest::md5;
-use crate::error::Result;
-use crate::manifest::Dependency;
+use crate::manifest::{Dependency, Node, Test};
 use crate::workspace::Workspace;
 
 const SCHEMA: &str = "https://schemas.getdbt.com/dbt/manifest/v12.json";
 
 type Empty = BTreeMap<String, Value>;
 
-#[derive(Debug, Serialize)]
+#[derive(serde::Serialize)]
 struct Whole<'a> {
     metadata: Metadata<'a>,
-    nodes: BTreeMap<String, Entry<'a>>,
+    nodes: Nodes<'a>,
     sources: BTreeMap<&'a str, SourceEntry<'a>>,
-    macros: BTreeMap<String, MacroEntry<'a>>,
+    macros: Macros<'a>,
     docs: BTreeMap<String, DocEntry<'a>>,
     exposures: BTreeMap<&'a str, ExposureEntry<'a>>,
     metrics: Empty,
     groups: BTreeMap<String, GroupEntry<'a>>,
     selectors: Empty,
     disabled: Empty,
-    parent_map: BTreeMap<String, Vec<String>>,
-    child_map: BTreeMap<String, Vec<String>>,
-    group_map: BTreeMap<String, Vec<String>>,
+    parent_map: BTreeMap<&'a str, Vec<&'a str>>,
+    child_map: BTreeMap<&'a str, Vec<&'a str>>,
+    group_map: Groups<'a>,
     saved_queries: Empty,
     semantic_models: Empty,
     unit_tests: BTreeMap<&'a str, UnitTestEntry<'a>>,
     functions: Empty,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, serde::Serialize)]
 struct Metadata<'a> {
     #[serde(flatten)]
     header: Header<'a>,
@@ -51,7 +51,7 @@ struct Metadata<'a> {
     quoting: Quoting,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, serde::Serialize)]
 struct Quoting {
     database: bool,
     schema: bool,
@@ -59,26 +59,88 @@ struct Quoting {
     column: Option<bool>,
 }
 
-/// The text of `manifest.json`; with the SQL of models and tests where the project was compiled.
+/// Models, seeds and tests, each made when it is written: of a large project they are many times what else there is.
+struct Nodes<'a> {
+    around: &'a Surroundings<'a>,
+    all: BTreeMap<&'a str, (Member<'a>, &'a str)>,
+    found: &'a RefCell<Found>,
+}
+
+/// Something that is a node for dbt.
+#[derive(Clone, Copy)]
+enum Member<'a> {
+    Node(&'a Node),
+    Test(&'a Test),
+}
+
+/// What was met while the nodes were written, for what is written behind them.
+#[derive(Default)]
+struct Found {
+    macros: BTreeSet<String>,
+    groups: BTreeMap<String, Vec<String>>,
+}
+
+impl Serialize for Nodes<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut found = self.found.borrow_mut();
+        let mut map = serializer.serialize_map(Some(self.all.len()))?;
+        for (id, (member, description)) in &self.all {
+            let entry: Entry<'_> = match *member {
+                Member::Node(node) => self.around.node(node),
+                Member::Test(test) => self.around.test(test, description),
+            };
+            map.serialize_entry(id, &entry)?;
+            found.macros.extend(entry.depends_on.macros);
+            if let Some(group) = entry.group {
+                found.groups.entry(group.to_owned()).or_default().push(entry.unique_id);
+            }
+        }
+        map.end()
+    }
+}
+
+/// The macros that the nodes need, and the project's own.
+struct Macros<'a> {
+    around: &'a Surroundings<'a>,
+    found: &'a RefCell<Found>,
+}
+
+impl Serialize for Macros<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let used = std::mem::take(&mut self.found.borrow_mut().macros);
+        self.around.macros_of(&reached(self.around, used)).serialize(serializer)
+    }
+}
+
+/// Who is in each group.
+struct Groups<'a>(&'a RefCell<Found>);
+
+impl Serialize for Groups<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.borrow().groups.serialize(serializer)
+    }
+}
+
+/// Writes `manifest.json`; with the SQL of models and tests where the project was compiled.
 ///
 /// # Errors
-/// A bug of Kiln's.
+/// It cannot be written; `InvalidData` is a bug of Kiln's.
 pub fn manifest(
     workspace: &Workspace,
     compiled: Option<&Compiled>,
     invocation: &Invocation,
-) -> Result<String> {
+    out: impl Write,
+) -> std::io::Result<()> {
     let around = Surroundings::new(workspace, compiled);
+    let around = &around;
     let manifest = &workspace.manifest;
     let properties = &workspace.project.properties;
     let described = descriptions(workspace);
     let tests = manifest.tests.values().map(|test| {
         let description = described.get(&place(&test.at)).copied().unwrap_or_default();
-        around.test(test, description)
+        (around.name_of(test).id.as_str(), (Member::Test(test), description))
     });
-    let nodes = manifest.nodes.values().map(|node| around.node(node));
-    let nodes: BTreeMap<String, Entry<'_>> =
-        nodes.chain(tests).map(|entry| (entry.unique_id.clone(), entry)).collect();
+    let nodes = manifest.nodes.values().map(|node| (node.id.as_str(), (Member::Node(node), "")));
     let declared = properties.sources.iter().map(|declared| (place(&declared.table.at), declared));
     let declared: BTreeMap<_, _> = declared.collect();
     let sources = manifest
@@ -92,21 +154,13 @@ pub fn manifest(
         (exposure.id.as_str(), around.exposure(exposure, declared))
     });
     let mut groups = BTreeMap::new();
+    let found = RefCell::new(Found::default());
     for group in &properties.groups {
         let entry = around.group(group);
         groups.insert(format!("group.{}.{}", group.package, group.name.value), entry);
+        found.borrow_mut().groups.entry(group.name.value.clone()).or_default();
     }
-    let mut group_map: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for group in &properties.groups {
-        group_map.entry(group.name.value.clone()).or_default();
-    }
-    for (id, entry) in &nodes {
-        if let Some(group) = entry.group {
-            group_map.entry(group.to_owned()).or_default().push(id.clone());
-        }
-    }
-    let (parent_map, child_map) = maps(workspace);
-    let macros = around.macros_of(&reached(&around, &nodes));
+    let (parent_map, child_map) = maps(around);
     let whole = Whole {
         metadata: Metadata {
             header: Header::new(SCHEMA, invocation),
@@ -115,9 +169,9 @@ pub fn manifest(
             adapter_type: "duckdb",
             quoting: Quoting { database: true, schema: true, identifier: true, column: None },
         },
-        nodes,
+        nodes: Nodes { around, all: nodes.chain(tests).collect(), found: &found },
         sources: sources.collect(),
-        macros,
+        macros: Macros { around, found: &found },
         docs: around.docs_blocks(),
         exposures: exposures.collect(),
         metrics: Empty::new(),
@@ -126,7 +180,7 @@ pub fn manifest(
         disabled: Empty::new(),
         parent_map,
         child_map,
-        group_map,
+        group_map: Groups(&found),
         saved_queries: Empty::new(),
         semantic_models: Empty::new(),
         unit_tests: manifest
@@ -136,13 +190,12 @@ pub fn manifest(
             .collect(),
         functions: Empty::new(),
     };
-    text(&whole)
+    write(&whole, out)
 }
 
-/// Ids of the macros that the nodes need, those that these call too.
-fn reached(around: &Surroundings<'_>, nodes: &BTreeMap<String, Entry<'_>>) -> BTreeSet<String> {
-    let mut left: Vec<String> =
-        nodes.values().flat_map(|entry| entry.depends_on.macros.iter().cloned()).collect();
+/// Ids of the macros that are used, those that these call too.
+fn reached(around: &Surroundings<'_>, used: BTreeSet<String>) -> BTreeSet<String> {
+    let mut left: Vec<String> = used.into_iter().collect();
     let texts: BTreeMap<String, (&str, &str)> = around
         .workspace
         .templates()
@@ -159,27 +212,29 @@ fn reached(around: &Surroundings<'_>, nodes: &BTreeMap<String, Entry<'_>>) -> BT
     found
 }
 
+/// By id, the ids of others.
+type Map<'a> = BTreeMap<&'a str, Vec<&'a str>>;
+
 /// Who reads whom, in both directions. Everything has an entry.
-fn maps(workspace: &Workspace) -> (BTreeMap<String, Vec<String>>, BTreeMap<String, Vec<String>>) {
-    let manifest = &workspace.manifest;
-    let mut parents: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    let mut add = |id: String, depends_on: &[Dependency]| {
-        let mut all = Surroundings::nodes(depends_on);
-        all.sort();
+fn maps<'a>(around: &'a Surroundings<'a>) -> (Map<'a>, Map<'a>) {
+    let manifest = &around.workspace.manifest;
+    let mut parents = Map::new();
+    let mut add = |id: &'a str, depends_on: &'a [Dependency]| {
+        let mut all: Vec<&str> = depends_on.iter().map(|dependency| dependency.node.as_str()).collect();
+        all.sort_unstable();
         parents.insert(id, all);
     };
-    manifest.nodes.values().for_each(|node| add(node.id.as_str().to_owned(), &node.depends_on));
-    manifest.tests.values().for_each(|test| add(TestName::of(test, manifest).id, &test.depends_on));
-    manifest.exposures.values().for_each(|one| add(one.id.as_str().to_owned(), &one.depends_on));
-    manifest.sources.keys().for_each(|id| add(id.as_str().to_owned(), &[]));
+    manifest.nodes.values().for_each(|node| add(node.id.as_str(), &node.depends_on));
+    manifest.tests.values().for_each(|test| add(&around.name_of(test).id, &test.depends_on));
+    manifest.exposures.values().for_each(|one| add(one.id.as_str(), &one.depends_on));
+    manifest.sources.keys().for_each(|id| add(id.as_str(), &[]));
     for test in manifest.unit_tests.values() {
-        parents.insert(test.id.as_str().to_owned(), vec![test.node.as_str().to_owned()]);
+        parents.insert(test.id.as_str(), vec![test.node.as_str()]);
     }
-    let mut children: BTreeMap<String, Vec<String>> =
-        parents.keys().map(|id| (id.clone(), Vec::new())).collect();
+    let mut children: Map<'_> = parents.keys().map(|id| (*id, Vec::new())).collect();
     for (id, all) in &parents {
         for parent in all {
-            children.entry(parent.clone()).or_default().push(id.clone());
+            children.entry(*parent).or_default().push(*id);
         }
     }
     (parents, children)

@@ -1,7 +1,7 @@
 //! Artifacts: what other tools read of a project, in the forms of dbt's published schemas: `manifest.json` (v12),
 //! `catalog.json` (v1) and `run_results.json` (v6).
 //!
-//! Pure: a project, and what was compiled or run of it, come in, and text goes out. It holds no absolute path and nothing of
+//! Pure: a project, and what was compiled or run of it, come in, and text goes out, the manifest's piece by piece. It holds no absolute path and nothing of
 //! the environment, and apart from its header it is the same whenever it is made.
 
 mod catalog;
@@ -12,12 +12,14 @@ mod run_results;
 mod test_node;
 
 use std::collections::BTreeMap;
+use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::error::{Error, Result};
+use crate::lineage::ColumnGraph;
 use crate::names::Relation;
 use crate::sql::quote::identifier;
 use crate::workspace::Workspace;
@@ -94,6 +96,22 @@ fn below<'p>(path: &'p Path, search: &[String]) -> &'p Path {
 
 fn text(artifact: &impl Serialize) -> Result<String> {
     serde_json::to_string(artifact).map_err(|error| Error::Bug(format!("an artifact is no JSON: {error}")))
+}
+
+/// Writes `lineage.json`: who comes from whom, column by column.
+///
+/// # Errors
+/// It cannot be written; `InvalidData` is a bug of Kiln's.
+pub fn lineage(graph: &ColumnGraph, mut out: impl Write) -> std::io::Result<()> {
+    write(graph, &mut out)?;
+    out.write_all(b"\n")
+}
+
+/// Writes an artifact as it is made, so that it is never in memory as a whole.
+fn write(artifact: &impl Serialize, out: impl Write) -> std::io::Result<()> {
+    let mut out = BufWriter::with_capacity(1 << 16, out);
+    serde_json::to_writer(&mut out, artifact)?;
+    out.flush()
 }
 
 /// A setting that is text.

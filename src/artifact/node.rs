@@ -6,11 +6,12 @@ use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 use serde_json::Value;
 
+use super::test_node::TestName;
 use super::{below, full_name, setting, shown};
 use crate::compile::Compiled;
 use crate::digest::sha256;
 use crate::graph::fqn;
-use crate::manifest::{Column, Dependency, Materialization, Node, NodeKind, Object};
+use crate::manifest::{Column, Dependency, Materialization, Node, NodeKind, Object, Test};
 use crate::project::{Constraint, NodeProperties};
 use crate::workspace::Workspace;
 
@@ -25,6 +26,8 @@ pub(super) struct Surroundings<'a> {
     properties: HashMap<(NodeKind, &'a str), &'a NodeProperties>,
     /// Where compiled SQL lies, if that can be said without an absolute path.
     compiled_folder: Option<String>,
+    /// What dbt calls each test, by Kiln's ids.
+    tests: HashMap<&'a str, TestName>,
     /// No settings.
     pub nothing: Object,
 }
@@ -242,8 +245,14 @@ impl<'a> Surroundings<'a> {
             database: super::database(workspace),
             properties: properties.collect(),
             compiled_folder,
+            tests: TestName::all(&workspace.manifest),
             nothing: Object::new(),
         }
+    }
+
+    /// What dbt calls a test of the project.
+    pub fn name_of(&self, test: &Test) -> &TestName {
+        &self.tests[test.id.as_str()]
     }
 
     /// The ids of the macros that a template calls.

@@ -56,6 +56,11 @@ impl TestName {
         Self { full, id }
     }
 
+    /// The names of all tests, by Kiln's ids.
+    pub fn all(manifest: &Manifest) -> HashMap<&str, Self> {
+        manifest.tests.values().map(|test| (test.id.as_str(), Self::of(test, manifest))).collect()
+    }
+
     /// dbt's ids of all tests, by Kiln's names.
     pub fn ids(manifest: &Manifest) -> HashMap<&str, String> {
         let all = manifest.tests.values();
@@ -173,7 +178,7 @@ impl<'a> Surroundings<'a> {
     pub fn test(&'a self, test: &'a Test, description: &'a str) -> Entry<'a> {
         let manifest = &self.workspace.manifest;
         let package = test.id.as_str().split('.').nth(1).unwrap_or_default();
-        let TestName { full, id } = TestName::of(test, manifest);
+        let TestName { full, id } = self.name_of(test).clone();
         let sql = self.compiled.and_then(|compiled| compiled.tests.get(&test.id)).cloned();
         let stored = test.config.store_failures;
         let config = TestConfigPart {

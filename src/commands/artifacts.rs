@@ -1,5 +1,6 @@
 //! Artifacts: files in the target folder that other tools read, written whole or not at all.
 
+use std::io::{ErrorKind, Write};
 use std::path::Path;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use crate::artifact::{self, Invocation, RunResults};
 use crate::compile::Compiled;
 use crate::compile::cache::Cache;
 use crate::error::{Error, Result};
+use crate::lineage::ColumnGraph;
 use crate::workspace::Workspace;
 
 use super::terminal::Terminal;
@@ -31,8 +33,34 @@ impl Artifacts<'_> {
     /// # Errors
     /// It cannot be written.
     pub fn write_manifest(&self, terminal: &Terminal, compiled: Option<&Compiled>) -> Result<()> {
-        let text = artifact::manifest(self.workspace, compiled, &self.invocation)?;
-        write(&self.folder.join(MANIFEST), &terminal.for_file(&text))
+        let fill =
+            |file: &mut dyn Write| artifact::manifest(self.workspace, compiled, &self.invocation, file);
+        self.write_large(terminal, MANIFEST, &fill)
+    }
+
+    /// Writes `lineage.json`.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn write_lineage(&self, terminal: &Terminal, graph: &ColumnGraph) -> Result<()> {
+        self.write_large(terminal, "lineage.json", &|file| artifact::lineage(graph, file))
+    }
+
+    /// Writes what is not to be in memory as a whole, unless something in it has to be masked.
+    fn write_large(
+        &self,
+        terminal: &Terminal,
+        name: &str,
+        fill: &dyn Fn(&mut dyn Write) -> std::io::Result<()>,
+    ) -> Result<()> {
+        write_by(&self.folder.join(name), |file| {
+            if terminal.hides_nothing() {
+                return fill(file);
+            }
+            let mut text = Vec::new();
+            fill(&mut text)?;
+            file.write_all(terminal.for_file(&String::from_utf8_lossy(&text)).as_bytes())
+        })
     }
 
     /// Writes `catalog.json`.
@@ -93,11 +121,18 @@ impl NextResults {
 /// # Errors
 /// It cannot be written.
 pub fn write(path: &Path, text: &str) -> Result<()> {
+    write_by(path, |file| file.write_all(text.as_bytes()))
+}
+
+fn write_by(path: &Path, fill: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder).map_err(|error| Error::io("create the folder", folder, &error))?;
     let written = tempfile::NamedTempFile::new_in(folder).and_then(|mut file| {
-        std::io::Write::write_all(&mut file, text.as_bytes())?;
+        fill(&mut file)?;
         Ok(file.persist(path)?)
     });
-    written.map(drop).map_err(|error| Error::io("write", path, &error))
+    written.map(drop).map_err(|error| match error.kind() {
+        ErrorKind::InvalidData => Error::Bug(format!("an artifact is no JSON: {error}")),
+        _ => Error::io("write", path, &error),
+    })
 }

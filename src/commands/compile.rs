@@ -1,6 +1,7 @@
 //! `kiln compile`: checks the whole project without a database, and leaves its SQL, columns and lineage as files.
 
 use std::collections::BTreeSet;
+use std::mem::ManuallyDrop;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,7 +20,7 @@ use crate::names::NodeId;
 use crate::run::event::{TestReport, UnitFinding};
 use crate::workspace::{FullRefresh, Workspace};
 
-use super::artifacts::{Artifacts, write};
+use super::artifacts::Artifacts;
 use super::failures::Teller;
 use super::run::tell_tests;
 use super::summary::Counts as TestCounts;
@@ -49,6 +50,8 @@ pub fn compile(terminal: &Terminal, global: &Global, args: &CompileArgs) -> Resu
     let env = WatchedEnv::default();
     options.env = env.watch(Arc::clone(&options.env));
     let (Opened { workspace, .. }, warnings) = open_with(terminal, global, &options)?;
+    // The process ends with the command: to take a large project apart first is work for nobody.
+    let workspace = ManuallyDrop::new(workspace);
     let selected = workspace.select(&args.selection.select, &args.selection.exclude)?;
     let outside = Outside::look(workspace.root(), &workspace.manifest);
     let folder = match &args.target_path {
@@ -61,22 +64,21 @@ pub fn compile(terminal: &Terminal, global: &Global, args: &CompileArgs) -> Resu
         about: (!is_whole).then(|| Arc::new(with_ancestors(&workspace, &selected))),
         ..remembering(&workspace)
     };
-    let mut compiled = compile_project(&workspace, &compile_options)?;
+    let mut compiled = ManuallyDrop::new(compile_project(&workspace, &compile_options)?);
     let mut told = Told { opening: warnings, messages: workspace.messages(), ..Told::default() };
     show_said(terminal, &told.messages);
     let turn = match &args.target_path {
         Some(_) => None,
         None => Some(cache.turn()?),
     };
-    let lineage = serde_json::to_string(&lineage(&workspace, &compiled)?)
-        .map_err(|error| Error::Bug(format!("the lineage is no JSON: {error}")))?;
     let artifacts = Artifacts {
         workspace: &workspace,
         invocation: Invocation::new(args.caller.invocation_id.clone()),
         folder: &folder,
     };
     artifacts.write_catalog(terminal, &compiled)?;
-    write(&folder.join("lineage.json"), &terminal.for_file(&(lineage + "\n")))?;
+    artifacts.write_lineage(terminal, &lineage(&workspace, &compiled)?)?;
+    compiled.forget_lineage();
     let units = match args.unit_tests {
         true => {
             let stop = stop_flag(terminal)?;

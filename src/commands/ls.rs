@@ -21,6 +21,8 @@ struct Item {
 /// Lists.
 pub fn ls(terminal: &Terminal, global: &Global, args: &LsArgs) -> Result<Exit> {
     let Opened { workspace, .. } = open(terminal, global, "list", FullRefresh::No)?;
+    // The process ends with the command: to take a large project apart first is work for nobody.
+    let workspace = std::mem::ManuallyDrop::new(workspace);
     let selected = workspace.select(&args.selection.select, &args.selection.exclude)?;
     let mut items: Vec<Item> = selected.iter().filter_map(|id| item(&workspace, id)).collect();
     match args.resource_type.is_empty() {

@@ -1,6 +1,7 @@
 //! The terminal: the one writer. Everything that a person or a program reads goes through it, so that secrets are masked,
 //! colours are right and a reader that went away is no failure.
 
+use std::borrow::Cow;
 use std::io::{IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -193,14 +194,23 @@ impl Terminal {
         known.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
     }
 
-    fn masked(&self, text: &str) -> String {
+    fn masked<'t>(&self, text: &'t str) -> Cow<'t, str> {
         let secrets = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);
-        secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret, MASK))
+        let mut masked = Cow::Borrowed(text);
+        for secret in secrets.iter() {
+            masked = Cow::Owned(masked.replace(secret, MASK));
+        }
+        masked
     }
 
     /// Text for a file, with secrets masked.
-    pub fn for_file(&self, text: &str) -> String {
+    pub fn for_file<'t>(&self, text: &'t str) -> Cow<'t, str> {
         self.masked(text)
+    }
+
+    /// Whether text for a file needs no masking.
+    pub fn hides_nothing(&self) -> bool {
+        self.secrets.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
     }
 
     /// Data: to stdout.

@@ -16,10 +16,13 @@ use crate::workspace::Workspace;
 /// The disk said no.
 pub fn write_compiled(workspace: &Workspace, compiled: &Compiled, folder: &Path) -> Result<usize> {
     let root = folder.join(&workspace.manifest.project);
+    let is_new = std::fs::symlink_metadata(&root).is_err();
     let mut written = HashSet::new();
     let mut write = |path: PathBuf, sql: &str| -> Result<()> {
         let text = format!("{sql}\n");
-        let is_right = std::fs::symlink_metadata(&path).is_ok_and(|now| now.is_file())
+        let same_size = |now: std::fs::Metadata| now.is_file() && now.len() == text.len() as u64;
+        let is_right = !is_new
+            && std::fs::symlink_metadata(&path).is_ok_and(same_size)
             && std::fs::read(&path).is_ok_and(|now| now == text.as_bytes());
         if !is_right {
             put(&root, &path, &text)?;
@@ -39,15 +42,21 @@ pub fn write_compiled(workspace: &Workspace, compiled: &Compiled, folder: &Path)
         };
         write(path, sql)?;
     }
-    sweep(&root, &written)?;
+    if !is_new {
+        sweep(&root, &written)?;
+    }
     Ok(written.len())
 }
 
 /// Writes a file, whatever stands at its place.
 fn put(root: &Path, path: &Path, text: &str) -> Result<()> {
-    let write = || -> std::io::Result<()> {
-        std::fs::create_dir_all(path.parent().unwrap_or(root))?;
-        std::fs::write(path, text)
+    // Nearly always the folder is there: one of the files before made it.
+    let write = || match std::fs::write(path, text) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            std::fs::create_dir_all(path.parent().unwrap_or(root))?;
+            std::fs::write(path, text)
+        }
+        written => written,
     };
     if write().is_ok() {
         return Ok(());

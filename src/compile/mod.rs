@@ -108,6 +108,12 @@ impl Compiled {
         Some(if bound.contains(';') { without_end(&bound).to_owned() } else { bound })
     }
 
+    /// Lets the lineage go, once its graph is made: it is as large as all else of a model.
+    pub fn forget_lineage(&mut self) {
+        self.lineages = HashMap::new();
+        self.consumers = HashMap::new();
+    }
+
     /// Where a source stands in the shadow.
     pub fn source_relation(&self, source: &SourceTable) -> Relation {
         match source.files {

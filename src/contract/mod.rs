@@ -36,7 +36,7 @@ pub use enforce::tests;
 pub use facts::{Bounds, Facts, OtherTest, Reference};
 pub use quality::{Comparison, Metric, Operator, Quality, QualityKind, Unit};
 pub use read::read;
-pub use rule::{Part, Rule};
+pub use rule::{NOW, Part, Rule};
 pub use sla::{Lifecycle, Sla, SlaKind};
 pub use types::{LogicalType, same_type};
 pub use upgrade::{complete, upgrade};

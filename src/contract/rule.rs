@@ -2,8 +2,11 @@
 
 use crate::names::NodeId;
 
-/// A query whose rows are failures. The relations that it reads are known only when it runs, and so is the time: the
-/// bundled DuckDB has no icu, without which `now()` cannot be made a TIMESTAMP.
+/// The time in UTC as a TIMESTAMP, asked of DuckDB when the query runs: text with a moment in it would be another one with
+/// every compile. Without icu, which the bundled DuckDB has not, `now()` cannot be cast.
+pub const NOW: &str = "make_timestamp(epoch_us(now()))";
+
+/// A query whose rows are failures. The relations that it reads are known only when it runs, and so is the time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {
     /// What is promised, for messages: `age_hours of orders is at most 4`.
@@ -53,7 +56,7 @@ impl Rule {
     }
 
     /// The query's text. `tested` is what stands for the tested relation: a name, or a parenthesised query with an
-    /// alias. `other` names another model's relation. `now` is a UTC time as `2026-11-30 12:00:00`.
+    /// alias. `other` names another model's relation. `now` is SQL for a TIMESTAMP in UTC: [`NOW`], or one that stands still.
     pub fn sql(&self, tested: &str, mut other: impl FnMut(&NodeId) -> String, now: &str) -> String {
         let mut text = String::new();
         for part in &self.parts {
@@ -61,7 +64,7 @@ impl Rule {
                 Part::Sql(sql) => text.push_str(sql),
                 Part::Tested => text.push_str(tested),
                 Part::Other(node) => text.push_str(&other(node)),
-                Part::Now => text.push_str(&format!("timestamp {}", crate::sql::quote::literal(now))),
+                Part::Now => text.push_str(now),
             }
         }
         text
@@ -69,7 +72,7 @@ impl Rule {
 
     /// What identifies the rule, wherever its relations are: the same text means the same verdict on the same data.
     pub fn definition(&self) -> String {
-        self.sql("$tested", |node| format!("${node}"), "$now")
+        self.sql("$tested", |node| format!("${node}"), "timestamp '$now'")
     }
 
     /// Whether the verdict depends on the time of the run, so that an old one says nothing.
@@ -99,8 +102,8 @@ mod tests {
             .gap(Part::Tested)
             .text(" where a = ")
             .text("'$tested'");
-        let sql = rule.sql("\"s\".\"t\"", |_| String::new(), "2026-11-30 12:00:00");
-        assert_eq!(sql, "select timestamp '2026-11-30 12:00:00' from \"s\".\"t\" where a = '$tested'");
+        let sql = rule.sql("\"s\".\"t\"", |_| String::new(), NOW);
+        assert_eq!(sql, "select make_timestamp(epoch_us(now())) from \"s\".\"t\" where a = '$tested'");
         assert!(rule.depends_on_time());
         assert_eq!(rule.parts.len(), 5);
         assert_eq!(rule.definition(), "select timestamp '$now' from $tested where a = '$tested'");

@@ -108,7 +108,8 @@ fn failures(yaml: &str, m: &str) -> String {
     let mut found = Vec::new();
     for test in tests {
         let TestKind::Contract(rule) = &test.kind else { continue };
-        let sql = rule.sql("(select * from m) dbt_subquery", |_| "p".into(), "2026-11-30 12:00:00");
+        let sql =
+            rule.sql("(select * from m) dbt_subquery", |_| "p".into(), "timestamp '2026-11-30 12:00:00'");
         let count = crate::check::query::count(&sql, &test.config);
         let count: i64 = connection
             .query_row(&count, [], |row| row.get(0))

@@ -116,10 +116,10 @@ impl ColumnGraph {
 
     /// Adds a node with what its query reads. `parents` are the nodes that it refers to; `node_of` tells whose table a
     /// relation is. A column from a table that is no node's makes an output unknown.
-    pub fn add(
+    pub fn add<'l>(
         &mut self,
         node: &NodeId,
-        lineage: &Lineage,
+        lineage: &'l Lineage,
         parents: impl IntoIterator<Item = NodeId>,
         node_of: impl Fn(&Relation) -> Option<NodeId>,
     ) {
@@ -127,15 +127,28 @@ impl ColumnGraph {
         entry.parents.extend(parents);
         entry.parents.extend(lineage.tables.iter().filter_map(&node_of));
         entry.columns.extend(lineage.columns.iter().map(|column| column.output.clone()));
+        // The many edges of a query come from a few tables.
+        let mut owners: Vec<(&Relation, Option<NodeId>)> = Vec::new();
         for column in &lineage.columns {
             let to = NodeColumn::new(node, &column.output);
             let mut unknown = column.unknown;
-            let mut edge = |from: &TableColumn, kind| match node_of(&from.table) {
-                Some(parent) => {
-                    let from = NodeColumn::new(&parent, &from.column);
-                    self.edges.insert(Edge { from, to: to.clone(), kind });
+            let mut edge = |from: &'l TableColumn, kind| {
+                let known = owners.iter().find(|(table, _)| std::ptr::eq(*table, &*from.table));
+                let owner = match known {
+                    Some((_, owner)) => owner.clone(),
+                    None => {
+                        let owner = node_of(&from.table);
+                        owners.push((&from.table, owner.clone()));
+                        owner
+                    }
+                };
+                match owner {
+                    Some(parent) => {
+                        let from = NodeColumn { node: parent, column: from.column.clone() };
+                        self.edges.insert(Edge { from, to: to.clone(), kind });
+                    }
+                    None => unknown = true,
                 }
-                None => unknown = true,
             };
             column.value.iter().for_each(|from| edge(from, EdgeKind::Value));
             lineage.influences(column).into_iter().for_each(|from| edge(from, EdgeKind::Influence));

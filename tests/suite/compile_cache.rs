@@ -151,6 +151,26 @@ fn what_follows_from_the_time_is_done_again() {
 }
 
 #[test]
+fn a_promise_on_age_leaves_the_rest_remembered() {
+    let shop = Shop::of(&FILES);
+    shop.write("models/events.sql", "select timestamp '2026-01-01 10:00:00' as happened_at\n");
+    shop.write(
+        "contracts/events.odcs.yaml",
+        "apiVersion: v3.1.0\nkind: DataContract\nid: events\nversion: 1.0.0\nstatus: active\nschema:\n  - name: events\n    \
+         properties: [{name: happened_at, physicalType: TIMESTAMP}]\nslaProperties:\n  \
+         - {property: latency, value: 4, unit: d, element: events.happened_at}\n",
+    );
+    let first = same(&shop, &[], None);
+    let ages: Vec<&String> =
+        first.iter().filter(|(name, _)| name.contains("latency")).map(|(_, sql)| sql).collect();
+    assert_eq!(ages.len(), 1, "{:?}", first.keys());
+    assert!(ages[0].contains("make_timestamp(epoch_us(now()))"), "{}", ages[0]);
+    let catalog = written(&shop);
+    assert_eq!(outcome(shop.root(), &[], None), first);
+    assert_eq!(written(&shop), catalog, "nothing changed, so nothing is written");
+}
+
+#[test]
 fn a_secret_is_in_no_cache() {
     let shop = Shop::of(&FILES);
     shop.write("models/secret.sql", "select '{{ env_var('KILN_SECRET_WORD') }}' is null as a\n");

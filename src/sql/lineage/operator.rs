@@ -339,7 +339,7 @@ impl Walk {
         let groups = index(pivot, "group_count").and_then(|count| usize::try_from(count).ok());
         let groups = groups.ok_or("a pivot without its groups")?;
         let aggregates = list(pivot, "aggregates").len();
-        if aggregates == 0 || child.columns.len() <= groups + aggregates {
+        if aggregates == 0 || child.columns.len() <= groups.saturating_add(aggregates) {
             return Err("a pivot of another form".into());
         }
         let table = index(node, "pivot_index");
