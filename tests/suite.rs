@@ -23,6 +23,8 @@ mod faults;
 mod flights;
 #[path = "suite/fuzz.rs"]
 mod fuzz;
+#[path = "fuzz/targets.rs"]
+mod fuzz_targets;
 #[path = "suite/idempotence.rs"]
 mod idempotence;
 #[path = "suite/incremental.rs"]

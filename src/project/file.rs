@@ -89,13 +89,21 @@ impl ProjectFile {
     pub fn read(root: &Path, expand: &dyn Expand) -> (Option<Self>, Diagnostics) {
         let mut problems = Diagnostics::new();
         let Some(file) = read_text(root, &mut problems) else { return (None, problems) };
-        let Some(mut yaml) = yaml::parse(&file, &mut problems) else { return (None, problems) };
+        let (project, found) = Self::parse(root, &file, expand);
+        problems.extend(found);
+        (project, problems)
+    }
+
+    /// Reads the text of a `kiln.yml` for the project in a folder.
+    pub fn parse(root: &Path, file: &Arc<SourceFile>, expand: &dyn Expand) -> (Option<Self>, Diagnostics) {
+        let mut problems = Diagnostics::new();
+        let Some(mut yaml) = yaml::parse(file, &mut problems) else { return (None, problems) };
         let later = |key: &str| {
             FOLDER_KEYS.contains(&key)
                 || ["targets", "on-run-start", "on-run-end", "query-comment"].contains(&key)
         };
         expand_tree(&mut yaml, expand, &later, &mut problems);
-        let (project, found) = Self::from_yaml(root, &file, &yaml);
+        let (project, found) = Self::from_yaml(root, file, &yaml);
         problems.extend(found);
         (project, problems)
     }

@@ -76,39 +76,61 @@ enum Place {
 impl ProjectFiles {
     /// Finds and reads the files.
     pub fn collect(project: &ProjectFile) -> (Self, Diagnostics) {
-        let mut walk = Walk {
-            root: &project.root,
-            real_root: project.root.canonicalize().unwrap_or_else(|_| project.root.clone()),
-            package: &project.name.value,
-            skip: [project.paths.target.as_str(), project.paths.packages.as_str()]
-                .iter()
-                .map(|path| project.root.join(path))
-                .collect(),
-            seen: std::collections::BTreeSet::new(),
-            found: Self::default(),
-            problems: Diagnostics::new(),
-        };
-        let Paths { models, seeds, tests, macros, snapshots, analyses, docs, .. } = &project.paths;
-        let contracts = ["contracts".to_owned()];
-        let waivers = ["waivers".to_owned()];
-        let places: [(Place, &[String]); 9] = [
-            (Place::Models, models),
-            (Place::Seeds, seeds),
-            (Place::Tests, tests),
-            (Place::Macros, macros),
-            (Place::Snapshots, snapshots),
-            (Place::Analyses, analyses),
-            (Place::Docs, docs),
-            (Place::Contracts, &contracts),
-            (Place::Waivers, &waivers),
-        ];
-        for (place, folders) in places {
-            for folder in folders {
-                walk.folder(place, folder);
+        let mut walk = Walk::new(project);
+        for (place, folder) in places(&project.paths) {
+            walk.folder(place, &folder);
+        }
+        (walk.found, walk.problems)
+    }
+
+    /// Sorts files that are in memory, with paths relative to the project, as [`ProjectFiles::collect`] does those of the
+    /// disk.
+    pub fn of(project: &ProjectFile, files: &[Arc<SourceFile>]) -> (Self, Diagnostics) {
+        let mut walk = Walk::new(project);
+        for (place, folder) in places(&project.paths) {
+            for file in files.iter().filter(|file| file.path.starts_with(&folder)) {
+                if walk.seen.insert(walk.root.join(&file.path))
+                    && let Some(seat) = walk.seat(place, &folder, &file.path)
+                {
+                    walk.keep(seat, Arc::clone(file));
+                }
             }
         }
         (walk.found, walk.problems)
     }
+}
+
+/// The folders that are looked into, in order.
+fn places(paths: &Paths) -> Vec<(Place, String)> {
+    let Paths { models, seeds, tests, macros, snapshots, analyses, docs, .. } = paths;
+    let contracts = ["contracts".to_owned()];
+    let waivers = ["waivers".to_owned()];
+    let places: [(Place, &[String]); 9] = [
+        (Place::Models, models),
+        (Place::Seeds, seeds),
+        (Place::Tests, tests),
+        (Place::Macros, macros),
+        (Place::Snapshots, snapshots),
+        (Place::Analyses, analyses),
+        (Place::Docs, docs),
+        (Place::Contracts, &contracts),
+        (Place::Waivers, &waivers),
+    ];
+    let each = |(place, folders): (Place, &[String])| {
+        folders.iter().map(|folder| (place, folder.clone())).collect::<Vec<_>>()
+    };
+    places.into_iter().flat_map(each).collect()
+}
+
+/// What a file is by its path.
+struct Seat {
+    place: Place,
+    /// Its name without its ending.
+    name: String,
+    /// In lower case.
+    ending: String,
+    folders: Vec<String>,
+    is_fixture: bool,
 }
 
 struct Walk<'a> {
@@ -121,7 +143,22 @@ struct Walk<'a> {
     problems: Diagnostics,
 }
 
-impl Walk<'_> {
+impl<'a> Walk<'a> {
+    fn new(project: &'a ProjectFile) -> Self {
+        Self {
+            root: &project.root,
+            real_root: project.root.canonicalize().unwrap_or_else(|_| project.root.clone()),
+            package: &project.name.value,
+            skip: [project.paths.target.as_str(), project.paths.packages.as_str()]
+                .iter()
+                .map(|path| project.root.join(path))
+                .collect(),
+            seen: std::collections::BTreeSet::new(),
+            found: ProjectFiles::default(),
+            problems: Diagnostics::new(),
+        }
+    }
+
     fn folder(&mut self, place: Place, folder: &str) {
         let top = self.root.join(folder);
         if !top.is_dir() {
@@ -141,7 +178,7 @@ impl Walk<'_> {
             WalkDir::new(&top).follow_links(true).sort_by_file_name().into_iter().filter_entry(enter);
         for entry in entries {
             match entry {
-                Ok(entry) if entry.file_type().is_file() => self.file(place, &top, &entry),
+                Ok(entry) if entry.file_type().is_file() => self.file(place, folder, &entry),
                 Ok(_) => {}
                 Err(error) => {
                     let path = error.path().map_or_else(|| top.clone(), Path::to_path_buf);
@@ -161,31 +198,45 @@ impl Walk<'_> {
         }
     }
 
-    fn file(&mut self, place: Place, top: &Path, entry: &DirEntry) {
+    fn file(&mut self, place: Place, folder: &str, entry: &DirEntry) {
         let path = entry.path();
         if !self.seen.insert(path.to_owned()) {
             return;
         }
-        let Some(name) = path.file_name().and_then(OsStr::to_str) else {
-            let at = Location::whole_file(shown(self.root, path));
-            self.problems.push(Diagnostic::error("file-name", "this file's name is not UTF-8").at(&at, ""));
+        let relative = shown(self.root, path);
+        let Some(seat) = self.seat(place, folder, &relative) else { return };
+        if self.leaves(path, &relative) {
             return;
+        }
+        let file = if seat.ending == "csv" && !seat.is_fixture {
+            SourceFile::new(relative, "")
+        } else {
+            match read(path, &relative, &mut self.problems) {
+                Some(file) => file,
+                None => return,
+            }
+        };
+        self.keep(seat, file);
+    }
+
+    /// What a file is; nothing where it is of no use.
+    fn seat(&mut self, place: Place, folder: &str, relative: &Path) -> Option<Seat> {
+        let Some(name) = relative.file_name().and_then(OsStr::to_str) else {
+            let at = Location::whole_file(relative);
+            self.problems.push(Diagnostic::error("file-name", "this file's name is not UTF-8").at(&at, ""));
+            return None;
         };
         let (stem, ending) = name.rsplit_once('.').unwrap_or((name, ""));
         let ending = ending.to_ascii_lowercase();
         let yaml = matches!(ending.as_str(), "yml" | "yaml");
-        let relative = shown(self.root, path);
-        let folders: Vec<String> = path
+        let folders: Vec<String> = relative
             .parent()
-            .and_then(|parent| parent.strip_prefix(top).ok())
+            .and_then(|parent| parent.strip_prefix(folder).ok())
             .map(|parent| parent.iter().map(|part| part.to_string_lossy().into_owned()).collect())
             .unwrap_or_default();
         if place == Place::Models && ending == "py" {
-            return self.not_supported(
-                &relative,
-                "Python models are not supported",
-                "write the model in SQL",
-            );
+            self.not_supported(relative, "Python models are not supported", "write the model in SQL");
+            return None;
         }
         let is_fixture = place == Place::Tests && folders.first().is_some_and(|first| first == "fixtures");
         let wanted = match place {
@@ -196,18 +247,12 @@ impl Walk<'_> {
             Place::Analyses => yaml || ending == "md",
             _ => yaml || ending == "sql" || ending == "md",
         };
-        if !wanted || self.leaves(path, &relative) {
-            return;
-        }
-        let file = if ending == "csv" && !is_fixture {
-            SourceFile::new(relative, "")
-        } else {
-            match read(path, &relative, &mut self.problems) {
-                Some(file) => file,
-                None => return,
-            }
-        };
-        let resource = Resource { package: self.package.to_owned(), name: stem.to_owned(), folders, file };
+        wanted.then(|| Seat { place, name: stem.to_owned(), ending, folders, is_fixture })
+    }
+
+    fn keep(&mut self, seat: Seat, file: Arc<SourceFile>) {
+        let Seat { place, name, ending, folders, is_fixture } = seat;
+        let resource = Resource { package: self.package.to_owned(), name, folders, file };
         let found = &mut self.found;
         match (place, ending.as_str()) {
             (Place::Contracts, _) => found.contracts.push(resource.file),
