@@ -25,6 +25,8 @@ mod flights;
 mod fuzz;
 #[path = "fuzz/targets.rs"]
 mod fuzz_targets;
+#[path = "suite/hostile.rs"]
+mod hostile;
 #[path = "suite/idempotence.rs"]
 mod idempotence;
 #[path = "suite/incremental.rs"]

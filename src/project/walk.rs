@@ -164,10 +164,25 @@ impl<'a> Walk<'a> {
         if !top.is_dir() {
             return;
         }
+        if top.is_symlink() && leads_out(&top, &self.real_root) {
+            return outside(&shown(self.root, &top), &mut self.problems);
+        }
         let skip = self.skip.clone();
-        let enter = move |entry: &DirEntry| {
+        // What a link outside leads to can be all of the machine.
+        let left = std::cell::RefCell::new(Vec::new());
+        let real_root = self.real_root.clone();
+        let leaves = |entry: &DirEntry| {
+            let leaves =
+                entry.path_is_symlink() && entry.file_type().is_dir() && leads_out(entry.path(), &real_root);
+            if leaves {
+                left.borrow_mut().push(entry.path().to_owned());
+            }
+            leaves
+        };
+        let enter = |entry: &DirEntry| {
             entry.depth() == 0
-                || !(entry.file_name().as_encoded_bytes().starts_with(b".")
+                || !(leaves(entry)
+                    || entry.file_name().as_encoded_bytes().starts_with(b".")
                     || (entry.file_type().is_dir()
                         && (skip.iter().any(|path| path == entry.path())
                             || ["dbt_packages", "dbt_modules", "target"]
@@ -178,8 +193,8 @@ impl<'a> Walk<'a> {
             WalkDir::new(&top).follow_links(true).sort_by_file_name().into_iter().filter_entry(enter);
         for entry in entries {
             match entry {
-                Ok(entry) if entry.file_type().is_file() => self.file(place, folder, &entry),
-                Ok(_) => {}
+                Ok(entry) if entry.file_type().is_dir() => {}
+                Ok(entry) => self.file(place, folder, &entry),
                 Err(error) => {
                     let path = error.path().map_or_else(|| top.clone(), Path::to_path_buf);
                     let message = match error.loop_ancestor() {
@@ -196,6 +211,9 @@ impl<'a> Walk<'a> {
                 }
             }
         }
+        for path in left.into_inner() {
+            outside(&shown(self.root, &path), &mut self.problems);
+        }
     }
 
     fn file(&mut self, place: Place, folder: &str, entry: &DirEntry) {
@@ -209,6 +227,9 @@ impl<'a> Walk<'a> {
             return;
         }
         let file = if seat.ending == "csv" && !seat.is_fixture {
+            if !entry.file_type().is_file() {
+                return refused(&relative, NO_FILE.0, NO_FILE.1, &mut self.problems);
+            }
             SourceFile::new(relative, "")
         } else {
             match read(path, &relative, &mut self.problems) {
@@ -226,6 +247,14 @@ impl<'a> Walk<'a> {
             self.problems.push(Diagnostic::error("file-name", "this file's name is not UTF-8").at(&at, ""));
             return None;
         };
+        if relative.to_string_lossy().contains(char::is_control) {
+            let at = Location::whole_file(relative);
+            let message = "this file's name holds a character that cannot be seen";
+            self.problems.push(
+                Diagnostic::error("file-name", message).at(&at, "").help("give it a name that can be read"),
+            );
+            return None;
+        }
         let (stem, ending) = name.rsplit_once('.').unwrap_or((name, ""));
         let ending = ending.to_ascii_lowercase();
         let yaml = matches!(ending.as_str(), "yml" | "yaml");
@@ -286,15 +315,10 @@ impl<'a> Walk<'a> {
             .ancestors()
             .take_while(|ancestor| *ancestor != self.root)
             .any(|ancestor| ancestor.is_symlink());
-        if !linked || path.canonicalize().is_ok_and(|real| real.starts_with(&self.real_root)) {
+        if !linked || !leads_out(path, &self.real_root) {
             return false;
         }
-        let at = Location::whole_file(relative);
-        self.problems.push(
-            Diagnostic::error("path-outside", "this link leads out of the project")
-                .at(&at, "")
-                .help("copy the file into the project"),
-        );
+        outside(relative, &mut self.problems);
         true
     }
 }
@@ -308,16 +332,73 @@ fn io_text(error: &walkdir::Error) -> String {
 }
 
 fn read(path: &Path, relative: &Path, problems: &mut Diagnostics) -> Option<Arc<SourceFile>> {
-    match std::fs::read(path) {
+    match bytes(path) {
         Ok(bytes) => text_of(relative, bytes, problems),
-        Err(error) => {
-            problems.push(
-                Diagnostic::error("unreadable-file", format!("cannot read this file: {error}"))
-                    .at(&Location::whole_file(relative), ""),
-            );
+        Err(Unread::Absent(error)) => {
+            unreadable(relative, &error, problems);
+            None
+        }
+        Err(Unread::Refused(message, help)) => {
+            refused(relative, message, help, problems);
             None
         }
     }
+}
+
+/// Why a file was not read.
+pub(super) enum Unread {
+    /// The machine says so.
+    Absent(std::io::Error),
+    /// Kiln says so: what it is, and what to do.
+    Refused(&'static str, &'static str),
+}
+
+/// What is said of a pipe or a device, and what to do.
+const NO_FILE: (&str, &str) = ("this is not a file", "remove it, or put a file in its place");
+
+/// Most bytes of a file that people write.
+const MOST_BYTES: u64 = 16 * 1024 * 1024;
+
+/// The bytes of a file that people write; a pipe or a device, which may never end, is not read.
+pub(super) fn bytes(path: &Path) -> Result<Vec<u8>, Unread> {
+    let about = std::fs::metadata(path).map_err(Unread::Absent)?;
+    if !about.is_file() && !about.is_dir() {
+        return Err(Unread::Refused(NO_FILE.0, NO_FILE.1));
+    }
+    if about.len() > MOST_BYTES {
+        let help = "rows belong into a seed or a source, and a model into parts";
+        return Err(Unread::Refused("this file is larger than 16 MB", help));
+    }
+    std::fs::read(path).map_err(Unread::Absent)
+}
+
+pub(super) fn unreadable(path: &Path, error: &std::io::Error, problems: &mut Diagnostics) {
+    problems.push(
+        Diagnostic::error("unreadable-file", format!("cannot read this file: {error}"))
+            .at(&Location::whole_file(path), ""),
+    );
+}
+
+pub(super) fn refused(path: &Path, message: &str, help: &str, problems: &mut Diagnostics) {
+    problems.push(
+        Diagnostic::error("unreadable-file", message.to_owned())
+            .at(&Location::whole_file(path), "")
+            .help(help),
+    );
+}
+
+/// Whether a path leads out of a folder that is given without links.
+pub(super) fn leads_out(path: &Path, real_root: &Path) -> bool {
+    !path.canonicalize().is_ok_and(|real| real.starts_with(real_root))
+}
+
+pub(super) fn outside(path: &Path, problems: &mut Diagnostics) {
+    let at = Location::whole_file(path);
+    problems.push(
+        Diagnostic::error("path-outside", "this link leads out of the project")
+            .at(&at, "")
+            .help("copy what it leads to into the project"),
+    );
 }
 
 /// A file's bytes as text; a byte-order mark is taken off.
