@@ -13,7 +13,7 @@ use kiln::diagnostic::{Diagnostics, SourceFile, Style};
 use kiln::diff::Settings;
 use kiln::error::Error;
 use kiln::interval;
-use kiln::manifest::{Node, Object, Strategy};
+use kiln::manifest::{Node, Strategy};
 use kiln::names::{NodeId, Relation};
 use kiln::project::{ProjectFile, ProjectFiles};
 use kiln::sql::lineage::{of_plan, outputs_of, parse_plan, parse_typed_plan};
@@ -21,6 +21,7 @@ use kiln::sql::rendered::Rendered;
 use kiln::sql::{cte, highlight, items, relations, seat, shape, tokens};
 use kiln::template::{Form, QueryTable, Resolve, Window};
 use kiln::workspace::{FullRefresh, Workspace, WorkspaceOptions};
+use kiln::yaml::Object;
 
 /// YAML: the first line names the file that the rest is put in, in the place of the one that is there.
 pub fn yaml(text: &str) {
