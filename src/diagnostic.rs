@@ -3,6 +3,7 @@
 //! Every mistake in a project ends here. A diagnostic owns the text that it points into, so it can be
 //! rendered anywhere, and all diagnostics of a command are collected before any is shown.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -188,21 +189,21 @@ impl Diagnostic {
             Severity::Warning => Level::WARNING,
             Severity::Note => Level::NOTE,
         };
-        let mut group = Group::with_title(level.primary_title(&self.message).id(self.code));
+        let mut group = Group::with_title(level.primary_title(visible(&self.message)).id(self.code));
         let places = self.primary.iter().map(|place| (place, AnnotationKind::Primary));
         let others = self.related.iter().map(|place| (place, AnnotationKind::Context));
         for ((location, label), kind) in places.chain(others) {
-            let path = location.file.path.to_string_lossy().into_owned();
+            let path = visible(&location.file.path.to_string_lossy()).replace('\n', "\\n");
             if location.file.text.is_empty() {
                 group = group.element(annotate_snippets::Origin::path(path));
                 continue;
             }
             let annotation = kind.span(location.clamped());
-            let annotation = if label.is_empty() { annotation } else { annotation.label(label) };
+            let annotation = if label.is_empty() { annotation } else { annotation.label(visible(label)) };
             group = group.element(Snippet::source(&location.file.text).path(path).annotation(annotation));
         }
         for help in &self.help {
-            group = group.element(Level::HELP.message(help));
+            group = group.element(Level::HELP.message(visible(help)));
         }
         let renderer = match style {
             Style::Plain => Renderer::plain(),
@@ -212,6 +213,19 @@ impl Diagnostic {
         text.push('\n');
         text
     }
+}
+
+/// A text without characters that a terminal obeys: a name in a stranger's project may hold any.
+pub fn visible(text: &str) -> Cow<'_, str> {
+    let obeyed = |letter: char| letter.is_control() && letter != '\n' && letter != '\t';
+    if !text.contains(obeyed) {
+        return Cow::Borrowed(text);
+    }
+    let escaped = |letter: char| match obeyed(letter) {
+        true => letter.escape_default().to_string(),
+        false => letter.to_string(),
+    };
+    Cow::Owned(text.chars().map(escaped).collect())
 }
 
 impl Location {
@@ -239,13 +253,20 @@ pub enum Style {
     Colour,
 }
 
+/// Letters of a name that is compared with others: nobody slips in a longer one, and comparing takes their square.
+const LONGEST_NAME: usize = 500;
+
 /// The known name nearest to the one written, if it is near enough to be a slip of the hand.
 pub fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let letters = written.chars().count();
+    if letters > LONGEST_NAME {
+        return None;
+    }
     // Of one letter, any other is as near.
     let limit = if letters < 2 { 0 } else { (letters / 3).max(1) };
     known
         .into_iter()
+        .filter(|name| name.len() <= 4 * LONGEST_NAME && name.chars().count().abs_diff(letters) <= limit)
         .map(|name| (strsim::damerau_levenshtein(&written.to_lowercase(), &name.to_lowercase()), name))
         .filter(|(distance, name)| *distance <= limit && *name != written)
         .min()

@@ -2,7 +2,6 @@
 //!
 //! All of it is UTC. Moments are texts as DuckDB writes a TIMESTAMP, so that they compare as they stand.
 
-use jiff::ToSpan;
 use jiff::civil::DateTime;
 
 use crate::manifest::{Grain, Interval};
@@ -52,13 +51,19 @@ fn start(grain: Grain, moment: DateTime) -> DateTime {
 
 /// So many intervals on; back for a negative number. The end of time where there is no later moment.
 fn step(grain: Grain, moment: DateTime, count: i64) -> DateTime {
+    let none = jiff::Span::new();
     let span = match grain {
-        Grain::Hour => count.hours(),
-        Grain::Day => count.days(),
-        Grain::Month => count.months(),
-        Grain::Year => count.years(),
+        Grain::Hour => none.try_hours(count),
+        Grain::Day => none.try_days(count),
+        Grain::Month => none.try_months(count),
+        Grain::Year => none.try_years(count),
     };
-    moment.saturating_add(span)
+    match span {
+        Ok(span) => moment.saturating_add(span),
+        // More than all of time.
+        Err(_) if count < 0 => DateTime::MIN,
+        Err(_) => DateTime::MAX,
+    }
 }
 
 /// The end of the interval that holds a moment.

@@ -99,15 +99,28 @@ impl Workspace {
             .root
             .canonicalize()
             .map_err(|error| Error::io("open the project's folder", &options.root, &error))?;
+        Self::with_files(options, |early| ProjectFile::read(&root, early), ProjectFiles::collect)
+    }
+
+    /// Opens a project wherever its files come from: `read` gives `kiln.yml`, `collect` all the others. Nothing else is
+    /// read from the disk but the sizes of seeds.
+    ///
+    /// # Errors
+    /// As for [`Workspace::open`].
+    pub fn with_files(
+        options: &WorkspaceOptions,
+        read: impl FnOnce(&dyn Expand) -> (Option<ProjectFile>, Diagnostics),
+        collect: impl FnOnce(&ProjectFile) -> (ProjectFiles, Diagnostics),
+    ) -> Result<(Self, Diagnostics)> {
         let mut problems = Diagnostics::new();
         let clock = Clock::default();
         let early = Expanding(Expander::new(context(options, None, None, &clock)));
-        let (file, found) = ProjectFile::read(&root, &early);
+        let (file, found) = read(&early);
         problems.extend(found);
         let Some(file) = file.filter(|_| !problems.has_errors()) else { return Err(problems.into()) };
         let with_vars = Expanding(Expander::new(context(options, Some(&file), None, &clock)));
         let target = file.target(options.target.as_deref(), &with_vars)?;
-        let (files, found) = ProjectFiles::collect(&file);
+        let (files, found) = collect(&file);
         problems.extend(found);
         let renderer = renderer(options, &file, &files, &target, &clock, &mut problems);
         let (project, found) = Project::read(file, files, &Expanding(&renderer));
@@ -120,7 +133,9 @@ impl Workspace {
         let waivers: Vec<Waiver> = project.waiver_files().iter().flat_map(read_waivers).collect();
         add_contract_tests(&mut manifest, &project.properties, &mut problems);
         let seeds = manifest.nodes.values().filter(|node| node.kind == NodeKind::Seed);
-        seeds.filter_map(|seed| seed::too_large(&root, seed)).for_each(|problem| problems.push(problem));
+        seeds
+            .filter_map(|seed| seed::too_large(&project.file.root, seed))
+            .for_each(|problem| problems.push(problem));
         for test in manifest.tests.values() {
             problems.extend(check::outcome::problems(&test.config, &test.at));
         }

@@ -71,6 +71,15 @@ pub fn parse(file: &Arc<SourceFile>, diagnostics: &mut Diagnostics) -> Option<Ya
                 Location::new(file, offset..offset + usize::from(offset < file.text.len()))
             });
             let text = error.display_no_mark().to_string();
+            // The parser tells of these with no place that a person could use.
+            let unseen = |c: char| c.is_control() && !"\n\r\t\u{85}".contains(c);
+            let (at, text) = match file.text.char_indices().find(|(_, c)| unseen(*c)) {
+                Some((found, c)) if text.contains("control characters") => {
+                    let text = format!("a control character, `{}`", c.escape_default());
+                    (Location::new(file, found..found + c.len_utf8()), text)
+                }
+                _ => (at, text),
+            };
             diagnostics.push(
                 Diagnostic::error("yaml-syntax", format!("this is not valid YAML: {text}")).at(&at, "").help(
                     "look at the indentation here and in the line before; quote text that holds `: ` or `{{`",

@@ -23,6 +23,10 @@ mod faults;
 mod flights;
 #[path = "suite/fuzz.rs"]
 mod fuzz;
+#[path = "fuzz/targets.rs"]
+mod fuzz_targets;
+#[path = "suite/hostile.rs"]
+mod hostile;
 #[path = "suite/idempotence.rs"]
 mod idempotence;
 #[path = "suite/idle.rs"]

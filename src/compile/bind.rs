@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use super::ground::{Ground, Shape, has_word};
 use super::names::CompileNames;
-use super::verdict::{Verdict, judge};
+use super::verdict::{OUT_OF_REACH, Verdict, judge, outside};
 use super::{Cause, CompiledNode, State};
-use crate::diagnostic::{Diagnostic, Diagnostics, Location};
+use crate::diagnostic::{Diagnostic, Diagnostics, Location, Severity};
 use crate::engine::explain::{explain, parents};
 use crate::engine::lineage::{of_query, outputs_of_query};
 use crate::engine::load::OWN_COLUMNS;
@@ -278,8 +278,16 @@ impl Binding<'_> {
         }
         let offset = error.position.and_then(|(at, length)| Some((bound.to_rendered(at)?, length)));
         let lead = format!("`{}`", node.name);
-        let state = match judge(&error) {
+        let state = match judge(&error, ground.workspace.root()) {
             Verdict::OutOfReach(reason) => unknown_here(node, reason),
+            Verdict::Outside(path) => {
+                let place = rendered.sql.find(&path).and_then(|at| rendered.locate(at, path.len()));
+                let place = place.unwrap_or_else(|| node.at.clone());
+                let found = ground.workspace.project.file.graded(outside(&lead, &path, &place));
+                let wrong = found.as_ref().is_some_and(|found| found.severity == Severity::Error);
+                self.diagnostics.extend(found.into_iter().collect());
+                if wrong { broken(node) } else { unknown_here(node, OUT_OF_REACH.into()) }
+            }
             Verdict::NoTable(name) => {
                 if let Some(id) = ground.find_relation(&name).filter(|id| *id != node.id) {
                     if self.patience == Patience::Wait && !ground.is_settled(&id) {

@@ -14,7 +14,7 @@ use crate::sql::rendered::Rendered;
 use crate::sql::tokens::without_end;
 
 use super::lineage::ANY;
-use super::verdict::{Verdict, judge};
+use super::verdict::{Verdict, judge, outside};
 use super::{Compiler, State};
 
 impl Compiler<'_> {
@@ -99,7 +99,7 @@ impl Compiler<'_> {
                         })
                     })
                     .collect();
-                match judge(&error) {
+                match judge(&error, self.ground.workspace.root()) {
                     Verdict::Wrong => self.tell(&exposure.id, explain_at(&lead, &error, &place, &parents)),
                     Verdict::NoTable(name) => {
                         let node = self.ground.find_relation(&name);
@@ -113,6 +113,12 @@ impl Compiler<'_> {
                             let found = Diagnostic::warning("unknown-relation", message).at(&place, "");
                             let offered = error.candidates.iter().map(String::as_str);
                             self.tell(&exposure.id, found.suggest(&name, offered));
+                        }
+                    }
+                    Verdict::Outside(path) => {
+                        let found = outside(&lead, &path, &place);
+                        if let Some(found) = self.ground.workspace.project.file.graded(found) {
+                            self.tell(&exposure.id, found);
                         }
                     }
                     Verdict::OutOfReach(_) | Verdict::Value => {}

@@ -19,7 +19,7 @@ use super::bind::published;
 use super::ground::Ground;
 use super::names::CompileNames;
 use super::schedule::map;
-use super::verdict::{Verdict, judge};
+use super::verdict::{Verdict, judge, outside};
 
 /// Tests that are bound in one statement.
 const BATCH: usize = 64;
@@ -82,8 +82,18 @@ impl Compiler<'_> {
 
     fn tell_test(&mut self, ready: &Ready<'_>, error: &SqlError) -> Result<()> {
         let test = ready.test;
-        match judge(error) {
+        match judge(error, self.ground.workspace.root()) {
             Verdict::Wrong => {}
+            Verdict::Outside(path) => {
+                let sql = &ready.rendered.sql;
+                let place = sql.find(&path).and_then(|at| ready.rendered.locate(at, path.len()));
+                let place = place.unwrap_or_else(|| test.at.clone());
+                let found = outside(&format!("the test `{}`", test.name), &path, &place);
+                if let Some(found) = self.ground.workspace.project.file.graded(found) {
+                    self.tell(&test.id, found);
+                }
+                return Ok(());
+            }
             // What only a run can tell is left to it.
             _ => return Ok(()),
         }

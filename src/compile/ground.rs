@@ -240,7 +240,7 @@ impl<'a> Ground<'a> {
                 Ok(value) => return Ok(value),
                 Err(error) => error,
             };
-            let Verdict::NoTable(name) = judge(&error) else { return Err(error) };
+            let Verdict::NoTable(name) = judge(&error, self.workspace.root()) else { return Err(error) };
             match self.find_relation(&name).filter(|id| !missed.contains(id)) {
                 Some(id) if self.stand(shadow, &id)? => missed.push(id),
                 _ => return Err(error),

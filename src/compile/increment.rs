@@ -53,7 +53,7 @@ impl Compiler<'_> {
         self.ground.stand_read(self.shadow(), &rendered)?;
         match self.ground.describe(self.shadow(), &bound.sql) {
             Ok(found) => self.check_shape(node, config, columns, &found),
-            Err(error) if matches!(judge(&error), Verdict::Wrong) => {
+            Err(error) if matches!(judge(&error, self.ground.workspace.root()), Verdict::Wrong) => {
                 let offset = error.position.and_then(|(at, length)| Some((bound.to_rendered(at)?, length)));
                 let parents = parents(&rendered, |id| self.ground.column_names(id));
                 let lead = format!("`{}`, where it is incremental", node.name);

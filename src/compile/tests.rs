@@ -389,13 +389,13 @@ fn a_template_that_needs_data_is_a_note() {
             "{% set found = run_query('select distinct order_date from ' ~ ref('orders')) %}\nselect {% if execute %}{{ found.rows | length }}{% else %}0{% endif %} as n\n",
         ),
         ("models/wide.sql", "pivot {{ ref('orders') }} on order_date using sum(amount)\n"),
-        ("models/file.sql", "select * from read_csv('/etc/passwd')\n"),
+        ("models/file.sql", "select * from read_csv('landing/*.csv')\n"),
     ]);
     insta::assert_snapshot!(project.messages(), @r"
 note[unknown-columns]: the columns of `file` are not known: it reads files or the network itself, which is closed here
  --> models/file.sql:1:1
   |
-1 | select * from read_csv('/etc/passwd')
+1 | select * from read_csv('landing/*.csv')
   | ^
 
 note[unknown-columns]: the columns of `pivoted` are not known: its template needs the data of `orders`
@@ -410,6 +410,38 @@ note[unknown-columns]: the columns of `wide` are not known: its PIVOT has no `IN
 1 | pivot {{ ref('orders') }} on order_date using sum(amount)
   | ^
 ");
+}
+
+#[test]
+fn nothing_outside_of_the_project_is_read() {
+    let files = [
+        (
+            "models/file.sql",
+            "select 1 as a\nunion all\nselect length(content) from read_text('/etc/passwd')\n",
+        ),
+        ("models/bare.sql", "select * from '../other/x.csv'\n"),
+        ("models/web.sql", "select * from 'https://example.com/x.parquet'\n"),
+        ("models/listed.sql", "select * from glob('/etc/*')\n"),
+        ("models/hidden.sql", "select * from query('select * from read_csv(''~/x.csv'')')\n"),
+        ("tests/peek.sql", "select * from read_blob('/etc/shadow')\n"),
+        (
+            "models/schema.yml",
+            "exposures:\n  - {name: board, type: dashboard, owner: {name: A}, depends_on: [ref('orders')], meta: {queries: [\"from '/etc/x.json'\"]}}\n",
+        ),
+    ];
+    let project = built(&files);
+    let messages = project.messages();
+    for reader in ["`file` reads `/etc/passwd`", "`bare` reads `../other/x.csv`", "`listed` reads `/etc/*`"] {
+        assert!(messages.contains(&format!("{reader}, which is outside of the project")), "{messages}");
+    }
+    for reader in ["`web`", "`hidden`", "the test `peek`", "a query of `board`"] {
+        assert!(messages.contains(&format!("error[reads-outside]: {reader} reads `")), "{messages}");
+    }
+    assert!(messages.contains("--> models/file.sql:3:"), "{messages}");
+    let mut files = files.to_vec();
+    let allowed = format!("{PROJECT}severities: {{reads-outside: off}}\n");
+    files.push(("kiln.yml", &allowed));
+    assert!(!built(&files).messages().contains("error"));
 }
 
 #[test]

@@ -11,6 +11,7 @@ use indexmap::IndexMap;
 
 use super::expand::{Expand, expand_tree};
 use super::target::{TARGET_KEYS, Target};
+use super::walk::{self, Unread};
 use crate::diagnostic::{Diagnostic, Diagnostics, Located, Location, Severity, SourceFile};
 use crate::error::{Error, Result};
 use crate::yaml::{self, Fields, Kind, Object, Yaml};
@@ -19,8 +20,14 @@ use crate::yaml::{self, Fields, Kind, Object, Yaml};
 pub const FILE_NAME: &str = "kiln.yml";
 
 /// Diagnostics whose severity a project may set, under `severities:`.
-pub const SETTABLE: [&str; 5] =
-    ["config-unused", "contract-missing", "layer-direction", "limit-hides-failures", "properties-unmatched"];
+pub const SETTABLE: [&str; 6] = [
+    "config-unused",
+    "contract-missing",
+    "layer-direction",
+    "limit-hides-failures",
+    "properties-unmatched",
+    "reads-outside",
+];
 
 /// Keys whose trees are folder configuration, expanded when the target is known.
 const FOLDER_KEYS: [&str; 9] =
@@ -88,13 +95,21 @@ impl ProjectFile {
     pub fn read(root: &Path, expand: &dyn Expand) -> (Option<Self>, Diagnostics) {
         let mut problems = Diagnostics::new();
         let Some(file) = read_text(root, &mut problems) else { return (None, problems) };
-        let Some(mut yaml) = yaml::parse(&file, &mut problems) else { return (None, problems) };
+        let (project, found) = Self::parse(root, &file, expand);
+        problems.extend(found);
+        (project, problems)
+    }
+
+    /// Reads the text of a `kiln.yml` for the project in a folder.
+    pub fn parse(root: &Path, file: &Arc<SourceFile>, expand: &dyn Expand) -> (Option<Self>, Diagnostics) {
+        let mut problems = Diagnostics::new();
+        let Some(mut yaml) = yaml::parse(file, &mut problems) else { return (None, problems) };
         let later = |key: &str| {
             FOLDER_KEYS.contains(&key)
                 || ["targets", "on-run-start", "on-run-end", "query-comment"].contains(&key)
         };
         expand_tree(&mut yaml, expand, &later, &mut problems);
-        let (project, found) = Self::from_yaml(root, &file, &yaml);
+        let (project, found) = Self::from_yaml(root, file, &yaml);
         problems.extend(found);
         (project, problems)
     }
@@ -259,9 +274,20 @@ fn is_package_name(name: &str) -> bool {
 
 fn read_text(root: &Path, problems: &mut Diagnostics) -> Option<Arc<SourceFile>> {
     let path = root.join(FILE_NAME);
-    match std::fs::read(&path) {
-        Ok(bytes) => super::walk::text_of(FILE_NAME, bytes, problems),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+    if path.is_symlink()
+        && path.exists()
+        && root.canonicalize().is_ok_and(|root| walk::leads_out(&path, &root))
+    {
+        walk::outside(Path::new(FILE_NAME), problems);
+        return None;
+    }
+    match walk::bytes(&path) {
+        Ok(bytes) => walk::text_of(FILE_NAME, bytes, problems),
+        Err(Unread::Refused(message, help)) => {
+            walk::refused(Path::new(FILE_NAME), message, help, problems);
+            None
+        }
+        Err(Unread::Absent(error)) if error.kind() == std::io::ErrorKind::NotFound => {
             let place = if root.as_os_str().is_empty() { Path::new(".") } else { root };
             problems.push(
                 Diagnostic::error(
@@ -272,11 +298,8 @@ fn read_text(root: &Path, problems: &mut Diagnostics) -> Option<Arc<SourceFile>>
             );
             None
         }
-        Err(error) => {
-            problems.push(
-                Diagnostic::error("unreadable-file", format!("cannot read this file: {error}"))
-                    .at(&Location::whole_file(FILE_NAME), ""),
-            );
+        Err(Unread::Absent(error)) => {
+            walk::unreadable(Path::new(FILE_NAME), &error, problems);
             None
         }
     }

@@ -76,39 +76,61 @@ enum Place {
 impl ProjectFiles {
     /// Finds and reads the files.
     pub fn collect(project: &ProjectFile) -> (Self, Diagnostics) {
-        let mut walk = Walk {
-            root: &project.root,
-            real_root: project.root.canonicalize().unwrap_or_else(|_| project.root.clone()),
-            package: &project.name.value,
-            skip: [project.paths.target.as_str(), project.paths.packages.as_str()]
-                .iter()
-                .map(|path| project.root.join(path))
-                .collect(),
-            seen: std::collections::BTreeSet::new(),
-            found: Self::default(),
-            problems: Diagnostics::new(),
-        };
-        let Paths { models, seeds, tests, macros, snapshots, analyses, docs, .. } = &project.paths;
-        let contracts = ["contracts".to_owned()];
-        let waivers = ["waivers".to_owned()];
-        let places: [(Place, &[String]); 9] = [
-            (Place::Models, models),
-            (Place::Seeds, seeds),
-            (Place::Tests, tests),
-            (Place::Macros, macros),
-            (Place::Snapshots, snapshots),
-            (Place::Analyses, analyses),
-            (Place::Docs, docs),
-            (Place::Contracts, &contracts),
-            (Place::Waivers, &waivers),
-        ];
-        for (place, folders) in places {
-            for folder in folders {
-                walk.folder(place, folder);
+        let mut walk = Walk::new(project);
+        for (place, folder) in places(&project.paths) {
+            walk.folder(place, &folder);
+        }
+        (walk.found, walk.problems)
+    }
+
+    /// Sorts files that are in memory, with paths relative to the project, as [`ProjectFiles::collect`] does those of the
+    /// disk.
+    pub fn of(project: &ProjectFile, files: &[Arc<SourceFile>]) -> (Self, Diagnostics) {
+        let mut walk = Walk::new(project);
+        for (place, folder) in places(&project.paths) {
+            for file in files.iter().filter(|file| file.path.starts_with(&folder)) {
+                if walk.seen.insert(walk.root.join(&file.path))
+                    && let Some(seat) = walk.seat(place, &folder, &file.path)
+                {
+                    walk.keep(seat, Arc::clone(file));
+                }
             }
         }
         (walk.found, walk.problems)
     }
+}
+
+/// The folders that are looked into, in order.
+fn places(paths: &Paths) -> Vec<(Place, String)> {
+    let Paths { models, seeds, tests, macros, snapshots, analyses, docs, .. } = paths;
+    let contracts = ["contracts".to_owned()];
+    let waivers = ["waivers".to_owned()];
+    let places: [(Place, &[String]); 9] = [
+        (Place::Models, models),
+        (Place::Seeds, seeds),
+        (Place::Tests, tests),
+        (Place::Macros, macros),
+        (Place::Snapshots, snapshots),
+        (Place::Analyses, analyses),
+        (Place::Docs, docs),
+        (Place::Contracts, &contracts),
+        (Place::Waivers, &waivers),
+    ];
+    let each = |(place, folders): (Place, &[String])| {
+        folders.iter().map(|folder| (place, folder.clone())).collect::<Vec<_>>()
+    };
+    places.into_iter().flat_map(each).collect()
+}
+
+/// What a file is by its path.
+struct Seat {
+    place: Place,
+    /// Its name without its ending.
+    name: String,
+    /// In lower case.
+    ending: String,
+    folders: Vec<String>,
+    is_fixture: bool,
 }
 
 struct Walk<'a> {
@@ -121,16 +143,46 @@ struct Walk<'a> {
     problems: Diagnostics,
 }
 
-impl Walk<'_> {
+impl<'a> Walk<'a> {
+    fn new(project: &'a ProjectFile) -> Self {
+        Self {
+            root: &project.root,
+            real_root: project.root.canonicalize().unwrap_or_else(|_| project.root.clone()),
+            package: &project.name.value,
+            skip: [project.paths.target.as_str(), project.paths.packages.as_str()]
+                .iter()
+                .map(|path| project.root.join(path))
+                .collect(),
+            seen: std::collections::BTreeSet::new(),
+            found: ProjectFiles::default(),
+            problems: Diagnostics::new(),
+        }
+    }
+
     fn folder(&mut self, place: Place, folder: &str) {
         let top = self.root.join(folder);
         if !top.is_dir() {
             return;
         }
+        if top.is_symlink() && leads_out(&top, &self.real_root) {
+            return outside(&shown(self.root, &top), &mut self.problems);
+        }
         let skip = self.skip.clone();
-        let enter = move |entry: &DirEntry| {
+        // What a link outside leads to can be all of the machine.
+        let left = std::cell::RefCell::new(Vec::new());
+        let real_root = self.real_root.clone();
+        let leaves = |entry: &DirEntry| {
+            let leaves =
+                entry.path_is_symlink() && entry.file_type().is_dir() && leads_out(entry.path(), &real_root);
+            if leaves {
+                left.borrow_mut().push(entry.path().to_owned());
+            }
+            leaves
+        };
+        let enter = |entry: &DirEntry| {
             entry.depth() == 0
-                || !(entry.file_name().as_encoded_bytes().starts_with(b".")
+                || !(leaves(entry)
+                    || entry.file_name().as_encoded_bytes().starts_with(b".")
                     || (entry.file_type().is_dir()
                         && (skip.iter().any(|path| path == entry.path())
                             || ["dbt_packages", "dbt_modules", "target"]
@@ -141,8 +193,8 @@ impl Walk<'_> {
             WalkDir::new(&top).follow_links(true).sort_by_file_name().into_iter().filter_entry(enter);
         for entry in entries {
             match entry {
-                Ok(entry) if entry.file_type().is_file() => self.file(place, &top, &entry),
-                Ok(_) => {}
+                Ok(entry) if entry.file_type().is_dir() => {}
+                Ok(entry) => self.file(place, folder, &entry),
                 Err(error) => {
                     let path = error.path().map_or_else(|| top.clone(), Path::to_path_buf);
                     let message = match error.loop_ancestor() {
@@ -159,33 +211,61 @@ impl Walk<'_> {
                 }
             }
         }
+        for path in left.into_inner() {
+            outside(&shown(self.root, &path), &mut self.problems);
+        }
     }
 
-    fn file(&mut self, place: Place, top: &Path, entry: &DirEntry) {
+    fn file(&mut self, place: Place, folder: &str, entry: &DirEntry) {
         let path = entry.path();
         if !self.seen.insert(path.to_owned()) {
             return;
         }
-        let Some(name) = path.file_name().and_then(OsStr::to_str) else {
-            let at = Location::whole_file(shown(self.root, path));
-            self.problems.push(Diagnostic::error("file-name", "this file's name is not UTF-8").at(&at, ""));
+        let relative = shown(self.root, path);
+        let Some(seat) = self.seat(place, folder, &relative) else { return };
+        if self.leaves(path, &relative) {
             return;
+        }
+        let file = if seat.ending == "csv" && !seat.is_fixture {
+            if !entry.file_type().is_file() {
+                return refused(&relative, NO_FILE.0, NO_FILE.1, &mut self.problems);
+            }
+            SourceFile::new(relative, "")
+        } else {
+            match read(path, &relative, &mut self.problems) {
+                Some(file) => file,
+                None => return,
+            }
         };
+        self.keep(seat, file);
+    }
+
+    /// What a file is; nothing where it is of no use.
+    fn seat(&mut self, place: Place, folder: &str, relative: &Path) -> Option<Seat> {
+        let Some(name) = relative.file_name().and_then(OsStr::to_str) else {
+            let at = Location::whole_file(relative);
+            self.problems.push(Diagnostic::error("file-name", "this file's name is not UTF-8").at(&at, ""));
+            return None;
+        };
+        if relative.to_string_lossy().contains(char::is_control) {
+            let at = Location::whole_file(relative);
+            let message = "this file's name holds a character that cannot be seen";
+            self.problems.push(
+                Diagnostic::error("file-name", message).at(&at, "").help("give it a name that can be read"),
+            );
+            return None;
+        }
         let (stem, ending) = name.rsplit_once('.').unwrap_or((name, ""));
         let ending = ending.to_ascii_lowercase();
         let yaml = matches!(ending.as_str(), "yml" | "yaml");
-        let relative = shown(self.root, path);
-        let folders: Vec<String> = path
+        let folders: Vec<String> = relative
             .parent()
-            .and_then(|parent| parent.strip_prefix(top).ok())
+            .and_then(|parent| parent.strip_prefix(folder).ok())
             .map(|parent| parent.iter().map(|part| part.to_string_lossy().into_owned()).collect())
             .unwrap_or_default();
         if place == Place::Models && ending == "py" {
-            return self.not_supported(
-                &relative,
-                "Python models are not supported",
-                "write the model in SQL",
-            );
+            self.not_supported(relative, "Python models are not supported", "write the model in SQL");
+            return None;
         }
         let is_fixture = place == Place::Tests && folders.first().is_some_and(|first| first == "fixtures");
         let wanted = match place {
@@ -196,18 +276,12 @@ impl Walk<'_> {
             Place::Analyses => yaml || ending == "md",
             _ => yaml || ending == "sql" || ending == "md",
         };
-        if !wanted || self.leaves(path, &relative) {
-            return;
-        }
-        let file = if ending == "csv" && !is_fixture {
-            SourceFile::new(relative, "")
-        } else {
-            match read(path, &relative, &mut self.problems) {
-                Some(file) => file,
-                None => return,
-            }
-        };
-        let resource = Resource { package: self.package.to_owned(), name: stem.to_owned(), folders, file };
+        wanted.then(|| Seat { place, name: stem.to_owned(), ending, folders, is_fixture })
+    }
+
+    fn keep(&mut self, seat: Seat, file: Arc<SourceFile>) {
+        let Seat { place, name, ending, folders, is_fixture } = seat;
+        let resource = Resource { package: self.package.to_owned(), name, folders, file };
         let found = &mut self.found;
         match (place, ending.as_str()) {
             (Place::Contracts, _) => found.contracts.push(resource.file),
@@ -241,15 +315,10 @@ impl Walk<'_> {
             .ancestors()
             .take_while(|ancestor| *ancestor != self.root)
             .any(|ancestor| ancestor.is_symlink());
-        if !linked || path.canonicalize().is_ok_and(|real| real.starts_with(&self.real_root)) {
+        if !linked || !leads_out(path, &self.real_root) {
             return false;
         }
-        let at = Location::whole_file(relative);
-        self.problems.push(
-            Diagnostic::error("path-outside", "this link leads out of the project")
-                .at(&at, "")
-                .help("copy the file into the project"),
-        );
+        outside(relative, &mut self.problems);
         true
     }
 }
@@ -263,16 +332,73 @@ fn io_text(error: &walkdir::Error) -> String {
 }
 
 fn read(path: &Path, relative: &Path, problems: &mut Diagnostics) -> Option<Arc<SourceFile>> {
-    match std::fs::read(path) {
+    match bytes(path) {
         Ok(bytes) => text_of(relative, bytes, problems),
-        Err(error) => {
-            problems.push(
-                Diagnostic::error("unreadable-file", format!("cannot read this file: {error}"))
-                    .at(&Location::whole_file(relative), ""),
-            );
+        Err(Unread::Absent(error)) => {
+            unreadable(relative, &error, problems);
+            None
+        }
+        Err(Unread::Refused(message, help)) => {
+            refused(relative, message, help, problems);
             None
         }
     }
+}
+
+/// Why a file was not read.
+pub(super) enum Unread {
+    /// The machine says so.
+    Absent(std::io::Error),
+    /// Kiln says so: what it is, and what to do.
+    Refused(&'static str, &'static str),
+}
+
+/// What is said of a pipe or a device, and what to do.
+const NO_FILE: (&str, &str) = ("this is not a file", "remove it, or put a file in its place");
+
+/// Most bytes of a file that people write.
+const MOST_BYTES: u64 = 16 * 1024 * 1024;
+
+/// The bytes of a file that people write; a pipe or a device, which may never end, is not read.
+pub(super) fn bytes(path: &Path) -> Result<Vec<u8>, Unread> {
+    let about = std::fs::metadata(path).map_err(Unread::Absent)?;
+    if !about.is_file() && !about.is_dir() {
+        return Err(Unread::Refused(NO_FILE.0, NO_FILE.1));
+    }
+    if about.len() > MOST_BYTES {
+        let help = "rows belong into a seed or a source, and a model into parts";
+        return Err(Unread::Refused("this file is larger than 16 MB", help));
+    }
+    std::fs::read(path).map_err(Unread::Absent)
+}
+
+pub(super) fn unreadable(path: &Path, error: &std::io::Error, problems: &mut Diagnostics) {
+    problems.push(
+        Diagnostic::error("unreadable-file", format!("cannot read this file: {error}"))
+            .at(&Location::whole_file(path), ""),
+    );
+}
+
+pub(super) fn refused(path: &Path, message: &str, help: &str, problems: &mut Diagnostics) {
+    problems.push(
+        Diagnostic::error("unreadable-file", message.to_owned())
+            .at(&Location::whole_file(path), "")
+            .help(help),
+    );
+}
+
+/// Whether a path leads out of a folder that is given without links.
+pub(super) fn leads_out(path: &Path, real_root: &Path) -> bool {
+    !path.canonicalize().is_ok_and(|real| real.starts_with(real_root))
+}
+
+pub(super) fn outside(path: &Path, problems: &mut Diagnostics) {
+    let at = Location::whole_file(path);
+    problems.push(
+        Diagnostic::error("path-outside", "this link leads out of the project")
+            .at(&at, "")
+            .help("copy what it leads to into the project"),
+    );
 }
 
 /// A file's bytes as text; a byte-order mark is taken off.

@@ -7,6 +7,7 @@ use minijinja::value::{Kwargs, Object, ObjectRepr};
 use minijinja::{Error, State, Value};
 
 use super::errors::{Args, Problem, Returned, Traced, Unanswered, problem, raise, source_of};
+use super::growth;
 use super::session::session;
 use crate::diagnostic::Location;
 
@@ -57,6 +58,7 @@ impl Object for MacroRef {
         let session = session();
         let core = Arc::clone(&session.core);
         let made = &core.library.macros[self.0];
+        args.iter().try_for_each(growth::value)?;
         let args = Args::new(args);
         let mut bound = made.bind(&args)?;
         let native = self.native(state)?;
@@ -128,6 +130,7 @@ impl Object for Local {
     }
 
     fn call(self: &Arc<Self>, state: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
+        args.iter().try_for_each(growth::value)?;
         let session = session();
         match self.0.call(state, args) {
             Ok(value) => match value.as_str() {

@@ -4,6 +4,7 @@ use minijinja::{Environment, Error, Value};
 
 use super::errors::{Args, problem};
 use super::functions;
+use super::growth;
 use super::marker;
 use super::objects::list::List;
 use super::session::session;
@@ -61,6 +62,7 @@ pub(super) fn add(env: &mut Environment<'static>) {
         None => Ok(value),
     });
     env.add_filter("kiln_percent", |value: String, arg: Value| percent(&value, &arg));
+    growth::add(env);
     env.add_filter("as_native", |value: Value| value);
     env.add_filter("as_text", |value: Value| if value.is_none() { String::new() } else { value.to_string() });
     env.add_filter("as_bool", as_bool);

@@ -14,7 +14,7 @@ use super::objects::relation::TemplateRelation;
 use super::objects::table::Table;
 use super::objects::{from_json, to_json, to_object};
 use super::session::{Answer, Phase, Question, Session, session};
-use super::{Level, LogMessage, RefCall, SourceCall, marker};
+use super::{Level, LogMessage, RefCall, SourceCall, growth, limits, marker};
 use crate::names::{NodeId, Relation};
 
 /// What a function is: its arguments in, a value out.
@@ -98,6 +98,10 @@ const ALL: &[(&str, Function)] = &[
     ("kiln_list", |_, args| kiln_list(args)),
     ("kiln_dict", |_, args| Ok(dict(args))),
     ("kiln_at", |_, args| kiln_at(args)),
+    ("kiln_fit", |_, args| {
+        args.positional().iter().try_for_each(growth::value)?;
+        Ok(Value::from(""))
+    }),
     ("kiln_wrote", |_, args| {
         session().spend(args.get(0, "bytes").and_then(|bytes| bytes.as_usize()).unwrap_or(0))?;
         Ok(Value::from(""))
@@ -337,27 +341,32 @@ fn env_var(_: &mut State<'_, '_>, args: &Args) -> Result<Value, Error> {
     }
 }
 
-fn say(text: &Value, level: Level) {
+fn say(text: &Value, level: Level) -> Result<Value, Error> {
     let session = session();
+    let text = growth::written(text)?;
+    session.spend(text.len())?;
     let at = Some(session.place());
-    session.messages.borrow_mut().push(LogMessage { level, text: marker::plain(&text.to_string()), at });
+    let mut messages = session.messages.borrow_mut();
+    if messages.len() >= limits::MESSAGES {
+        let message = format!("the template says more than {} things", limits::MESSAGES);
+        return Err(problem("template-limit", message));
+    }
+    messages.push(LogMessage { level, text: marker::plain(&text), at });
+    Ok(Value::from(""))
 }
 
 fn log(_: &mut State<'_, '_>, args: &Args) -> Result<Value, Error> {
     let info = args.get(1, "info").is_some_and(|info| info.is_true());
-    say(&args.required(0, "log", "msg")?, if info { Level::Info } else { Level::Debug });
-    Ok(Value::from(""))
+    say(&args.required(0, "log", "msg")?, if info { Level::Info } else { Level::Debug })
 }
 
 fn print(_: &mut State<'_, '_>, args: &Args) -> Result<Value, Error> {
-    say(&args.required(0, "print", "msg")?, Level::Info);
-    Ok(Value::from(""))
+    say(&args.required(0, "print", "msg")?, Level::Info)
 }
 
 /// `exceptions.warn`.
 pub(super) fn warn(_: &mut State<'_, '_>, args: &Args) -> Result<Value, Error> {
-    say(&args.required(0, "warn", "msg")?, Level::Warning);
-    Ok(Value::from(""))
+    say(&args.required(0, "warn", "msg")?, Level::Warning)
 }
 
 fn return_(_: &mut State<'_, '_>, args: &Args) -> Result<Value, Error> {
@@ -434,6 +443,7 @@ fn doc(_: &mut State<'_, '_>, args: &Args) -> Result<Value, Error> {
 /// `tojson(value, default, sort_keys)`.
 pub(super) fn tojson(args: &Args) -> Result<Value, Error> {
     let value = to_json(&args.required(0, "tojson", "value")?);
+    growth::bounded()?;
     let sorted = args.get(2, "sort_keys").is_some_and(|sort| sort.is_true());
     Ok(Value::from(super::filters::python_json(&value, sorted)))
 }
@@ -465,7 +475,9 @@ fn zip(args: &Args) -> Result<Value, Error> {
 }
 
 fn kiln_list(args: &Args) -> Result<Value, Error> {
-    Ok(List::value(args.required(0, "list", "items")?.try_iter()?.collect()))
+    let items: Vec<Value> = args.required(0, "list", "items")?.try_iter()?.collect();
+    items.iter().try_for_each(|item| growth::held(item, items.len()))?;
+    Ok(List::value(items))
 }
 
 fn dict(args: &Args) -> Value {
@@ -480,11 +492,20 @@ fn dict(args: &Args) -> Value {
 fn kiln_at(args: &Args) -> Result<Value, Error> {
     let place = args.required(0, "call", "place")?.as_i64().unwrap_or(0) as u64;
     let callee = args.required(1, "call", "function")?;
+    let session = session();
+    session.calls.set(session.calls.get() + 1);
+    if session.calls.get() > limits::CALLS {
+        return Err(problem_with_help(
+            "template-limit",
+            format!("`ref`, `source` and `config` are called more than {} times", limits::CALLS),
+            "call it once before the loop: `{% set orders = ref('orders') %}`",
+        ));
+    }
     match callee.downcast_object_ref::<Builtin>() {
         Some(_) => Ok(Value::from_object(Placed(place, callee))),
         // a macro that takes the function's place: what it calls stands here too
         None => {
-            session().at.set(((place >> 32) as u32, (place & 0xFFFF_FFFF) as usize));
+            session.at.set(((place >> 32) as u32, (place & 0xFFFF_FFFF) as usize));
             Ok(callee)
         }
     }

@@ -37,7 +37,7 @@ impl Renderer {
     /// The SQL of a generic test: the rows that fail.
     pub fn test(&self, call: &TestCall, resolve: &dyn Resolve) -> Result<Rendered, Diagnostics> {
         let index = self.find_test(call)?;
-        self.answer(resolve, &[], |answers| {
+        self.answer(&call.at, resolve, &[], |answers| {
             let mut session = Session::new(&self.core, Phase::Render, &call.package, &call.at.file, answers);
             session.fixed = Some(call.at.clone());
             let (session, _open) = session.open();

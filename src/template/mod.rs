@@ -11,6 +11,7 @@ mod errors;
 mod filters;
 mod functions;
 mod generic;
+mod growth;
 pub mod html;
 mod lexer;
 mod library;

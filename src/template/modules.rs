@@ -8,6 +8,7 @@ use regex::Regex;
 
 use super::adapter::Functions;
 use super::errors::{Args, problem};
+use super::growth;
 use super::objects::list::{Dict, List};
 use super::session::session;
 use super::time::Moment;
@@ -27,7 +28,15 @@ const RE: Functions = Functions::new(
         ("sub", |_, args| {
             let text = args.text(2, "re.sub", "string")?;
             let with = python_groups(&args.text(1, "re.sub", "repl")?);
-            Ok(Value::from(regex(args, "sub", "", "")?.replace_all(&text, with.as_str()).into_owned()))
+            let regex = regex(args, "sub", "", "")?;
+            // Each of its groups can be all of what was found.
+            let mut size = text.len();
+            for found in regex.find_iter(&text) {
+                let groups = with.matches("${").count().saturating_mul(found.len());
+                size = size.saturating_add(with.len()).saturating_add(groups);
+                growth::text(size)?;
+            }
+            Ok(Value::from(regex.replace_all(&text, with.as_str()).into_owned()))
         }),
         ("findall", |_, args| {
             let text = args.text(1, "re.findall", "string")?;

@@ -18,8 +18,8 @@ use super::rewrite::{Rewriter, Rewritten, assigned};
 use super::scope::{globals, root};
 use super::session::{Answer, Answers, Phase, Question, Session, session};
 use super::{
-    Context, Dispatch, Form, LogMessage, MacroFile, Overrides, Parsed, Resolve, Template, filters, limits,
-    marker, packages,
+    Context, Dispatch, Form, LogMessage, MacroFile, Overrides, Parsed, Resolve, Template, filters, growth,
+    limits, marker, packages,
 };
 use crate::diagnostic::{Diagnostic, Diagnostics, Location, SourceFile};
 use crate::names::{NodeId, Relation};
@@ -232,7 +232,8 @@ impl Renderer {
     ) -> Result<Rendered, Diagnostics> {
         let rewritten = rewritten(&template.file)?;
         let known = self.questions.read().unwrap_or_else(PoisonError::into_inner).get(&template.id).cloned();
-        self.answer(resolve, known.as_deref().map_or(&[], |known| known), |answers| {
+        let at = Location::new(&template.file, 0..0);
+        self.answer(&at, resolve, known.as_deref().map_or(&[], |known| known), |answers| {
             let mut session =
                 Session::new(&self.core, Phase::Render, &template.package, &template.file, answers);
             session.config = config.clone();
@@ -376,6 +377,7 @@ impl Renderer {
     /// Renders until nothing is left to ask.
     pub(super) fn answer(
         &self,
+        at: &Location,
         resolve: &dyn Resolve,
         known: &[Question],
         render: impl Fn(&Answers) -> Result<Attempt, Diagnostics>,
@@ -408,7 +410,10 @@ impl Renderer {
             }
         }
         let message = format!("the template asked the database more than {} times", limits::QUESTIONS);
-        Err(Diagnostic::error("template-limit", message).into())
+        Err(Diagnostic::error("template-limit", message)
+            .at(at, "")
+            .help("ask once for all rows, as with `where x in (…)`, and go over them in a loop")
+            .into())
     }
 
     pub(super) fn finish(
@@ -500,7 +505,7 @@ fn write(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Resu
             }
         }
         None => {
-            let text = value.to_string();
+            let text = growth::written(value)?;
             session.spend(text.len())?;
             out.write_str(&text)?;
         }

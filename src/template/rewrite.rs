@@ -252,7 +252,20 @@ impl<'s> Rewriter<'s> {
                     }
                 }
                 self.copy(open);
-                if assigns {
+                if assigns
+                    && let Some(at) =
+                        all.iter().position(|token| token.is(b'=')).filter(|_| grows(&all, self.source))
+                {
+                    self.tokens(piece.inner.start..all[at].end, &all[..=at]);
+                    self.insert(" (");
+                    self.tokens(all[at].end..piece.inner.end, &all[at + 1..]);
+                    // What is wrong with the value is said where its expression begins; the first pair ends the run
+                    // that was copied.
+                    self.out.map.push((self.out.text.len(), piece.inner.end));
+                    let start = all.get(at + 1).map_or(all[at].end, |token| token.start);
+                    self.out.map.push((self.out.text.len(), start));
+                    self.insert(")|kiln_fit ");
+                } else if assigns {
                     self.tokens(piece.inner.clone(), &all);
                 } else {
                     match all.iter().find(|token| token.is(b'|')) {
@@ -282,6 +295,13 @@ impl<'s> Rewriter<'s> {
                 }
                 self.copy(open);
                 self.tokens(piece.inner.clone(), &all);
+                self.copy(close);
+            }
+            Some(word @ ("for" | "with")) if grows(&all, self.source) => {
+                self.copy(open);
+                self.tokens(piece.inner.clone(), &all);
+                let names = given(&all, word, self.source).join(",");
+                let _ = write!(self.out.text, "%}}{{% do kiln_fit({names}) ");
                 self.copy(close);
             }
             Some("endmacro") => {
@@ -420,6 +440,45 @@ const KNOWN: &[&str] = &[
     "execute", "this", "true", "false", "none", "True", "False", "None", "loop", "caller", "varargs",
     "kwargs", "model", "node",
 ];
+
+/// Whether what stands in a tag can be much larger than what it is made of.
+fn grows(all: &[Token], source: &str) -> bool {
+    all.iter().enumerate().any(|(index, token)| match token.kind {
+        TokenKind::Punct(b'~' | b'+' | b'*') => true,
+        // A tuple: the only list that is not Kiln's own.
+        TokenKind::Punct(b'(') => {
+            let before = index.checked_sub(1).map(|at| &all[at]);
+            before.is_none_or(|before| {
+                before.kind != TokenKind::Ident || KEYWORDS.contains(&before.text(source))
+            })
+        }
+        TokenKind::Ident => token.text(source) == "namespace",
+        _ => false,
+    })
+}
+
+/// The names that a `for` or a `with` gives values to.
+fn given<'s>(all: &[Token], word: &str, source: &'s str) -> Vec<&'s str> {
+    let inner = &all[1..];
+    let is_name = |token: &&Token| token.kind == TokenKind::Ident;
+    if word == "for" {
+        let names = inner.iter().take_while(|token| token.text(source) != "in");
+        return names.filter(is_name).map(|token| token.text(source)).collect();
+    }
+    let mut depth = 0;
+    let mut names = Vec::new();
+    for (at, token) in inner.iter().enumerate() {
+        match token.kind {
+            TokenKind::Punct(b'(' | b'[' | b'{') => depth += 1,
+            TokenKind::Punct(b')' | b']' | b'}') => depth -= 1,
+            TokenKind::Ident if depth == 0 && inner.get(at + 1).is_some_and(|next| next.is(b'=')) => {
+                names.push(token.text(source));
+            }
+            _ => {}
+        }
+    }
+    names
+}
 
 /// Names that get a value anywhere in a file.
 pub(super) fn assigned(source: &str) -> BTreeSet<&str> {

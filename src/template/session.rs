@@ -82,6 +82,10 @@ pub(super) struct Session {
     pub results: RefCell<HashMap<String, Value>>,
     pub messages: RefCell<Vec<LogMessage>>,
     written: Cell<usize>,
+    /// Calls with a place.
+    pub calls: Cell<usize>,
+    /// Bytes of large texts that lists were given.
+    pub held: Cell<usize>,
 }
 
 thread_local! {
@@ -138,6 +142,8 @@ impl Session {
             results: RefCell::default(),
             messages: RefCell::default(),
             written: Cell::new(0),
+            calls: Cell::new(0),
+            held: Cell::new(0),
         }
     }
 

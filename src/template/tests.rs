@@ -1,5 +1,6 @@
 //! Templates in, SQL and messages out.
 
+mod hostile;
 mod messages;
 mod rendering;
 mod same_bytes;

@@ -379,6 +379,39 @@ fn found_before() {
     open_with("macros/cents.sql", &MACROS.replace("{{ model", "{{é model"));
 }
 
+/// Inputs that a fuzzer found, and the ones that it began with, through its own entry functions.
+fn regressions(target: &str, run: fn(&str)) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/regressions").join(target);
+    let mut paths: Vec<_> =
+        std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path()).collect();
+    paths.sort();
+    assert!(!paths.is_empty());
+    for path in paths {
+        crate::support::tell(&path.display().to_string());
+        run(&std::fs::read_to_string(&path).expect("a text"));
+    }
+}
+
+#[test]
+fn regressions_of_yaml() {
+    regressions("yaml", crate::fuzz_targets::yaml);
+}
+
+#[test]
+fn regressions_of_jinja() {
+    regressions("jinja", crate::fuzz_targets::jinja);
+}
+
+#[test]
+fn regressions_of_plans() {
+    regressions("plan", crate::fuzz_targets::plan);
+}
+
+#[test]
+fn regressions_of_sql() {
+    regressions("sql", crate::fuzz_targets::sql);
+}
+
 proptest! {
     #![proptest_config(cases(256))]
 

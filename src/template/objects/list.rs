@@ -1,5 +1,6 @@
 //! Lists and dicts that can be changed, as in Python: a variable and its copy are the same list.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -8,6 +9,40 @@ use minijinja::value::{DynObject, Enumerator, Object, ObjectRepr};
 use minijinja::{Error, ErrorKind, State, Value};
 
 use crate::template::errors::{Args, problem};
+use crate::template::growth;
+
+thread_local! {
+    /// What dropped lists and dicts held, while one of them is dropped: lists in lists would be dropped in each other, and
+    /// a hundred thousand of them take more stack than there is.
+    static DROPPED: RefCell<Option<Vec<Vec<Value>>>> = const { RefCell::new(None) };
+}
+
+/// Drops values one after the other, however deep they lie in each other.
+fn drop_flat(values: Vec<Value>) {
+    if values.iter().all(|value| value.as_object().is_none()) {
+        return;
+    }
+    let mut values = Some(values);
+    // A thread that ends has no list any more, and drops as Rust does.
+    let first = DROPPED.try_with(|dropped| match &mut *dropped.borrow_mut() {
+        Some(waiting) => {
+            waiting.extend(values.take());
+            false
+        }
+        none => {
+            *none = Some(values.take().into_iter().collect());
+            true
+        }
+    });
+    if first != Ok(true) {
+        return;
+    }
+    let next = || DROPPED.with(|dropped| dropped.borrow_mut().as_mut().and_then(Vec::pop));
+    while let Some(values) = next() {
+        drop(values);
+    }
+    DROPPED.with(|dropped| dropped.borrow_mut().take());
+}
 
 /// A list.
 #[derive(Debug, Default)]
@@ -25,6 +60,12 @@ impl List {
 
     fn items(&self) -> Vec<Value> {
         self.with(|items| items.clone())
+    }
+}
+
+impl Drop for List {
+    fn drop(&mut self) {
+        drop_flat(std::mem::take(self.0.get_mut().unwrap_or_else(PoisonError::into_inner)));
     }
 }
 
@@ -64,17 +105,22 @@ impl Object for List {
         match method {
             "append" => {
                 let item = args.required(0, "append", "item")?;
+                growth::held(&item, self.with(|items| items.len()))?;
                 self.with(|items| items.push(item));
                 none
             }
             "extend" => {
                 let more: Vec<Value> = args.required(0, "extend", "items")?.try_iter()?.collect();
+                let count = self.with(|items| items.len()) + more.len();
+                growth::items(count)?;
+                more.iter().try_for_each(|item| growth::held(item, count))?;
                 self.with(|items| items.extend(more));
                 none
             }
             "insert" => {
                 let at = args.required(0, "insert", "index")?.as_i64().unwrap_or(0);
                 let item = args.required(1, "insert", "item")?;
+                growth::held(&item, self.with(|items| items.len()))?;
                 self.with(|items| {
                     let length = items.len() as i64;
                     let at = if at < 0 { (at + length).max(0) } else { at.min(length) };
@@ -128,11 +174,12 @@ impl Object for List {
             ObjectRepr::Seq => other.try_iter()?.collect(),
             _ => return None,
         };
-        Some(self.items().cmp(&other))
+        Some(growth::inside(|| self.items().cmp(&other)).unwrap_or(std::cmp::Ordering::Equal))
     }
 
     fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.items()).finish()
+        growth::inside(|| f.debug_list().entries(self.items()).finish())
+            .unwrap_or_else(|| f.write_str("[...]"))
     }
 }
 
@@ -157,6 +204,13 @@ impl Dict {
 
     fn entries(&self) -> IndexMap<Value, Value> {
         self.with(|entries| entries.clone())
+    }
+}
+
+impl Drop for Dict {
+    fn drop(&mut self) {
+        let entries = std::mem::take(self.0.get_mut().unwrap_or_else(PoisonError::into_inner));
+        drop_flat(entries.into_values().collect());
     }
 }
 
@@ -190,6 +244,8 @@ impl Object for Dict {
                 more.extend(
                     args.named().iter().map(|(key, value)| (Value::from(key.as_str()), value.clone())),
                 );
+                let count = self.with(|entries| entries.len());
+                more.iter().try_for_each(|(_, value)| growth::held(value, count))?;
                 self.with(|entries| entries.extend(more));
                 none
             }
@@ -201,6 +257,7 @@ impl Object for Dict {
             "setdefault" => {
                 let key = args.required(0, "setdefault", "key")?;
                 let default = args.get(1, "default").unwrap_or(none);
+                growth::held(&default, self.with(|entries| entries.len()))?;
                 self.with(|entries| entries.entry(key).or_insert(default).clone())
             }
             "pop" => {
@@ -233,6 +290,7 @@ impl Object for Dict {
     }
 
     fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_map().entries(self.entries()).finish()
+        growth::inside(|| f.debug_map().entries(self.entries()).finish())
+            .unwrap_or_else(|| f.write_str("{...}"))
     }
 }

@@ -5,6 +5,7 @@ use minijinja::{Error, ErrorKind, State, Value};
 
 use super::list::List;
 use crate::template::errors::problem_with_help;
+use crate::template::growth;
 
 /// What minijinja asks when an object knows no such method.
 pub(in crate::template) fn unknown(
@@ -39,6 +40,7 @@ pub(in crate::template) fn unknown(
             "make a list of it first: `{% set items = items | list %}`",
         ));
     }
+    growth::call(method, value, args)?;
     let result = minijinja_contrib::pycompat::unknown_method_callback(state, value, method, args)?;
     // what Python gives as a list can be changed
     match method {

@@ -9,7 +9,7 @@ use minijinja::Value;
 use minijinja::value::ValueKind;
 
 use self::list::{Dict, List};
-use super::marker;
+use super::{growth, marker};
 use crate::yaml::Object;
 
 /// A JSON value as a template sees it.
@@ -34,8 +34,12 @@ pub(super) fn from_object(object: &Object) -> Value {
     Dict::value(object.iter().map(|(key, value)| (Value::from(key.as_str()), from_json(value))).collect())
 }
 
-/// A template's value as JSON, without marks. What has no JSON form becomes its text.
+/// A template's value as JSON, without marks. What has no JSON form becomes its text, and what lies too deep is left out.
 pub(super) fn to_json(value: &Value) -> serde_json::Value {
+    growth::inside(|| json_of(value)).unwrap_or_default()
+}
+
+fn json_of(value: &Value) -> serde_json::Value {
     match value.kind() {
         ValueKind::Undefined | ValueKind::None => serde_json::Value::Null,
         ValueKind::Bool => serde_json::Value::Bool(value.is_true()),
