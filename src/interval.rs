@@ -30,6 +30,11 @@ pub fn now() -> String {
     jiff::Timestamp::now().strftime(FORMAT).to_string()
 }
 
+/// A time a day from now.
+pub fn tomorrow() -> String {
+    (jiff::Timestamp::now() + 24.hours()).strftime(FORMAT).to_string()
+}
+
 fn parse(moment: &str) -> Option<DateTime> {
     crate::manifest::moment(moment)?.parse().ok()
 }

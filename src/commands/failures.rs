@@ -160,13 +160,17 @@ impl Teller<'_> {
     /// A warning in two lines.
     pub fn brief(&self, report: &TestReport) -> String {
         let dash = self.terminal.signs.dash;
-        format!(
+        let mut text = format!(
             "{} {} {dash} {} ({})\n",
             self.terminal.paint(Paint::Yellow, "WARN"),
             self.subject(report),
             self.extent(report),
             report.at
-        )
+        );
+        for line in report.message.iter().flat_map(|message| message.lines()) {
+            let _ = writeln!(text, "  {line}");
+        }
+        text
     }
 
     fn rows(&self, columns: &[String], rows: &[Vec<Option<String>>]) -> String {

@@ -106,6 +106,7 @@ pub fn outcome(outcome: &Outcome) -> &'static str {
     match outcome {
         Outcome::Built => "built",
         Outcome::Reused => "reused",
+        Outcome::NothingNew => "nothing_new",
         Outcome::Error(_) => "error",
         Outcome::Failed => "failed",
         Outcome::Skipped { .. } => "skipped",

@@ -262,7 +262,7 @@ fn listed(names: &[&str]) -> String {
 }
 
 /// A sentence as a part of another: its first letter is small, unless the word is all capitals.
-fn lowered(text: &str) -> String {
+pub fn lowered(text: &str) -> String {
     let mut letters = text.chars();
     match (letters.next(), letters.clone().next()) {
         (Some(first), Some(second)) if !second.is_uppercase() => {

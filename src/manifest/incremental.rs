@@ -12,6 +12,8 @@ pub struct Incremental {
     pub strategy: Strategy,
     /// `unique_key`: columns that say which row is replaced. Empty for `append` and `interval`.
     pub unique_key: Vec<String>,
+    /// A `unique_key` that is computed, as SQL: for `delete+insert`, as in dbt.
+    pub computed_key: Option<String>,
     /// `incremental_predicates`: SQL that narrows what is replaced.
     pub predicates: Vec<String>,
     /// `merge_update_columns` and `merge_exclude_columns`.
@@ -139,7 +141,7 @@ pub(super) const KEYS: [&str; 13] = [
 
 /// Reads and checks the configuration of an incremental model.
 pub(super) fn read(reader: &mut Reader<'_>) -> Incremental {
-    let unique_key = reader.texts("unique_key");
+    let unique_key: Vec<String> = reader.texts("unique_key").iter().map(|key| unquoted(key)).collect();
     let name = reader.text("incremental_strategy").unwrap_or_else(|| "default".into());
     let strategy = match name.as_str() {
         "append" => Strategy::Append,
@@ -161,6 +163,13 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Incremental {
         }
     };
     check_key(reader, &strategy, &unique_key);
+    let is_text = matches!(reader.get("unique_key").map(|said| &said.value), Some(Value::String(_)));
+    let (unique_key, computed_key) = match unique_key.as_slice() {
+        [key] if is_text && strategy == Strategy::DeleteInsert && !is_name(key) => {
+            (Vec::new(), Some(key.clone()))
+        }
+        _ => (unique_key, None),
+    };
     let mut predicates = reader.texts("incremental_predicates");
     if predicates.is_empty() {
         predicates = reader.texts("predicates");
@@ -172,7 +181,22 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Incremental {
         full_refresh: reader.bool("full_refresh"),
         strategy,
         unique_key,
+        computed_key,
         predicates,
+    }
+}
+
+/// Whether a text of `unique_key` is the name of a column, and not an expression.
+pub fn is_name(text: &str) -> bool {
+    !text.chars().any(|c| "()|,+'\"*/%<>=:".contains(c))
+}
+
+/// A column's name without the quotes of SQL.
+fn unquoted(name: &str) -> String {
+    let inner = name.strip_prefix('"').and_then(|name| name.strip_suffix('"'));
+    match inner.filter(|inner| !inner.replace("\"\"", "").contains('"')) {
+        Some(inner) => inner.replace("\"\"", "\""),
+        None => name.to_owned(),
     }
 }
 
