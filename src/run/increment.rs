@@ -217,7 +217,11 @@ impl Drafting<'_> {
     }
 
     fn unchanged(self, target: &str, base: Base, rendered: Rendered) -> Decision {
+        let by_intervals = matches!(self.config.strategy, Strategy::Interval(_));
         let reason = match base.increment.target == target {
+            true if by_intervals && self.known.asked.is_some() => {
+                "nothing of `--from` and `--to` is due: what it reads ends before".to_owned()
+            }
             true => "unchanged since the release".to_owned(),
             false => format!("what target `{}` has, and nothing is new", base.increment.target),
         };
