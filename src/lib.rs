@@ -1,7 +1,7 @@
 //! Kiln builds SQL models in DuckDB out of sight, tests them, and publishes all of it in one transaction.
 //!
 //! The library never touches the terminal or the environment; `commands` does. Dependencies point one way, from the
-//! bottom of this list to its top, but for `manifest`, whose types everything speaks.
+//! bottom of the list in ARCHITECTURE.md to its top; `manifest` holds the types that everything above it speaks.
 
 pub mod artifact;
 pub mod check;
@@ -22,6 +22,7 @@ pub mod lineage;
 pub mod manifest;
 pub mod names;
 pub mod project;
+pub mod resolve;
 pub mod run;
 pub mod sql;
 pub mod template;

@@ -7,6 +7,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::sql::quote::identifier;
 
+/// What kind of thing a node is made from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum NodeKind {
+    /// A templated SELECT.
+    Model,
+    /// A CSV file of the project.
+    Seed,
+    /// A templated SELECT whose results are kept as history.
+    Snapshot,
+}
+
 /// dbt's unique id of anything in a project: `model.shop.orders`, `source.shop.api.orders`, `seed.…`, `test.…`,
 /// `exposure.…`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

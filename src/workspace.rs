@@ -20,7 +20,7 @@ use crate::graph::{self, Dag};
 use crate::interval;
 use crate::manifest::{
     Manifest, Node, NodeKind, Object, Param, ParsedTemplate, ReadTemplates, Snapshot, SnapshotStrategy,
-    SourceTable, Strategy, Test, TestKind, TestUse, resolve,
+    SourceTable, Strategy, Test, TestKind, TestUse,
 };
 use crate::names::{Fingerprint, NodeId, Relation};
 use crate::project::{
@@ -107,7 +107,8 @@ impl Workspace {
         let (project, found) = Project::read(file, files, &Expanding(&renderer));
         problems.extend(found);
         let contracts = contracts(&project, &mut problems);
-        let (mut manifest, found) = resolve(&project, &target, &Templates(&renderer), contracts);
+        let (mut manifest, found) =
+            crate::resolve::resolve(&project, &target, &Templates(&renderer), contracts);
         problems.extend(found);
         let read_waivers = |file| waiver::read(file, &mut problems);
         let waivers: Vec<Waiver> = project.waiver_files().iter().flat_map(read_waivers).collect();

@@ -12,7 +12,9 @@ use serde_yaml::Value;
 use serde_yaml::mapping::DuplicateKey;
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Located, Location, SourceFile};
-use crate::manifest::Object;
+
+/// A JSON object that keeps its order: `meta`, `config`, arguments.
+pub type Object = serde_json::Map<String, Json>;
 
 /// A value and where it stands.
 #[derive(Debug, Clone, PartialEq)]

@@ -11,8 +11,9 @@ use super::node::{
 use super::{below, setting, shown};
 use crate::digest::md5;
 use crate::graph::fqn_of;
-use crate::manifest::{Manifest, Object, Test, TestKind, TestSeverity, full_test_name};
+use crate::manifest::{Manifest, Object, Test, TestKind, TestSeverity};
 use crate::names::NodeId;
+use crate::resolve::full_test_name;
 use crate::run::candidate::Candidates;
 use crate::run::names::Names;
 use crate::workspace::Workspace;

@@ -13,7 +13,7 @@
 //! | `loaded` | `status` (`ok`, `error`), `objects` (each with `object`, `rows`, `rejected`, `batch_id`, `notes`), `failed`, `rows`, `rejected`, `seconds` |
 //! | `planned` | one line a node: `action`, `reason` |
 //! | `node_started` | |
-//! | `node_finished` | `name`, `materialized`, `status` (`built`, `reused`, `failed`, `error`, `skipped`, `cancelled`), `because`, `rows`, `added` and `replaced` (of an incremental model, where not all rows were built), `seconds` |
+//! | `node_finished` | `name`, `materialized`, `status` (`built`, `reused`, `nothing_new`, `failed`, `error`, `skipped`, `cancelled`), `because`, `rows`, `added` and `replaced` (of an incremental model, where not all rows were built), `seconds` |
 //! | `test_finished` | `test`, `column`, `status` (`pass`, `reused`, `warn`, `fail`, `error`, `skipped`), `severity`, `failures`, `rows`, `message`, `query`, `file`, `line`, `seconds` |
 //! | `message` | `level`, `message`: what a template said |
 //! | `publishing` | |

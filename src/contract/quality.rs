@@ -47,9 +47,9 @@ pub enum QualityKind {
         /// Its name, as in `data_tests`.
         name: Located<String>,
         /// Its arguments.
-        args: crate::manifest::Object,
+        args: crate::yaml::Object,
         /// `severity`, `where` and the like.
-        config: crate::manifest::Object,
+        config: crate::yaml::Object,
     },
     /// What only people, or other tools, can check.
     Documentation {

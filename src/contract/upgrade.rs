@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::Contract;
 use super::draft::{API_VERSION, Draft};
-use crate::manifest::Object;
+use crate::yaml::Object;
 
 /// Keys that version 3.1 knows, beside those that all of its sections share.
 const ROOT: [&str; 22] = [

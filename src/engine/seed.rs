@@ -4,7 +4,8 @@ use std::path::Path;
 
 use super::session::{ColumnType, SqlError};
 use crate::diagnostic::{Diagnostic, Diagnostics, Location, SourceFile};
-use crate::manifest::{Node, csv};
+use crate::manifest::Node;
+use crate::resolve::csv;
 use crate::sql::quote::{identifier, literal};
 
 /// The query that reads a seed. `root` is the project's folder.

@@ -1,7 +1,7 @@
 //! Tests of the graph and of selection, on the project of the manual.
 
 use super::*;
-use crate::manifest::tests::{SHOP, manifest};
+use crate::resolve::tests::{SHOP, manifest};
 
 fn selected(select_: &[&str], exclude: &[&str]) -> String {
     let (manifest, _) = manifest(SHOP);

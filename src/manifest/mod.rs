@@ -4,26 +4,17 @@
 //! Everything after this point works on the manifest alone. What it holds cannot be invalid: names resolve, there
 //! is no cycle, configuration values have their types.
 
-mod checks;
-mod config;
-mod consumers;
 mod incremental;
 mod limits;
-mod lineup;
-mod resolve;
 mod snapshot;
 mod template;
-#[cfg(test)]
-pub(crate) mod tests;
-mod unit;
+mod test;
 mod unit_rows;
-mod wire;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
-use serde_json::Value;
 
 use crate::contract::Contract;
 use crate::diagnostic::{Located, Location, SourceFile};
@@ -33,14 +24,16 @@ pub use self::incremental::{
     Grain, Incremental, Interval, OnChange, ShapeChange, Strategy, Updates, is_name, moment,
 };
 pub use self::limits::{Limit, RowLimits};
-pub use self::resolve::resolve;
 pub use self::snapshot::{HardDeletes, Snapshot, SnapshotNames, SnapshotStrategy};
 pub use self::template::{Param, ParsedTemplate, ReadTemplates, RefCall, SourceCall, TestUse};
-pub use self::unit_rows::{UnitCell, UnitRows, UnitTable, UnitValue, csv};
-pub(crate) use self::wire::full_name as full_test_name;
-
-/// A JSON object that keeps its order: `meta`, `config`, arguments.
-pub type Object = serde_json::Map<String, Value>;
+pub use self::test::{AuditScope, Test, TestConfig, TestKind};
+pub use self::unit_rows::{UnitCell, UnitRows, UnitTable, UnitValue};
+pub use crate::names::NodeKind;
+pub use crate::project::{
+    Age, Column, FileFormat, FileSource, Freshness, OnBadRows, OnSchemaChange, Owner, Period, SourceTable,
+    TestSeverity,
+};
+pub use crate::yaml::Object;
 
 /// A checked project for one target.
 #[derive(Debug, Clone, Default)]
@@ -63,17 +56,6 @@ pub struct Manifest {
     pub unit_tests: BTreeMap<NodeId, UnitTest>,
     /// Search paths of models, seeds and tests: what is below them in a file's path are its folders.
     pub search_paths: Vec<String>,
-}
-
-/// What kind of thing a node is made from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum NodeKind {
-    /// A templated SELECT.
-    Model,
-    /// A CSV file of the project.
-    Seed,
-    /// A templated SELECT whose results are kept as history.
-    Snapshot,
 }
 
 /// How a node becomes something that can be read.
@@ -181,162 +163,6 @@ pub struct NodeConfig {
     pub all: Object,
 }
 
-/// A declared column.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Column {
-    /// Its name.
-    pub name: String,
-    /// The type written down, in DuckDB's words.
-    pub data_type: Option<Located<String>>,
-    /// From its properties.
-    pub description: String,
-    /// Tags.
-    pub tags: Vec<String>,
-    /// `meta`.
-    pub meta: Object,
-    /// Where it is declared.
-    pub at: Location,
-}
-
-/// A table outside Kiln.
-#[derive(Debug, Clone)]
-pub struct SourceTable {
-    /// `source.<package>.<source>.<table>`.
-    pub id: NodeId,
-    /// The source's name.
-    pub source: String,
-    /// The table's name in it.
-    pub name: String,
-    /// From the properties; the source's own where the table has none.
-    pub description: String,
-    /// The relation, for a table that exists already.
-    pub relation: Relation,
-    /// Declared columns.
-    pub columns: Vec<Column>,
-    /// How Kiln loads it; `None` for a relation that exists already.
-    pub files: Option<FileSource>,
-    /// How old it may be.
-    pub freshness: Option<Freshness>,
-    /// The column whose maximum is the data's age; `None` means the load's own time.
-    pub loaded_at_field: Option<String>,
-    /// Who to ask.
-    pub owner: Owner,
-    /// Tags.
-    pub tags: Vec<String>,
-    /// `meta`.
-    pub meta: Object,
-    /// Where it is declared.
-    pub at: Location,
-}
-
-/// Files that Kiln loads.
-#[derive(Debug, Clone)]
-pub struct FileSource {
-    /// Paths or globs, relative to the project's folder.
-    pub patterns: Vec<Located<String>>,
-    /// How they are read.
-    pub format: FileFormat,
-    /// DuckDB's reader options.
-    pub options: Vec<(Located<String>, Value)>,
-    /// What happens when the shape changes.
-    pub on_schema_change: OnSchemaChange,
-    /// What happens to a row that does not fit.
-    pub on_bad_rows: OnBadRows,
-}
-
-/// A file format, by its ending or by `format:`. `.gz` and `.zst` may follow each ending of text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FileFormat {
-    /// `.csv`, `.tsv`, `.txt`.
-    Csv,
-    /// `.json`: one array, or one object after the other.
-    Json,
-    /// `.ndjson`, `.jsonl`: one object a line.
-    NdJson,
-    /// `.parquet`.
-    Parquet,
-}
-
-/// `on_schema_change` of a source.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum OnSchemaChange {
-    /// A new column is added, a missing one is NULL; both are said.
-    #[default]
-    Evolve,
-    /// As the table is: a new column is left out, with a warning.
-    Warn,
-    /// The load of the object fails.
-    Fail,
-}
-
-/// `on_bad_rows` of a source.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum OnBadRows {
-    /// The row goes to `<table>__rejected` with the reason.
-    #[default]
-    Quarantine,
-    /// The load of the object fails.
-    Fail,
-}
-
-/// How old data may be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
-pub struct Freshness {
-    /// Older warns.
-    pub warn_after: Option<Age>,
-    /// Older fails.
-    pub error_after: Option<Age>,
-}
-
-/// A length of time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Age {
-    /// How many.
-    pub count: u64,
-    /// Of what.
-    pub period: Period,
-}
-
-/// A unit of age.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub enum Period {
-    /// 60 seconds.
-    Minute,
-    /// 60 minutes.
-    Hour,
-    /// 24 hours.
-    Day,
-}
-
-impl Period {
-    /// How long it is.
-    pub fn seconds(self) -> u64 {
-        match self {
-            Self::Minute => 60,
-            Self::Hour => 3_600,
-            Self::Day => 86_400,
-        }
-    }
-
-    /// Its name in YAML.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Minute => "minute",
-            Self::Hour => "hour",
-            Self::Day => "day",
-        }
-    }
-}
-
-/// Who to ask.
-#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Owner {
-    /// A name.
-    pub name: Option<String>,
-    /// An address.
-    pub email: Option<String>,
-}
-
 /// A consumer: dbt's exposure.
 #[derive(Debug, Clone)]
 pub struct Exposure {
@@ -366,27 +192,6 @@ pub struct Exposure {
     pub at: Location,
 }
 
-/// A data test: a query whose rows are failures.
-#[derive(Debug, Clone)]
-pub struct Test {
-    /// `test.<package>.<name>`.
-    pub id: NodeId,
-    /// Unique in the project, as dbt makes it: `unique_orders_order_id`.
-    pub name: String,
-    /// What is tested: the model that a failure belongs to. `None` for a singular test that reads several.
-    pub node: Option<NodeId>,
-    /// The column, for a test of one.
-    pub column: Option<String>,
-    /// What it is made from.
-    pub kind: TestKind,
-    /// Its configuration.
-    pub config: TestConfig,
-    /// Everything that it reads, the tested node included.
-    pub depends_on: Vec<Dependency>,
-    /// Where it was declared.
-    pub at: Location,
-}
-
 /// A unit test: what a model must give for rows that are written down.
 #[derive(Debug, Clone)]
 pub struct UnitTest {
@@ -404,84 +209,4 @@ pub struct UnitTest {
     pub expect: UnitRows,
     /// As declared.
     pub declared: crate::project::UnitTest,
-}
-
-/// What a test is made from.
-#[derive(Debug, Clone)]
-pub enum TestKind {
-    /// A generic test: the project's own, or one of Kiln's under its dbt name.
-    Generic {
-        /// `unique`, `dbt_utils.accepted_range`.
-        name: String,
-        /// Its arguments without `model` and `column_name`; text may hold Jinja.
-        args: Object,
-    },
-    /// A file in `tests/`.
-    Singular {
-        /// The template.
-        file: Arc<SourceFile>,
-    },
-    /// A promise of a contract that no generic test covers.
-    Contract(crate::contract::Rule),
-}
-
-/// The configuration of a test, with dbt's meanings.
-#[derive(Debug, Clone, PartialEq)]
-pub struct TestConfig {
-    /// What a failure means.
-    pub severity: TestSeverity,
-    /// Comparison that warns, such as `> 10`.
-    pub warn_if: String,
-    /// Comparison that fails.
-    pub error_if: String,
-    /// Filters the tested model.
-    pub where_clause: Option<String>,
-    /// Caps the failing rows before they are counted.
-    pub limit: Option<u64>,
-    /// The aggregate over the failing rows that is compared.
-    pub fail_calc: String,
-    /// Keeps the failing rows in a table.
-    pub store_failures: bool,
-    /// Which rows of an incremental model are tested while it runs.
-    pub audit: AuditScope,
-    /// Tags.
-    pub tags: Vec<String>,
-    /// `meta`.
-    pub meta: Object,
-}
-
-impl Default for TestConfig {
-    /// dbt's defaults.
-    fn default() -> Self {
-        Self {
-            severity: TestSeverity::Error,
-            warn_if: "!= 0".into(),
-            error_if: "!= 0".into(),
-            where_clause: None,
-            limit: None,
-            fail_calc: "count(*)".into(),
-            store_failures: false,
-            audit: AuditScope::Whole,
-            tags: Vec::new(),
-            meta: Object::new(),
-        }
-    }
-}
-
-/// `audit:` of a test.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AuditScope {
-    /// The table as it will be.
-    Whole,
-    /// The new rows alone. Sound for tests that judge each row by itself.
-    Delta,
-}
-
-/// `severity:` of a test.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TestSeverity {
-    /// A failure stops the publish.
-    Error,
-    /// A failure is said.
-    Warn,
 }

@@ -6,8 +6,16 @@ use super::properties::{absorb, config, owner};
 use super::settings::Settings;
 use super::walk::Resource;
 use crate::diagnostic::{Diagnostic, Diagnostics, Located, Location};
-use crate::manifest::Owner;
 use crate::yaml::{Fields, Kind, Yaml};
+
+/// Who to ask.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Owner {
+    /// A name.
+    pub name: Option<String>,
+    /// An address.
+    pub email: Option<String>,
+}
 
 /// An exposure as declared.
 #[derive(Debug, Clone)]

@@ -13,8 +13,7 @@ use super::expand::{Expand, expand_tree};
 use super::target::{TARGET_KEYS, Target};
 use crate::diagnostic::{Diagnostic, Diagnostics, Located, Location, Severity, SourceFile};
 use crate::error::{Error, Result};
-use crate::manifest::Object;
-use crate::yaml::{self, Fields, Kind, Yaml};
+use crate::yaml::{self, Fields, Kind, Object, Yaml};
 
 /// The name of the project file.
 pub const FILE_NAME: &str = "kiln.yml";

@@ -10,6 +10,7 @@ mod file;
 mod properties;
 mod settings;
 mod snapshots;
+mod source_table;
 mod sources;
 mod target;
 mod test_entry;
@@ -22,15 +23,18 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-pub use self::consumers::ExposureProperties;
+pub use self::consumers::{ExposureProperties, Owner};
 pub use self::expand::{Expand, Verbatim};
 pub use self::file::{FILE_NAME, Paths, ProjectFile, SETTABLE};
-pub use self::properties::{Argument, Constraint, Described, NodeProperties, Properties};
+pub use self::properties::{Argument, Column, Constraint, Described, NodeProperties, Properties};
 pub use self::settings::{Folder, Said, Settings, lay_over, listed};
+pub use self::source_table::{
+    Age, FileFormat, FileSource, Freshness, OnBadRows, OnSchemaChange, Period, SourceTable,
+};
 pub use self::sources::SourceProperties;
 pub use self::target::Target;
 pub(crate) use self::target::is_reserved;
-pub use self::test_entry::{TEST_CONFIG, TestEntry};
+pub use self::test_entry::{TEST_CONFIG, TestEntry, TestSeverity};
 pub use self::unit_test::{UnitOverrides, UnitTest, UnitTestInput};
 pub use self::walk::{ProjectFiles, Resource};
 use crate::diagnostic::{Diagnostic, Diagnostics, SourceFile};

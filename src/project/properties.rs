@@ -1,6 +1,6 @@
 //! Properties files: the YAML beside models that describes them, their columns and tests, sources and consumers.
 
-use super::consumers::{ExposureProperties, read_exposure};
+use super::consumers::{ExposureProperties, Owner, read_exposure};
 use super::expand::{Expand, expand_tree};
 use super::settings::{Said, Settings, said, settings};
 use super::sources::{SourceProperties, read_source};
@@ -8,9 +8,26 @@ use super::test_entry::{TestEntry, read_tests};
 use super::unit_test::{UnitTest, read_unit_test};
 use super::walk::Resource;
 use crate::diagnostic::{Diagnostic, Diagnostics, Located, Location};
-use crate::manifest::{Column, NodeKind, Object, Owner};
+use crate::names::NodeKind;
 use crate::sql::quote::identifier;
-use crate::yaml::{self, Fields, Kind, Yaml};
+use crate::yaml::{self, Fields, Kind, Object, Yaml};
+
+/// A declared column.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Column {
+    /// Its name.
+    pub name: String,
+    /// The type written down, in DuckDB's words.
+    pub data_type: Option<Located<String>>,
+    /// From its properties.
+    pub description: String,
+    /// Tags.
+    pub tags: Vec<String>,
+    /// `meta`.
+    pub meta: Object,
+    /// Where it is declared.
+    pub at: Location,
+}
 
 /// Everything that the properties files of a project say.
 #[derive(Debug, Clone, Default)]

@@ -2,17 +2,18 @@
 
 use serde_json::Value;
 
+use super::consumers::Owner;
 use super::expand::Expand;
 use super::properties::{columns, owner, strings_of};
 use super::settings::{Said, Settings, settings};
+use super::source_table::{
+    Age, FileFormat, FileSource, Freshness, OnBadRows, OnSchemaChange, Period, SourceTable,
+};
 use super::test_entry::{TestEntry, read_tests};
 use super::walk::Resource;
 use crate::diagnostic::{Diagnostic, Diagnostics, Located, Location, nearest};
-use crate::manifest::{
-    Age, FileFormat, FileSource, Freshness, Object, OnBadRows, OnSchemaChange, Owner, Period, SourceTable,
-};
 use crate::names::{NodeId, Relation};
-use crate::yaml::{Fields, Kind, Yaml};
+use crate::yaml::{Fields, Kind, Object, Yaml};
 
 /// One declared source table.
 #[derive(Debug, Clone)]

@@ -5,8 +5,16 @@ use std::collections::BTreeMap;
 use super::expand::{Expand, expand_tree};
 use super::settings::{Settings, said, settings};
 use crate::diagnostic::{Diagnostic, Diagnostics, Located, Location};
-use crate::manifest::Object;
-use crate::yaml::{Fields, Kind, Yaml};
+use crate::yaml::{Fields, Kind, Object, Yaml};
+
+/// `severity:` of a test.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TestSeverity {
+    /// A failure stops the publish.
+    Error,
+    /// A failure is said.
+    Warn,
+}
 
 /// Configuration keys of a data test.
 pub const TEST_CONFIG: [&str; 15] = [

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::diagnostic::{Location, Style};
-use crate::manifest::tests::write;
+use crate::resolve::tests::write;
 
 fn read(files: &[(&str, &str)]) -> (Option<Project>, Diagnostics) {
     let folder = tempfile::tempdir().expect("a folder");

@@ -117,7 +117,7 @@ pub fn decide(
         Some(interval) => with_cut(&definition, interval),
         None => definition,
     };
-    let mut parts = made_from(node, &definition, candidates, &mut always);
+    let mut parts = made_from(workspace, node, &definition, candidates, &mut always);
     if always.is_some() {
         parts.push(known.salt.as_bytes().to_vec());
     }

@@ -14,8 +14,8 @@ use super::scope::root;
 use super::session::{Answers, Phase, Session};
 use super::{Parsed, Resolve, TestCall, TestSignature};
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::manifest::Object;
 use crate::sql::rendered::Rendered;
+use crate::yaml::Object;
 
 impl Renderer {
     /// What a generic test refers to beside the tested model.

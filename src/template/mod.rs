@@ -35,9 +35,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::diagnostic::{Diagnostics, Location, SourceFile};
-use crate::manifest::Object;
 use crate::names::{NodeId, Relation};
 use crate::sql::rendered::Rendered;
+use crate::yaml::Object;
 
 pub use renderer::Renderer;
 pub use shelf::{DocsText, MacroText};

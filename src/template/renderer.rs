@@ -22,9 +22,9 @@ use super::{
     marker, packages,
 };
 use crate::diagnostic::{Diagnostic, Diagnostics, Location, SourceFile};
-use crate::manifest::Object;
 use crate::names::{NodeId, Relation};
 use crate::sql::rendered::Rendered;
+use crate::yaml::Object;
 
 /// What stands before a template that calls anything: how a macro of another file gets into its render. The `with`
 /// keeps the template's own variables out of sight of the macros.

@@ -11,7 +11,7 @@ use super::objects::list::Dict;
 use super::objects::{from_object, pairs};
 use super::session::{Phase, session};
 use super::{Context, adapter, functions, modules, time};
-use crate::manifest::Object;
+use crate::yaml::Object;
 
 /// What does not change from render to render.
 pub(super) fn globals(context: &Context) -> HashMap<&'static str, Value> {

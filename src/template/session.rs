@@ -59,7 +59,7 @@ pub(super) struct Session {
     this: RefCell<Option<Value>>,
     pub model: Value,
     pub form: Form,
-    pub config: crate::manifest::Object,
+    pub config: crate::yaml::Object,
     /// What a unit test puts in the place of what there is.
     pub overrides: Option<Arc<Overrides>>,
     pub answers: Answers,
@@ -120,7 +120,7 @@ impl Session {
             this: RefCell::default(),
             model: Value::from(()),
             form: Form::Whole,
-            config: crate::manifest::Object::new(),
+            config: crate::yaml::Object::new(),
             overrides: None,
             answers: Rc::clone(answers),
             pending: RefCell::default(),

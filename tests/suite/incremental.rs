@@ -783,3 +783,39 @@ fn a_row_of_the_future_makes_nothing_late() {
     good(&shop);
     assert_eq!(shop.query("select sum(events), sum(amount) from curated.per_day"), "5|170");
 }
+
+#[test]
+fn what_kiln_cannot_watch_is_looked_at_through_views_too() {
+    let shop = Shop::of(&[
+        ("kiln.yml", "name: shop\ntargets:\n  dev: {type: duckdb, path: shop.duckdb}\n"),
+        ("models/sources.yml", "sources: [{name: src, schema: src, tables: [{name: arrived}]}]\n"),
+        (
+            "models/seen.sql",
+            "{{ config(materialized='view') }} select * from {{ source('src', 'arrived') }}\n",
+        ),
+        ("models/pasted.sql", "{{ config(materialized='ephemeral') }} select * from {{ ref('seen') }}\n"),
+        (
+            "models/total.sql",
+            "{{ config(materialized='table') }} select count(*) as n from {{ ref('pasted') }}\n",
+        ),
+        (
+            "models/taken.sql",
+            "{{ config(materialized='incremental', incremental_strategy='merge', unique_key='id') }} select * from {{ ref('seen') }}\n",
+        ),
+    ]);
+    let database = shop.root().join("shop.duckdb");
+    let changes = |sql: &str| {
+        let connection = duckdb::Connection::open(&database).expect("a database");
+        connection.execute_batch(sql).expect("it runs");
+    };
+    changes("create schema src; create table src.arrived as select 1 as id");
+    good(&shop);
+    let found = || shop.query("select (from main.total), (select count(*) from main.taken)");
+    assert_eq!(found(), "1|1");
+    changes("insert into src.arrived values (2)");
+    good(&shop);
+    assert_eq!(found(), "2|2");
+    let nothing = good(&shop);
+    let taken = nothing.nodes.iter().find(|node| node.node.short() == "taken").expect("a report");
+    assert!(matches!(taken.outcome, Outcome::NothingNew), "{:?}", taken.outcome);
+}

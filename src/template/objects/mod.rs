@@ -10,7 +10,7 @@ use minijinja::value::ValueKind;
 
 use self::list::{Dict, List};
 use super::marker;
-use crate::manifest::Object;
+use crate::yaml::Object;
 
 /// A JSON value as a template sees it.
 pub(super) fn from_json(value: &serde_json::Value) -> Value {

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use super::Resolver;
 use super::config::{is_enabled, tags_and_meta};
 use super::consumers::{Call, calls};
-use super::resolve::Resolver;
-use super::template::RefCall;
-use super::{UnitTest, unit_rows};
+use super::unit_rows;
 use crate::diagnostic::{Diagnostic, Located};
+use crate::manifest::RefCall;
+use crate::manifest::UnitTest;
 use crate::names::NodeId;
 
 /// Adds the unit tests to the manifest.

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::Resolver;
 use super::config::{in_file, is_enabled, test_config};
 use super::consumers::{Call, calls};
-use super::resolve::Resolver;
-use super::template::{Param, TestUse};
-use super::{Column, Dependency, NodeKind, Object, Test, TestKind};
 use crate::diagnostic::{Diagnostic, Location, nearest};
 use crate::digest::md5;
+use crate::manifest::{Column, Dependency, NodeKind, Object, Test, TestKind};
+use crate::manifest::{Param, TestUse};
 use crate::names::{Fingerprint, NodeId};
 use crate::project::{Resource, Said, Settings, TestEntry, lay_over};
 

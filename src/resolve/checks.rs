@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{Dependency, Manifest, Materialization, Node};
 use crate::diagnostic::{Diagnostic, Diagnostics, Location};
+use crate::manifest::{Dependency, Manifest, Materialization, Node};
 use crate::names::NodeId;
 use crate::project::Project;
 

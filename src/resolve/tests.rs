@@ -8,7 +8,8 @@ use regex::Regex;
 use serde_json::Value;
 
 use super::*;
-use crate::diagnostic::{Diagnostics, Style};
+use crate::diagnostic::{Diagnostics, SourceFile, Style};
+use crate::manifest::*;
 use crate::project::{self, Verbatim};
 
 /// Reads `ref`, `source` and `config` as plain text: the template engine has its own tests.

@@ -3,16 +3,29 @@
 //! Strength of configuration, from weak to strong: folders in `kiln.yml` from the outermost in, properties,
 //! `config()` in the file. `tags` and `meta` of all of them add up.
 
+mod checks;
+mod config;
+mod consumers;
+mod incremental;
+mod limits;
+mod lineup;
+mod snapshot;
+#[cfg(test)]
+pub(crate) mod tests;
+mod unit;
+mod unit_rows;
+mod wire;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::checks;
-use super::config::{in_file, is_enabled, node_config};
-use super::lineup::{Enabled, Lineup};
-use super::template::{ParsedTemplate, ReadTemplates};
-use super::{Manifest, Materialization, Node, NodeKind, consumers, unit, wire};
+use self::config::{in_file, is_enabled, node_config};
+use self::lineup::{Enabled, Lineup};
+pub use self::unit_rows::csv;
+pub(crate) use self::wire::full_name as full_test_name;
 use crate::contract::Contract;
 use crate::diagnostic::{Diagnostic, Diagnostics, Located, Location, nearest};
+use crate::manifest::{Manifest, Materialization, Node, NodeKind, ParsedTemplate, ReadTemplates};
 use crate::names::{NodeId, Relation};
 use crate::project::{NodeProperties, Project, Resource, Settings, Target, is_reserved, lay_over};
 
@@ -56,14 +69,14 @@ pub fn resolve(
 }
 
 /// The state of one resolving.
-pub(super) struct Resolver<'a> {
-    pub(super) project: &'a Project,
-    pub(super) target: &'a Target,
-    pub(super) templates: &'a dyn ReadTemplates,
-    pub(super) lineup: Lineup,
-    pub(super) properties: BTreeMap<(NodeKind, String), &'a NodeProperties>,
-    pub(super) manifest: Manifest,
-    pub(super) problems: Diagnostics,
+struct Resolver<'a> {
+    project: &'a Project,
+    target: &'a Target,
+    templates: &'a dyn ReadTemplates,
+    lineup: Lineup,
+    properties: BTreeMap<(NodeKind, String), &'a NodeProperties>,
+    manifest: Manifest,
+    problems: Diagnostics,
 }
 
 /// A model or a seed whose name is known and whose neighbours are not.
@@ -191,7 +204,7 @@ impl<'a> Resolver<'a> {
             lay_over(&mut settings, &declared.config);
             let enabled = is_enabled(&settings, &mut self.problems);
             let mut table = declared.table.clone();
-            let config = super::config::tags_and_meta(&settings, &mut self.problems);
+            let config = config::tags_and_meta(&settings, &mut self.problems);
             table.tags = config.0.into_iter().chain(table.tags).collect();
             table.tags.dedup();
             let mut meta = config.1;

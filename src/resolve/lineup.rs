@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{Dependency, ParsedTemplate, RefCall, SourceCall};
 use crate::diagnostic::{Diagnostic, Diagnostics, Location, nearest};
+use crate::manifest::{Dependency, ParsedTemplate, RefCall, SourceCall};
 use crate::names::NodeId;
 
 /// Names of models, seeds and source tables, those that are disabled included.

@@ -4,11 +4,11 @@ use std::sync::LazyLock;
 
 use indexmap::IndexMap;
 
+use super::Resolver;
 use super::config::{is_enabled, tags_and_meta};
-use super::resolve::Resolver;
-use super::template::{RefCall, SourceCall};
-use super::{Dependency, Exposure};
 use crate::diagnostic::{Diagnostic, Location};
+use crate::manifest::{Dependency, Exposure};
+use crate::manifest::{RefCall, SourceCall};
 use crate::names::NodeId;
 use crate::project::{ExposureProperties, Settings, lay_over};
 

@@ -3,11 +3,11 @@
 use indexmap::IndexMap;
 use serde_json::Value;
 
-use super::{
-    AuditScope, Materialization, NodeConfig, NodeKind, Object, ParsedTemplate, TestConfig, TestSeverity,
-};
 use super::{incremental, limits, snapshot};
 use crate::diagnostic::{Diagnostic, Diagnostics, Location, SourceFile};
+use crate::manifest::{
+    AuditScope, Materialization, NodeConfig, NodeKind, Object, ParsedTemplate, TestConfig, TestSeverity,
+};
 use crate::project::{Said, Settings, TEST_CONFIG, listed};
 use std::sync::{Arc, LazyLock};
 
