@@ -29,6 +29,11 @@ pub fn now() -> String {
     jiff::Timestamp::now().strftime(FORMAT).to_string()
 }
 
+/// A time a day from now.
+pub fn tomorrow() -> String {
+    (jiff::Timestamp::now() + jiff::SignedDuration::from_hours(24)).strftime(FORMAT).to_string()
+}
+
 fn parse(moment: &str) -> Option<DateTime> {
     crate::manifest::moment(moment)?.parse().ok()
 }

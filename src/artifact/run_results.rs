@@ -125,6 +125,7 @@ fn of_node<'a>(workspace: &Workspace, report: &NodeReport) -> Entry<'a> {
         // The model itself was made; that it did not pass is said by its tests.
         Outcome::Built | Outcome::Failed => ("success", "built".to_owned()),
         Outcome::Reused => ("success", "reused".to_owned()),
+        Outcome::NothingNew => ("success", "nothing new".to_owned()),
         Outcome::Error(problem) => ("error", problem.message.clone()),
         Outcome::Skipped { because } => ("skipped", format!("{} failed", because.short())),
         Outcome::Cancelled => ("skipped", "interrupted".to_owned()),

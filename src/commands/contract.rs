@@ -13,7 +13,7 @@ use crate::diagnostic::{Diagnostics, SourceFile, Style};
 use crate::engine::load::OWN_COLUMNS;
 use crate::engine::session::ColumnType;
 use crate::error::{Error, Result};
-use crate::manifest::{Materialization, Node, Object, Owner, Test};
+use crate::manifest::{Materialization, Node, Object, Owner, Test, is_name};
 use crate::sql::quote::identifier;
 use crate::workspace::{CONTRACT_COMMAND, FullRefresh, Workspace};
 use crate::yaml::write::{Remarks, document};
@@ -119,7 +119,7 @@ fn bindable<'a>(workspace: &'a Workspace, name: &str) -> Result<&'a Node> {
 fn draft(node: &Node, columns: Vec<DraftColumn>, facts: contract::Facts, status: Status) -> Draft {
     let view = node.config.materialized == Materialization::View;
     let unique_key = match node.config.all.get("unique_key") {
-        Some(Value::String(column)) => vec![column.clone()],
+        Some(Value::String(column)) if is_name(column) => vec![column.clone()],
         Some(Value::Array(columns)) => {
             columns.iter().filter_map(|column| column.as_str().map(str::to_owned)).collect()
         }

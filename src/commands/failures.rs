@@ -64,10 +64,14 @@ pub fn tell_warned(terminal: &Terminal, global: &Global, warned: &[Warned]) {
 }
 
 fn brief(terminal: &Terminal, warned: &Warned) -> String {
-    let Warned { node, title, extent, at, .. } = warned;
+    let Warned { node, title, extent, message, at } = warned;
     let word = terminal.paint(Paint::Yellow, "WARN");
     let dash = terminal.signs.dash;
-    format!("{word} {} {dash} {extent} ({at})\n", subject(terminal, node.as_deref(), title))
+    let mut text = format!("{word} {} {dash} {extent} ({at})\n", subject(terminal, node.as_deref(), title));
+    for line in message.iter().flat_map(|message| message.lines()) {
+        let _ = writeln!(text, "  {line}");
+    }
+    text
 }
 
 fn sentence(terminal: &Terminal, warned: &Warned) -> String {

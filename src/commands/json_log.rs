@@ -13,7 +13,7 @@
 //! | `loaded` | `status` (`ok`, `error`), `objects` (each with `object`, `rows`, `rejected`, `batch_id`, `notes`), `failed`, `rows`, `rejected`, `seconds` |
 //! | `planned` | one line a node: `action`, `reason` |
 //! | `node_started` | |
-//! | `node_finished` | `name`, `materialized`, `status` (`built`, `reused`, `failed`, `error`, `skipped`, `cancelled`), `because`, `rows`, `added` and `replaced` (of an incremental model, where not all rows were built), `seconds` |
+//! | `node_finished` | `name`, `materialized`, `status` (`built`, `reused`, `nothing_new`, `failed`, `error`, `skipped`, `cancelled`), `because`, `rows`, `added` and `replaced` (of an incremental model, where not all rows were built), `seconds` |
 //! | `test_finished` | `test`, `column`, `status` (`pass`, `reused`, `warn`, `fail`, `error`, `skipped`), `severity`, `failures`, `rows`, `message`, `query`, `file`, `line`, `seconds` |
 //! | `message` | `level`, `message`: what a template said |
 //! | `publishing` | |
@@ -106,6 +106,7 @@ pub fn outcome(outcome: &Outcome) -> &'static str {
     match outcome {
         Outcome::Built => "built",
         Outcome::Reused => "reused",
+        Outcome::NothingNew => "nothing_new",
         Outcome::Error(_) => "error",
         Outcome::Failed => "failed",
         Outcome::Skipped { .. } => "skipped",

@@ -290,7 +290,7 @@ impl<'a> Reporter<'a> {
         state.done += 1;
         match &report.outcome {
             Outcome::Built => state.built += 1,
-            Outcome::Reused => {}
+            Outcome::Reused | Outcome::NothingNew => {}
             Outcome::Error(_) | Outcome::Failed => state.failed += 1,
             Outcome::Skipped { .. } | Outcome::Cancelled => state.skipped += 1,
         }
@@ -316,7 +316,7 @@ impl<'a> Reporter<'a> {
             }
             Outcome::Built => (signs.good, Paint::Green),
             Outcome::Reused if tests_run(&report.tests) == 0 => return None,
-            Outcome::Reused => (signs.good, Paint::Green),
+            Outcome::Reused | Outcome::NothingNew => (signs.good, Paint::Green),
         };
         let sign = self.terminal.paint(paint, sign);
         if matches!(&report.outcome, Outcome::Error(_)) {
@@ -331,6 +331,7 @@ impl<'a> Reporter<'a> {
             (_, materialized) => materialized.as_str(),
         };
         let rows = match (&report.change, report.rows) {
+            _ if matches!(report.outcome, Outcome::NothingNew) => "nothing new".to_owned(),
             (Some(change), _) => words::change(change),
             (None, Some(rows)) => counted(rows, "row", "rows"),
             (None, None) => String::new(),

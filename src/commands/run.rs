@@ -27,8 +27,8 @@ use super::findings;
 use super::progress::Reporter;
 use super::terminal::{Terminal, Volume};
 use super::{
-    Exit, Opened, binary, forge, open_with, opening, origin, patience, show_diagnostic, show_diagnostics, stop_flag,
-    summary,
+    Exit, Opened, binary, forge, open_with, opening, origin, patience, show_diagnostic, show_diagnostics,
+    stop_flag, summary,
 };
 
 /// Runs.
@@ -246,7 +246,7 @@ fn results_of<'a>(workspace: &'a Workspace, report: &'a RunReport) -> RunResults
 /// The results of a run as one text, to be written by the next.
 fn results_text(terminal: &Terminal, workspace: &Workspace, report: &RunReport) -> Result<String> {
     let text = artifact::run_results(&results_of(workspace, report), &Invocation::new(None))?;
-    Ok(terminal.for_file(&text))
+    Ok(terminal.for_file(&text).into_owned())
 }
 
 /// Tells of every failure, in full and once. Gives them as sentences.

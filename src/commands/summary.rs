@@ -17,7 +17,7 @@ impl Counts {
     /// How the models and seeds of a run ended.
     pub fn of_nodes(nodes: &[NodeReport]) -> Self {
         let count = |wanted: fn(&NodeReport) -> bool| nodes.iter().filter(|node| wanted(node)).count();
-        let reused = |node: &NodeReport| matches!(node.outcome, Outcome::Reused);
+        let reused = |node: &NodeReport| matches!(node.outcome, Outcome::Reused | Outcome::NothingNew);
         Self(vec![
             ("built", count(|node| matches!(node.outcome, Outcome::Built)), None),
             (

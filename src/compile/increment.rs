@@ -9,7 +9,8 @@ use crate::error::Result;
 use crate::interval;
 use crate::manifest::{Incremental, Node, ShapeChange, Strategy, Updates};
 use crate::run::candidate::{Reading, bind};
-use crate::run::increment::no_such_key;
+use crate::run::increment::{no_such_expression, no_such_key};
+use crate::sql::quote::identifier;
 use crate::template::Form;
 
 use super::Compiler;
@@ -70,6 +71,18 @@ impl Compiler<'_> {
         let unknown = |name: &&String| find(columns, name).is_none();
         for key in config.unique_key.iter().filter(unknown) {
             self.diagnostics.push(no_such_key(node, key, columns));
+        }
+        if let Some(key) = &config.computed_key {
+            let typed = columns
+                .iter()
+                .map(|column| format!("CAST(NULL AS {}) AS {}", column.data_type, identifier(&column.name)));
+            let typed: Vec<String> = typed.collect();
+            let sql = format!("SELECT (\n{key}\n) FROM (SELECT {})", typed.join(", "));
+            if let Err(error) = self.ground.describe(self.shadow(), &sql)
+                && matches!(judge(&error, self.ground.workspace.root()), Verdict::Wrong)
+            {
+                self.diagnostics.push(no_such_expression(node, key, &error));
+            }
         }
         let merged = match &config.updates {
             Updates::All => &[][..],

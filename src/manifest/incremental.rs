@@ -7,6 +7,8 @@ pub struct Incremental {
     pub strategy: Strategy,
     /// `unique_key`: columns that say which row is replaced. Empty for `append` and `interval`.
     pub unique_key: Vec<String>,
+    /// A `unique_key` that is computed, as SQL: for `delete+insert`, as in dbt.
+    pub computed_key: Option<String>,
     /// `incremental_predicates`: SQL that narrows what is replaced.
     pub predicates: Vec<String>,
     /// `merge_update_columns` and `merge_exclude_columns`.
@@ -113,6 +115,11 @@ pub enum OnChange {
     Rebuild,
     /// Rows that are there stay, new ones follow the new definition.
     Forward,
+}
+
+/// Whether a text of `unique_key` is the name of a column, and not an expression.
+pub fn is_name(text: &str) -> bool {
+    !text.chars().any(|c| "()|,+'\"*/%<>=:".contains(c))
 }
 
 /// A day or a time in UTC as DuckDB writes a TIMESTAMP: `2026-01-01 00:00:00`.

@@ -72,7 +72,7 @@ impl Manifest {
         };
         if let Some(key) = self.nodes.get(id).and_then(|node| node.config.all.get("unique_key")) {
             let key = texts(key);
-            if !key.is_empty() {
+            if !key.is_empty() && key.iter().all(|key| super::is_name(key)) {
                 return key;
             }
         }

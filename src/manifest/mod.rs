@@ -20,7 +20,9 @@ use crate::contract::Contract;
 use crate::diagnostic::{Located, Location, SourceFile};
 use crate::names::{NodeId, Relation};
 
-pub use self::incremental::{Grain, Incremental, Interval, OnChange, ShapeChange, Strategy, Updates, moment};
+pub use self::incremental::{
+    Grain, Incremental, Interval, OnChange, ShapeChange, Strategy, Updates, is_name, moment,
+};
 pub use self::limits::{Limit, RowLimits};
 pub use self::snapshot::{HardDeletes, Snapshot, SnapshotNames, SnapshotStrategy};
 pub use self::template::{Param, ParsedTemplate, ReadTemplates, RefCall, SourceCall, TestUse};

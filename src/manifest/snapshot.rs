@@ -65,6 +65,7 @@ impl Snapshot {
     pub fn growth(&self) -> Incremental {
         Incremental {
             strategy: Strategy::DeleteInsert,
+            computed_key: None,
             unique_key: vec![self.names.scd_id.clone()],
             predicates: Vec::new(),
             updates: Updates::All,

@@ -4,7 +4,9 @@ use serde_json::Value;
 
 use super::config::Reader;
 use crate::diagnostic::Diagnostic;
-use crate::manifest::{Grain, Incremental, Interval, OnChange, ShapeChange, Strategy, Updates, moment};
+use crate::manifest::{
+    Grain, Incremental, Interval, OnChange, ShapeChange, Strategy, Updates, is_name, moment,
+};
 
 /// Keys that steer an incremental model.
 pub(super) const KEYS: [&str; 13] = [
@@ -25,7 +27,7 @@ pub(super) const KEYS: [&str; 13] = [
 
 /// Reads and checks the configuration of an incremental model.
 pub(super) fn read(reader: &mut Reader<'_>) -> Incremental {
-    let unique_key = reader.texts("unique_key");
+    let unique_key: Vec<String> = reader.texts("unique_key").iter().map(|key| unquoted(key)).collect();
     let name = reader.text("incremental_strategy").unwrap_or_else(|| "default".into());
     let strategy = match name.as_str() {
         "append" => Strategy::Append,
@@ -47,6 +49,13 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Incremental {
         }
     };
     check_key(reader, &strategy, &unique_key);
+    let is_text = matches!(reader.get("unique_key").map(|said| &said.value), Some(Value::String(_)));
+    let (unique_key, computed_key) = match unique_key.as_slice() {
+        [key] if is_text && strategy == Strategy::DeleteInsert && !is_name(key) => {
+            (Vec::new(), Some(key.clone()))
+        }
+        _ => (unique_key, None),
+    };
     let mut predicates = reader.texts("incremental_predicates");
     if predicates.is_empty() {
         predicates = reader.texts("predicates");
@@ -58,7 +67,17 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Incremental {
         full_refresh: reader.bool("full_refresh"),
         strategy,
         unique_key,
+        computed_key,
         predicates,
+    }
+}
+
+/// A column's name without the quotes of SQL.
+fn unquoted(name: &str) -> String {
+    let inner = name.strip_prefix('"').and_then(|name| name.strip_suffix('"'));
+    match inner.filter(|inner| !inner.replace("\"\"", "").contains('"')) {
+        Some(inner) => inner.replace("\"\"", "\""),
+        None => name.to_owned(),
     }
 }
 

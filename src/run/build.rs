@@ -9,14 +9,15 @@ use crate::engine::seed;
 use crate::engine::session::{Session, SqlError};
 use crate::engine::state::{Build, DATA_SCHEMA, record_builds};
 use crate::error::Error;
+use crate::interval::Intervals;
 use crate::manifest::{Materialization, Node};
-use crate::names::Relation;
+use crate::names::{Fingerprint, Relation};
 use crate::sql::rendered::Rendered;
 use crate::workspace::Workspace;
 
 use super::candidate::{Bound, Candidates, Reading, bind};
 use super::event::RowChange;
-use super::increment::{self, Filled};
+use super::increment::{self, Filled, LeftOut};
 use super::plan::Decision;
 
 /// A build that was made.
@@ -28,6 +29,28 @@ pub struct Made {
     pub change: Option<RowChange>,
     /// What did not build of it, where the rest did and is kept for the next run.
     pub failed: Option<Box<Diagnostic>>,
+    /// Rows that no interval takes in.
+    pub left_out: Vec<LeftOut>,
+    /// The build that readers go on with, where nothing new came.
+    pub stands: Option<Stands>,
+}
+
+/// A version of an incremental model that needs no other after it.
+#[derive(Debug, Clone)]
+pub struct Stands {
+    /// What it is made from.
+    pub fingerprint: Fingerprint,
+    /// Its view in the data schema.
+    pub relation: String,
+    /// What it holds, where it is built by intervals.
+    pub intervals: Option<Box<Intervals>>,
+}
+
+impl Made {
+    /// A build of so many rows.
+    pub(super) fn of(rows: Option<u64>) -> Self {
+        Self { rows, change: None, failed: None, left_out: Vec::new(), stands: None }
+    }
 }
 
 /// Why a build was not made.
@@ -76,8 +99,14 @@ pub fn make(
         for (at, job) in jobs.iter().enumerate() {
             blame.set(at);
             let started = Instant::now();
-            let (build, reads) =
-                make_one(workspace, session, run_id, job, candidates, filled.get(&job.node.id))?;
+            let filled = filled.get(&job.node.id);
+            let (mut build, reads) = make_one(workspace, session, run_id, job, candidates, filled)?;
+            let of_parents = job.decision.growth.iter().flat_map(|growth| &growth.left_out);
+            build.left_out = of_parents.chain(filled.map(|filled| &filled.left_out)).cloned().collect();
+            if build.stands.is_some() {
+                made.push(build);
+                continue;
+            }
             rows.push(Build {
                 fingerprint: job.decision.fingerprint.clone(),
                 model: job.node.name.clone(),
@@ -91,7 +120,9 @@ pub fn make(
             });
             made.push(build);
         }
-        record_builds(session, &rows, run_id)?;
+        if !rows.is_empty() {
+            record_builds(session, &rows, run_id)?;
+        }
         // From here on only the commit can fail, and that is nobody's alone.
         blame.set(jobs.len());
         Ok(made)
@@ -155,7 +186,7 @@ fn make_one(
             let bound = bind(&job.decision.rendered, candidates, Reading::Pinned);
             let prefix = format!("CREATE OR REPLACE VIEW {relation} AS ");
             run_model(session, job, &prefix, &bound, "")?;
-            Ok((Made { rows: None, change: None, failed: None }, bound.reads))
+            Ok((Made::of(None), bound.reads))
         }
         Materialization::Incremental | Materialization::Snapshot => {
             increment::make(workspace, session, run_id, job, candidates, filled)
@@ -164,7 +195,7 @@ fn make_one(
             let bound = bind(&job.decision.rendered, candidates, Reading::Now);
             let prefix = format!("CREATE OR REPLACE TABLE {relation} AS ");
             let rows = run_model(session, job, &prefix, &bound, "")?;
-            Ok((Made { rows: Some(rows), change: None, failed: None }, Vec::new()))
+            Ok((Made::of(Some(rows)), Vec::new()))
         }
     }
 }
@@ -218,6 +249,6 @@ fn make_seed(
     let columns = session.describe(&format!("SELECT * FROM {relation}"))?;
     match seed::unknown_type_column(node, &columns) {
         Some(problem) => Err(Failure::Node(Box::new(problem))),
-        None => Ok(Made { rows: Some(rows), change: None, failed: None }),
+        None => Ok(Made::of(Some(rows))),
     }
 }

@@ -153,7 +153,7 @@ pub struct RowChange {
 impl NodeReport {
     /// Whether children may be built on it.
     pub fn is_good(&self) -> bool {
-        matches!(self.outcome, Outcome::Built | Outcome::Reused)
+        matches!(self.outcome, Outcome::Built | Outcome::Reused | Outcome::NothingNew)
     }
 }
 
@@ -164,6 +164,8 @@ pub enum Outcome {
     Built,
     /// There already, and it passed.
     Reused,
+    /// Its query gave nothing new: readers go on with what they have.
+    NothingNew,
     /// It could not be built: the SQL, the data or the machine.
     Error(Box<Diagnostic>),
     /// Built, but a test or its contract failed.

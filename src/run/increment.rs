@@ -10,7 +10,10 @@
 
 mod due;
 mod fill;
+mod left_out;
 mod make;
+mod refusal;
+mod stand;
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::engine::increment::{Replaces, delta_of, head, rows_of};
@@ -31,8 +34,10 @@ use crate::interval::{Intervals, from_text, joined, to_text, told};
 
 use due::{Chooser, Same, timed_parents};
 pub(super) use fill::Filled;
-pub use make::no_such_key;
+pub use left_out::LeftOut;
+pub(super) use left_out::report as report_left_out;
 pub(super) use make::{fill, make};
+pub use refusal::{no_such_expression, no_such_key};
 
 /// What is to be done with the table of an incremental model.
 #[derive(Debug, Clone)]
@@ -49,6 +54,11 @@ pub struct Growth {
     pub resume: Option<Resume>,
     /// Its parents' builds, where it is built by intervals.
     pub parents: Vec<String>,
+    /// Rows of its parents that no interval takes in.
+    pub left_out: Vec<LeftOut>,
+    /// The inputs that need not be looked at again where they bring nothing new; none where the next run's are others in
+    /// any case.
+    pub settles: Option<Fingerprint>,
 }
 
 /// A version of which some intervals failed.
@@ -107,19 +117,30 @@ pub fn decide(
         Some(interval) => with_cut(&definition, interval),
         None => definition,
     };
-    let mut parts = made_from(node, &definition, candidates, &mut always);
+    let mut parts = made_from(workspace, node, &definition, candidates, &mut always);
     if always.is_some() {
         parts.push(known.salt.as_bytes().to_vec());
     }
     let inputs = Fingerprint::of(parts.iter().map(Vec::as_slice));
+    let settles = always.is_none().then(|| inputs.clone());
     let base = base_of(node, known, interval);
     let chooser = interval.map(|config| Chooser { workspace, node, config, candidates, known, session });
     let is_fleeting = always.is_some() || known.asked.is_some() || config.full_refresh == Some(true);
-    let parents = parents_of(node, candidates);
-    let drafting = Drafting { node, config, known, definition, inputs, parents, is_fleeting };
+    let mut drafting = Drafting {
+        node,
+        config,
+        known,
+        definition,
+        inputs,
+        settles,
+        parents: parents_of(node, candidates),
+        is_fleeting,
+        left_out: Vec::new(),
+    };
     if let Some(why) = why_whole(config, base.as_ref(), &drafting.definition, known) {
         let increment = base.as_ref().map(|base| &base.increment);
-        let intervals = chooser.map(|chooser| chooser.whole(increment)).transpose()?;
+        let (intervals, left_out) = chooser.map(|chooser| chooser.whole(increment)).transpose()?.unzip();
+        drafting.left_out = left_out.unwrap_or_default();
         return Ok(drafting.whole(rendered, increment, intervals, why));
     }
     let Some(base) = base else {
@@ -127,10 +148,15 @@ pub fn decide(
             .at(&node.at, "")
             .into());
     };
-    let same = if base.increment.inputs == drafting.inputs { Same::Yes } else { Same::No };
+    let is_same =
+        base.increment.inputs == drafting.inputs || base.increment.settled.contains(&drafting.inputs);
+    let same = if is_same { Same::Yes } else { Same::No };
     let chosen = chooser.map(|chooser| chooser.delta(&base.increment, same)).transpose()?;
     let (intervals, rest) = match chosen {
-        Some((intervals, rest)) => (Some(intervals), rest),
+        Some((intervals, rest, left_out)) => {
+            drafting.left_out = left_out;
+            (Some(intervals), rest)
+        }
         None => (None, Same::Yes),
     };
     let nothing_due = intervals.as_ref().is_none_or(|intervals| intervals.built.is_empty());
@@ -165,8 +191,10 @@ struct Drafting<'a> {
     known: &'a Known,
     definition: Fingerprint,
     inputs: Fingerprint,
+    settles: Option<Fingerprint>,
     parents: Vec<String>,
     is_fleeting: bool,
+    left_out: Vec<LeftOut>,
 }
 
 impl Drafting<'_> {
@@ -192,7 +220,11 @@ impl Drafting<'_> {
     }
 
     fn unchanged(self, target: &str, base: Base, rendered: Rendered) -> Decision {
+        let by_intervals = matches!(self.config.strategy, Strategy::Interval(_));
         let reason = match base.increment.target == target {
+            true if by_intervals && self.known.asked.is_some() => {
+                "nothing of `--from` and `--to` is due: what it reads ends before".to_owned()
+            }
             true => "unchanged since the release".to_owned(),
             false => format!("what target `{}` has, and nothing is new", base.increment.target),
         };
@@ -219,12 +251,16 @@ impl Drafting<'_> {
         rest: Same,
     ) -> Decision {
         let text = tokens::read(&rendered.with_relations(|id| Some(format!("\"{id}\"")))).normalised;
-        let Incremental { strategy, unique_key, predicates, updates, on_schema_change, .. } = self.config;
-        let how = format!("{strategy:?} {unique_key:?} {predicates:?} {updates:?} {on_schema_change:?}");
+        let Incremental { strategy, unique_key, computed_key, predicates, updates, on_schema_change, .. } =
+            self.config;
+        let computed = computed_key.as_deref().unwrap_or_default();
+        let how =
+            format!("{strategy:?} {unique_key:?} {predicates:?} {updates:?} {on_schema_change:?}{computed}");
         let windows = intervals.as_ref().map(|intervals| to_text(&intervals.built)).unwrap_or_default();
         let asked = self.known.asked.is_some() && intervals.is_some();
         if asked && rest == Same::No {
             // Only what was asked for is done: what else changed is still to come.
+            self.settles = None;
             self.inputs = Fingerprint::of([self.inputs.as_str().as_bytes(), self.known.salt.as_bytes()]);
         }
         let salt = if asked { self.known.salt.as_str() } else { "" };
@@ -253,6 +289,11 @@ impl Drafting<'_> {
 
     fn with_intervals(&self, why: String, intervals: Option<&Intervals>) -> String {
         match (&self.config.strategy, intervals) {
+            (Strategy::Interval(_), Some(intervals))
+                if intervals.built.is_empty() && self.known.asked.is_some() =>
+            {
+                format!("{why}: nothing, since what it reads ends before")
+            }
             (Strategy::Interval(config), Some(intervals)) => {
                 format!("{why}: {}", told(config.grain, &intervals.built))
             }
@@ -277,7 +318,15 @@ impl Drafting<'_> {
         let windows = intervals.as_ref().map(|intervals| joined(intervals.built.iter().cloned()));
         let replaces = Replaces::of(self.config, &windows.unwrap_or_default());
         // New rows that wait fit the very version that they were built for.
-        let fits = |found: &&Increment| found.version.is_some() || found.base.as_deref() == base;
+        // And a target that has a table goes on with it: with another's version it would have to copy that the next time.
+        let owner = match &step {
+            Step::Onto(base) => Some(base.increment.target.as_str()),
+            _ => None,
+        };
+        let fits = |found: &&Increment| {
+            (found.version.is_some() || found.base.as_deref() == base)
+                && owner.is_none_or(|owner| found.target == owner)
+        };
         let existing =
             known.builds.get(&fingerprint).filter(|_| known.refresh == Refresh::Reuse).and_then(|existing| {
                 Some((existing, known.increments.get(&existing.relation).filter(fits)?))
@@ -289,7 +338,16 @@ impl Drafting<'_> {
             },
             failed: from_text(&found.failed),
         });
-        let growth = Growth { step, inputs: self.inputs, replaces, intervals, resume, parents: self.parents };
+        let growth = Growth {
+            step,
+            inputs: self.inputs,
+            replaces,
+            intervals,
+            resume,
+            parents: self.parents,
+            left_out: self.left_out,
+            settles: self.settles,
+        };
         match existing.filter(|_| growth.resume.is_none()) {
             Some((existing, _)) => Decision {
                 action: Action::Reuse,

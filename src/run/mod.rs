@@ -573,7 +573,7 @@ fn run_end(report: &RunReport) -> RunEnd {
     RunEnd {
         status: status.into(),
         built: count(|outcome| matches!(outcome, Outcome::Built)),
-        reused: count(|outcome| matches!(outcome, Outcome::Reused)),
+        reused: count(|outcome| matches!(outcome, Outcome::Reused | Outcome::NothingNew)),
         failed: count(|outcome| matches!(outcome, Outcome::Failed | Outcome::Error(_))),
         skipped: count(|outcome| matches!(outcome, Outcome::Skipped { .. } | Outcome::Cancelled)),
         release_id,

@@ -1,6 +1,6 @@
 //! The plan: for each node what it is made from, whether a build of that exists, and why it has to be made if not.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::engine::session::{Session, SqlError};
@@ -132,7 +132,7 @@ pub fn decide(
         }
     };
     let (definition, mut always) = definition(workspace, node, &rendered)?;
-    let mut parts = made_from(node, &definition, candidates, &mut always);
+    let mut parts = made_from(workspace, node, &definition, candidates, &mut always);
     // A view runs its volatile functions when it is read: it needs no new build for them.
     if always.is_some() && matches!(node.config.materialized, Materialization::Table | Materialization::Seed)
     {
@@ -194,6 +194,7 @@ pub fn decide(
 
 /// What a build is made from: the node, what it says, and its parents' builds. `always` becomes why it can never be reused.
 pub(super) fn made_from(
+    workspace: &Workspace,
     node: &Node,
     definition: &Fingerprint,
     candidates: &Candidates,
@@ -208,12 +209,11 @@ pub(super) fn made_from(
         let Some(parent) = candidates.get(&dependency.node) else { continue };
         parts.push(dependency.node.as_str().as_bytes().to_vec());
         parts.push(parent.fingerprint.as_str().as_bytes().to_vec());
-        if matches!(parent.physical, Physical::Source(_)) && node.config.materialized != Materialization::View
-        {
-            always.get_or_insert_with(|| {
-                format!("it reads `{}`, which kiln cannot watch", dependency.node.short())
-            });
-        }
+    }
+    if let Some(source) =
+        unwatched(workspace, node).filter(|_| node.config.materialized != Materialization::View)
+    {
+        always.get_or_insert_with(|| format!("it reads `{}`, which kiln cannot watch", source.short()));
     }
     match node.config.volatile {
         Some(false) => *always = None,
@@ -236,6 +236,28 @@ pub(super) fn volatile(node: &Node, rendered: &Rendered) -> Option<String> {
         Some(true) => Some(MARKED_VOLATILE.into()),
         None => tokens::read(&rendered.sql).volatile.map(|what| said_volatile(&what)),
     }
+}
+
+/// A relation that Kiln does not load and so cannot watch, which a node reads: itself, or through views and ephemeral
+/// models, whose own builds say nothing of the rows behind them.
+fn unwatched<'a>(workspace: &'a Workspace, node: &'a Node) -> Option<&'a NodeId> {
+    let manifest = &workspace.manifest;
+    let mut seen: HashSet<&NodeId> = HashSet::new();
+    let mut queue: VecDeque<&Node> = VecDeque::from([node]);
+    while let Some(node) = queue.pop_front() {
+        for dependency in &node.depends_on {
+            let id = &dependency.node;
+            if manifest.sources.get(id).is_some_and(|source| source.files.is_none()) {
+                return Some(id);
+            }
+            let shows_others = |parent: &&Node| {
+                matches!(parent.config.materialized, Materialization::View | Materialization::Ephemeral)
+                    && parent.config.volatile != Some(false)
+            };
+            queue.extend(manifest.nodes.get(id).filter(shows_others).filter(|_| seen.insert(id)));
+        }
+    }
+    None
 }
 
 /// The name of a build that is to be made.

@@ -3,6 +3,8 @@
 //! Many small nodes share a transaction, because a commit costs more than a small build; a large one has its own. A node
 //! whose parents failed is skipped, never built on what readers see.
 
+mod stand;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard};
@@ -19,8 +21,11 @@ use super::audit::{Audited, audit, blank, check_contract, columns_test};
 use super::build::{BuildError, Job, make};
 use super::candidate::{Candidate, Candidates, Physical};
 use super::compare::check_limits;
-use super::event::{Action, Event, NodeReport, Observer, Outcome, RowChange, TestReport, TestStatus};
+use super::event::{Action, Event, NodeReport, Observer, Outcome, TestReport, TestStatus};
+use super::increment::report_left_out;
 use super::plan::{Decision, Known, decide};
+
+use stand::Grown;
 
 /// Nodes whose parents have up to this many rows together are small: they are built together.
 pub(super) const SMALL_ROWS: u64 = 50_000;
@@ -278,7 +283,8 @@ impl Board<'_> {
                 }
             }
         }
-        let changes = self.build(session, &mut nodes, &mut candidates, &mut reports, started)?;
+        let Grown { changes, left_out, standing: stood } =
+            self.build(session, &mut nodes, &mut candidates, &mut reports, started)?;
         // Raw tables and builds that exist are only tested.
         let failed: HashSet<NodeId> = reports.iter().map(|report| report.node.clone()).collect();
         let standing: Vec<&NodeId> = batch.iter().filter(|id| !failed.contains(*id)).collect();
@@ -288,6 +294,9 @@ impl Board<'_> {
         for id in &standing {
             let node = &work.workspace.manifest.nodes[*id];
             audited.extend(check_contract(work.workspace, session, node, &candidates, work.passed)?);
+            if let (Some(left_out), Some(candidate)) = (left_out.get(*id), candidates.get(*id)) {
+                audited.extend(report_left_out(node, &candidate.fingerprint, left_out));
+            }
             audited.extend(check_limits(work.workspace, session, node, &candidates, work.known)?);
         }
         record_tests(session, &audited.rows, work.run_id, &work.workspace.target.name)?;
@@ -315,6 +324,8 @@ impl Board<'_> {
                 Outcome::Failed
             } else if built.contains(id) {
                 Outcome::Built
+            } else if stood.contains(id) {
+                Outcome::NothingNew
             } else {
                 Outcome::Reused
             };
@@ -364,10 +375,12 @@ impl Board<'_> {
         candidates: &mut Candidates,
         reports: &mut Vec<NodeReport>,
         started: Instant,
-    ) -> Result<HashMap<NodeId, RowChange>> {
+    ) -> Result<Grown> {
         let work = self.work;
         let mut changes = HashMap::new();
         let mut broken = HashSet::new();
+        let mut stands = HashMap::new();
+        let mut left_out = HashMap::new();
         let jobs: Vec<Job<'_>> = nodes
             .iter()
             .filter(|(_, decision)| decision.action == Action::Build)
@@ -385,6 +398,13 @@ impl Board<'_> {
                         if let Some(problem) = made.failed {
                             broken.insert(job.node.id.clone());
                             reports.push(self.report(job.node, Outcome::Error(problem), started));
+                            continue;
+                        }
+                        if !made.left_out.is_empty() {
+                            left_out.insert(job.node.id.clone(), made.left_out);
+                        }
+                        if let Some(version) = made.stands {
+                            stands.insert(job.node.id.clone(), (version, made.rows));
                             continue;
                         }
                         changes.extend(made.change.map(|change| (job.node.id.clone(), change)));
@@ -415,7 +435,12 @@ impl Board<'_> {
             }
         }
         nodes.retain(|(node, _)| !broken.contains(&node.id));
+        let standing = self.stand(nodes, stands);
         for (node, decision) in nodes.iter().filter(|(_, decision)| decision.action != Action::Build) {
+            // Built before and not published: what it leaves out is still to be said.
+            if let Some(growth) = decision.growth.as_ref().filter(|growth| !growth.left_out.is_empty()) {
+                left_out.insert(node.id.clone(), growth.left_out.clone());
+            }
             let physical = match decision.action {
                 Action::Inline => Physical::Inline(Box::new(decision.rendered.clone())),
                 _ => Physical::Build(decision.relation.clone()),
@@ -426,11 +451,11 @@ impl Board<'_> {
                     fingerprint: decision.fingerprint.clone(),
                     physical,
                     rows: decision.rows,
-                    intervals: decision.intervals(),
+                    intervals: standing.get(&node.id).cloned().unwrap_or_else(|| decision.intervals()),
                 },
             );
         }
-        Ok(changes)
+        Ok(Grown { changes, left_out, standing: standing.into_keys().collect() })
     }
 
     fn finish(&self, report: NodeReport, candidates: &Candidates) {

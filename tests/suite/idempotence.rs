@@ -152,7 +152,7 @@ fn land(shop: &Shop, number: u64, orders: u64, mut seed: u64) {
 }
 
 /// Starts the binary and kills it: after a time, or after a time from an event on.
-fn kill(folder: &Path, event: Option<&str>, after: Duration) {
+pub fn kill(folder: &Path, event: Option<&str>, after: Duration) {
     use std::io::{BufRead, BufReader};
     let mut child = binary(folder, &["run", "--log-format", "json"])
         .stdout(Stdio::piped())

@@ -317,7 +317,7 @@ fn a_full_refresh_builds_all_rows_unless_the_model_forbids_it() {
     model(&shop, "incremental_strategy='append', full_refresh=false", "id, day, amount, batch");
     shop.replace("seeds/arrived.csv", "1,2026-01-01,11,1", "1,2026-01-01,12,1");
     let report = run_with(&shop, |options| options.refresh = Refresh::Full);
-    assert_eq!(change(&report), Some(RowChange { added: 0, replaced: 0 }));
+    assert!(report.is_good() && change(&report).is_none(), "{report:#?}");
     assert_eq!(orders(&shop), "1|11|1\n2|20|1\n2|200|2\n3|30|1");
 }
 
@@ -599,4 +599,223 @@ fn an_interval_that_failed_is_done_again_alone() {
     shop.replace("models/curated/orders.sql", "amount::bigint", "try_cast(amount as bigint)");
     good(&shop);
     assert_eq!(shop.query("select sum(events), sum(amount) from curated.per_day"), "4|60");
+}
+
+#[test]
+fn what_brings_nothing_new_makes_no_version() {
+    let shop = shop("incremental_strategy='merge', unique_key='id'");
+    good(&shop);
+    let versions = "select count(*) from _kiln.increment";
+    // A new file whose rows the filter leaves out: the model is looked at once and its child is not.
+    arrive(&shop, &["1,2026-01-01,99,0"]);
+    let report = good(&shop);
+    let Ending::Published { changed, .. } = &report.ending else { panic!("{:?}", report.ending) };
+    assert_eq!(changed, &["arrived"]);
+    let outcome = |report: &kiln::run::event::RunReport, name: &str| {
+        let node = report.nodes.iter().find(|node| node.node.short() == name).expect("a report");
+        format!("{:?}", node.outcome)
+    };
+    assert_eq!(outcome(&report, "orders"), "NothingNew");
+    assert_eq!(outcome(&report, "total"), "Reused");
+    assert_eq!(shop.query(versions), "1");
+    let left = "select string_agg(table_name, ' ') from duckdb_tables() where table_name like '%orders%' and (table_name like '%delta' or table_name like '%undo')";
+    assert_eq!(shop.query(left), "NULL");
+    // It is remembered.
+    assert_eq!(outcome(&good(&shop), "orders"), "Reused");
+    // What is new is still taken in.
+    arrive(&shop, &["2,2026-01-03,200,2"]);
+    good(&shop);
+    assert_eq!(orders(&shop), "1|10|1\n2|200|2\n3|30|1");
+    assert_eq!(shop.query(versions), "2");
+}
+
+#[test]
+fn an_interval_that_is_done_again_and_is_the_same_makes_no_version() {
+    let shop = days(1);
+    good(&shop);
+    shop.write("landing/2.csv", "id,happened,amount\n");
+    let before = shop.query("select count(*) from _kiln.increment");
+    let report = run_with(&shop, |options| {
+        let moment = |text: &str| kiln::manifest::moment(text).expect("a moment");
+        options.window =
+            Some(kiln::template::Window { start: moment("2026-01-01"), end: moment("2026-01-03") });
+    });
+    assert!(matches!(report.ending, Ending::Unchanged { release_id: Some(1) }), "{:?}", report.ending);
+    assert_eq!(shop.query("select count(*) from _kiln.increment"), before);
+    let ledger = "select count(*) from _kiln.interval where model = 'orders' and run_id = (select max(run_id) from _kiln.run)";
+    assert_eq!(shop.query(ledger), "2", "the ledger says that it was done again");
+    shop.write("landing/3.csv", "id,happened,amount\n4,2026-01-04 12:00:00,40\n");
+    good(&shop);
+    assert_eq!(shop.query("select count(*) from curated.per_day"), "4");
+}
+
+/// What a run says of tests that warned.
+fn warned(report: &RunReport) -> String {
+    let told = report.tests().filter(|test| test.status == kiln::run::event::TestStatus::Warn);
+    told.map(|test| format!("{}: {}\n", test.name, test.message.as_deref().unwrap_or_default())).collect()
+}
+
+#[test]
+fn rows_that_no_interval_takes_in_are_counted() {
+    let shop = days(1);
+    shop.write(
+        "landing/2.csv",
+        "id,happened,amount\n7,,1\n8,2025-12-31 08:00:00,1\n9,infinity,1\n10,-infinity,1\n",
+    );
+    shop.replace(
+        "models/raw/sources.yml",
+        "files: landing/*.csv",
+        "files: landing/*.csv\n        options: {nullstr: ''}",
+    );
+    let report = good(&shop);
+    insta::assert_snapshot!(warned(&report), @"
+    event_time_orders: 1 row of `raw_events` left out: `happened` is NULL
+    2 rows of `raw_events` left out: `happened` is infinite
+    1 row of `raw_events` left out: `happened` is before `begin`, 2026-01-01
+    ");
+    assert_eq!(shop.query("select max(day)::date, sum(events) from curated.per_day"), "2026-01-03|3");
+    let kept = "select status, failures from _kiln.test_result where test = 'event_time_orders' order by all";
+    assert_eq!(shop.query(kept), "warn|4");
+    // Nothing is done, and nothing is said again; the next rows say what is still left out.
+    assert_eq!(warned(&good(&shop)), "");
+    shop.write("landing/3.csv", "id,happened,amount\n4,2026-01-04 12:00:00,40\n");
+    insta::assert_snapshot!(warned(&good(&shop)), @"
+    event_time_orders: 1 row of `raw_events` left out: `happened` is NULL
+    2 rows of `raw_events` left out: `happened` is infinite
+    ");
+}
+
+#[test]
+fn rows_of_another_interval_than_the_one_they_are_made_for_are_counted() {
+    let shop = days(1);
+    shop.replace(
+        "models/curated/orders.sql",
+        "select id, happened,",
+        "select id, date_trunc('month', nullif(happened, '2026-01-01 08:00:00')) as happened,",
+    );
+    insta::assert_snapshot!(warned(&good(&shop)), @"
+    event_time_orders: 1 row of its query left out: `happened` is NULL
+    2 rows of its query left out: `happened` is not in the interval that they were made for
+    ");
+    assert_eq!(shop.query("select count(*) from curated.orders"), "0");
+}
+
+#[test]
+fn rows_of_parents_without_a_time_are_counted_too() {
+    let shop = days(1);
+    shop.write("models/raw/raw_events.sql", "select * from {{ source('api', 'events') }}\n");
+    shop.write("landing/2.csv", "id,happened,amount\n7,,1\n8,2025-12-31 08:00:00,1\n");
+    shop.replace(
+        "models/raw/sources.yml",
+        "files: landing/*.csv",
+        "files: landing/*.csv\n        options: {nullstr: ''}",
+    );
+    shop.replace("models/curated/orders.sql", "'day'", "'month'");
+    insta::assert_snapshot!(warned(&good(&shop)), @"
+    event_time_orders: 1 row of its query left out: `happened` is NULL
+    1 row of its query left out: `happened` is before `begin`, 2026-01-01
+    ");
+    assert_eq!(shop.query("select count(*) from curated.orders"), "3");
+}
+
+#[test]
+fn a_model_without_any_interval_yet_has_children() {
+    let shop = days(1);
+    shop.write("landing/1.csv", "id,happened,amount\n");
+    good(&shop);
+    assert_eq!(shop.query("select count(*) from curated.per_day"), "0");
+    shop.write("landing/2.csv", "id,happened,amount\n1,2026-01-01 08:00:00,10\n");
+    good(&shop);
+    assert_eq!(shop.query("select count(*) from curated.per_day"), "1");
+}
+
+#[test]
+fn a_key_can_be_computed() {
+    let shop = shop("incremental_strategy='delete+insert', unique_key=\"id || '-' || day -- both\"");
+    good(&shop);
+    arrive(&shop, &["1,2026-01-01,11,2", "1,2026-01-02,12,2"]);
+    assert_eq!(change(&good(&shop)), Some(RowChange { added: 2, replaced: 1 }));
+    assert_eq!(orders(&shop), "1|11|2\n1|12|2\n2|20|1\n3|30|1");
+    let said = |config: &str| {
+        model(&shop, config, "id, day, amount, batch");
+        let output = crate::support::binary(shop.root(), &["compile"]).output().expect("it runs");
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        text.find("error[").map_or(text.clone(), |at| text[at..].to_owned())
+    };
+    insta::assert_snapshot!(said("incremental_strategy='delete+insert', unique_key=\"id || dya\""), @r#"
+    error[unique-key]: the `unique_key` `id || dya` of `orders` does not work: referenced column "dya" not found in FROM clause!
+     --> models/orders.sql:1:77
+      |
+    1 | {{ config(materialized='incremental', incremental_strategy='delete+insert', unique_key="id || dya") }}
+      |                                                                             ^^^^^^^^^^
+      |
+      = help: it is computed from the model's own columns; a key of several columns is a list: `unique_key=['a', 'b']`
+
+    1 error
+    "#);
+    insta::assert_snapshot!(said("incremental_strategy='merge', unique_key=\"id || day\""), @r#"
+    error[unique-key]: the `unique_key` `id || day` is not a column of `orders`
+     --> models/orders.sql:1:69
+      |
+    1 | {{ config(materialized='incremental', incremental_strategy='merge', unique_key="id || day") }}
+      |                                                                     ^^^^^^^^^^
+      |
+      = help: give the model a column of it; alone and with `incremental_strategy='delete+insert'` an expression is a key too
+
+    1 error
+    "#);
+}
+
+#[test]
+fn a_row_of_the_future_makes_nothing_late() {
+    let shop = days(0);
+    shop.write("landing/2.csv", "id,happened,amount\n4,2999-01-01 08:00:00,40\n");
+    insta::assert_snapshot!(warned(&good(&shop)), @"event_time_orders: 1 row of `raw_events` left out for now: `happened` is in the future");
+    // Nor does a window that goes beyond the data.
+    let shop = days(0);
+    good(&shop);
+    run_with(&shop, |options| {
+        let moment = |day: &str| kiln::manifest::moment(day).expect("a moment");
+        options.window =
+            Some(kiln::template::Window { start: moment("2026-01-03"), end: moment("2026-02-01") });
+    });
+    shop.write("landing/3.csv", "id,happened,amount\n5,2026-01-05 12:00:00,50\n6,2026-01-09 12:00:00,60\n");
+    good(&shop);
+    assert_eq!(shop.query("select sum(events), sum(amount) from curated.per_day"), "5|170");
+}
+
+#[test]
+fn what_kiln_cannot_watch_is_looked_at_through_views_too() {
+    let shop = Shop::of(&[
+        ("kiln.yml", "name: shop\ntargets:\n  dev: {type: duckdb, path: shop.duckdb}\n"),
+        ("models/sources.yml", "sources: [{name: src, schema: src, tables: [{name: arrived}]}]\n"),
+        (
+            "models/seen.sql",
+            "{{ config(materialized='view') }} select * from {{ source('src', 'arrived') }}\n",
+        ),
+        ("models/pasted.sql", "{{ config(materialized='ephemeral') }} select * from {{ ref('seen') }}\n"),
+        (
+            "models/total.sql",
+            "{{ config(materialized='table') }} select count(*) as n from {{ ref('pasted') }}\n",
+        ),
+        (
+            "models/taken.sql",
+            "{{ config(materialized='incremental', incremental_strategy='merge', unique_key='id') }} select * from {{ ref('seen') }}\n",
+        ),
+    ]);
+    let database = shop.root().join("shop.duckdb");
+    let changes = |sql: &str| {
+        let connection = duckdb::Connection::open(&database).expect("a database");
+        connection.execute_batch(sql).expect("it runs");
+    };
+    changes("create schema src; create table src.arrived as select 1 as id");
+    good(&shop);
+    let found = || shop.query("select (from main.total), (select count(*) from main.taken)");
+    assert_eq!(found(), "1|1");
+    changes("insert into src.arrived values (2)");
+    good(&shop);
+    assert_eq!(found(), "2|2");
+    let nothing = good(&shop);
+    let taken = nothing.nodes.iter().find(|node| node.node.short() == "taken").expect("a report");
+    assert!(matches!(taken.outcome, Outcome::NothingNew), "{:?}", taken.outcome);
 }

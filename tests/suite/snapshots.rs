@@ -1,7 +1,10 @@
 //! Snapshots: history over several runs, as dbt keeps it; never begun anew, never seen before it has passed.
 
+use std::time::{Duration, Instant};
+
 use kiln::run::plan::Refresh;
 
+use crate::idempotence::kill;
 use crate::support::{Shop, binary};
 
 const PROJECT: &str =
@@ -253,4 +256,86 @@ fn mistakes_in_a_snapshot_are_told() {
 
     4 errors
     "#);
+}
+
+/// Kills for each version of the source, where the environment does not say.
+const KILLS: u64 = 3;
+
+/// What people were, version by version: some come, change, go, and come back as they were.
+const VERSIONS: [&str; 5] = [
+    "1,ann,2020-01-01 00:00:00\n2,bob,2020-01-01 00:00:00\n",
+    "1,anna,2020-02-01 00:00:00\n2,bob,2020-01-01 00:00:00\n3,cid,2020-02-02 00:00:00\n",
+    "1,anna,2020-02-01 00:00:00\n3,cid,2020-02-02 00:00:00\n4,dan,2020-03-01 00:00:00\n",
+    "2,bob,2020-01-01 00:00:00\n3,cy,2020-04-02 00:00:00\n4,dan,2020-03-01 00:00:00\n",
+    "1,anna,2020-02-01 00:00:00\n2,bo,2020-05-01 00:00:00\n3,cy,2020-04-02 00:00:00\n",
+];
+
+/// Each strategy with each way to see what was deleted.
+fn all_snapshots() -> Shop {
+    let shop = Shop::of(&[("kiln.yml", PROJECT), ("seeds/people.csv", &seed(VERSIONS[0]))]);
+    for deletes in ["ignore", "invalidate", "new_record"] {
+        for (name, strategy) in [
+            ("time", "strategy='timestamp', updated_at='changed'"),
+            ("value", "strategy='check', check_cols=['name']"),
+        ] {
+            shop.write(
+                &format!("snapshots/by_{name}_{deletes}.sql"),
+                &format!(
+                    "{{% snapshot by_{name}_{deletes} %}}{{{{ config(unique_key='id', {strategy}, hard_deletes='{deletes}') }}}}\n\
+                     select * from {{{{ ref('people') }}}}{{% endsnapshot %}}\n"
+                ),
+            );
+        }
+    }
+    shop
+}
+
+/// All histories. The times of runs are numbered, since they differ each time.
+fn histories(shop: &Shop) -> String {
+    let mut all = String::new();
+    for name in ["time", "value"] {
+        for deletes in ["ignore", "invalidate", "new_record"] {
+            let moment = |column: &str| {
+                let of_run = format!("case when {column} > '2021-01-01' then {column} end");
+                format!(
+                    "coalesce('run ' || case when {of_run} is not null then dense_rank() over (order by {of_run} nulls last) end, {column}::varchar)"
+                )
+            };
+            let deleted = if deletes == "new_record" { ", dbt_is_deleted" } else { "" };
+            let rows = shop.query(&format!(
+                "select id, name, {}, {}{deleted} from main.by_{name}_{deletes} order by all",
+                moment("dbt_valid_from"),
+                moment("dbt_valid_to")
+            ));
+            all += &format!("by_{name}_{deletes}\n{rows}\n");
+        }
+    }
+    all
+}
+
+#[test]
+fn killed_runs_leave_the_history_that_a_clean_run_makes() {
+    let kills = std::env::var("KILN_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(KILLS);
+    let (clean, killed) = (all_snapshots(), all_snapshots());
+    let mut seed_of_kills = 20_u64;
+    for version in VERSIONS {
+        clean.write("seeds/people.csv", &seed(version));
+        let started = Instant::now();
+        assert!(binary(clean.root(), &["run"]).output().expect("it runs").status.success());
+        let typical = started.elapsed();
+        killed.write("seeds/people.csv", &seed(version));
+        for number in 0..kills {
+            seed_of_kills =
+                seed_of_kills.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let part = (seed_of_kills >> 33) % 1000;
+            match number % 2 {
+                0 => kill(killed.root(), None, typical.mul_f64(part as f64 / 1000.0)),
+                _ => kill(killed.root(), Some("publishing"), Duration::from_micros(part * 60)),
+            }
+        }
+        let output = binary(killed.root(), &["run"]).output().expect("it runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(histories(&killed), histories(&clean));
+    }
+    assert!(histories(&clean).contains("by_value_new_record\n1|ann|"), "{}", histories(&clean));
 }

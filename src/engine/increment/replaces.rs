@@ -30,6 +30,13 @@ pub enum Replaces {
         /// What the predicates can name.
         sight: Sight,
     },
+    /// Rows for which an expression has the same value.
+    Computed {
+        /// The expression.
+        key: String,
+        /// SQL that narrows it.
+        predicates: Vec<String>,
+    },
     /// All rows of these windows.
     Windows {
         /// The column that holds the time.
@@ -64,7 +71,10 @@ impl Replaces {
         match &config.strategy {
             Strategy::Append => Self::Nothing,
             Strategy::Merge => keys(Sight::Both),
-            Strategy::DeleteInsert => keys(Sight::There),
+            Strategy::DeleteInsert => match &config.computed_key {
+                Some(key) => Self::Computed { key: key.clone(), predicates: config.predicates.clone() },
+                None => keys(Sight::There),
+            },
             Strategy::Interval(interval) => Self::Windows {
                 column: interval.event_time.clone(),
                 windows: windows.to_vec(),
@@ -113,9 +123,14 @@ impl Replaces {
     /// the predicates, which may read any column and any clock, can tell.
     pub(super) fn take_out(&self, table: &str, undo: &str) -> Option<String> {
         match self {
-            Self::Keys { predicates, .. } | Self::Windows { predicates, .. } if !predicates.is_empty() => {
+            Self::Keys { predicates, .. }
+            | Self::Computed { predicates, .. }
+            | Self::Windows { predicates, .. }
+                if !predicates.is_empty() =>
+            {
                 None
             }
+            Self::Computed { key, .. } => Some(format!("DELETE FROM {table} WHERE {}", computed(key, undo))),
             Self::Nothing => Some(format!("DELETE FROM {table} WHERE FALSE")),
             // The keys in `undo` are fewer than those of the new rows. By one column it costs a third of a join by two.
             Self::Keys { columns, .. } => {
@@ -153,6 +168,9 @@ impl Replaces {
                 let equal = both(there, columns, &[]);
                 format!("EXISTS (SELECT 1 FROM {delta} AS {NEW} WHERE {equal}){}", also(predicates))
             }
+            Self::Computed { key, predicates } => {
+                format!("{}{}", computed(key, &format!("{delta} AS {NEW}")), also(predicates))
+            }
             Self::Windows { column, windows, predicates } => {
                 format!("({}){}", Self::in_windows(column, windows), also(predicates))
             }
@@ -162,11 +180,18 @@ impl Replaces {
     fn there(&self) -> &'static str {
         let predicates = match self {
             Self::Nothing => &[][..],
-            Self::Keys { predicates, .. } | Self::Windows { predicates, .. } => predicates,
+            Self::Keys { predicates, .. }
+            | Self::Computed { predicates, .. }
+            | Self::Windows { predicates, .. } => predicates,
         };
         let named = |text: &String| text.to_uppercase().contains(THERE_TOO);
         if predicates.iter().any(named) { THERE_TOO } else { THERE }
     }
+}
+
+/// That an expression has a value that it has for a row of `from` too. On lines of its own: it may end in a comment.
+fn computed(key: &str, from: &str) -> String {
+    format!("((\n{key}\n) IN (SELECT (\n{key}\n) FROM {from}))")
 }
 
 fn both(there: &str, columns: &[String], predicates: &[String]) -> String {

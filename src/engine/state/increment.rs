@@ -46,7 +46,12 @@ pub struct Increment {
     pub covered: String,
     /// Intervals that did not build.
     pub failed: String,
+    /// Later [`Increment::inputs`] that brought nothing new.
+    pub settled: Vec<Fingerprint>,
 }
+
+/// Most values of [`Increment::settled`], and of the parents that came with them.
+const SETTLED: usize = 32;
 
 /// An interval that was built, or was not.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,7 +80,7 @@ pub fn increments(session: &Session) -> Result<HashMap<String, Increment>, SqlEr
         "WITH present AS ({present}) \
          SELECT relation, fingerprint, model, target, \"table\", version::VARCHAR, base, definition, inputs, delta, undo, \
          added::VARCHAR, replaced::VARCHAR, (relation IN (FROM present))::VARCHAR, \
-         parents, built, covered, failed \
+         parents, built, covered, failed, settled \
          FROM _kiln.increment WHERE \"table\" IN (FROM present)"
     ))?;
     let increments = rows.into_iter().map(|mut row| {
@@ -96,15 +101,20 @@ pub fn increments(session: &Session) -> Result<HashMap<String, Increment>, SqlEr
             added: text(11).parse().unwrap_or(0),
             replaced: text(12).parse().unwrap_or(0),
             presence: if text(13) == "true" { Presence::There } else { Presence::Gone },
-            parents: text(14).split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect(),
+            parents: listed(&text(14)).map(str::to_owned).collect(),
             built: text(15),
             covered: text(16),
             failed: text(17),
+            settled: listed(&text(18)).map(|text| Fingerprint::from_stored(text.to_owned())).collect(),
             relation: relation.clone(),
         };
         (relation, increment)
     });
     Ok(increments.collect())
+}
+
+fn listed(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',').filter(|name| !name.is_empty())
 }
 
 /// What readers of other targets see of incremental models: the view's name, by model; the newest release wins.
@@ -147,6 +157,41 @@ pub fn record(session: &Session, increment: &Increment, run_id: &str) -> Result<
         literal(&increment.covered),
         literal(&increment.failed),
         relation = literal(&increment.relation),
+    ))
+}
+
+/// What a version shows already, though it was made from something else.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Settled {
+    /// The [`Increment::inputs`] that brought nothing new; `None` where they are never the same again.
+    pub inputs: Option<Fingerprint>,
+    /// Parents' builds that were looked at.
+    pub parents: Vec<String>,
+}
+
+/// Records that a version shows already what newer inputs would make of it, so that the next run need not look.
+pub fn settle(session: &Session, increment: &Increment, settled: &Settled) -> Result<(), SqlError> {
+    let mut changes = Vec::new();
+    if let Some(inputs) = &settled.inputs {
+        let known = increment.settled.iter().filter(|known| *known != inputs);
+        let all = std::iter::once(inputs).chain(known).take(SETTLED).map(Fingerprint::as_str);
+        changes.push(format!("settled = {}", literal(&all.collect::<Vec<_>>().join(","))));
+    }
+    let new: Vec<&String> =
+        settled.parents.iter().filter(|parent| !increment.parents.contains(parent)).collect();
+    if !new.is_empty() {
+        let all = increment.parents.iter().chain(new.iter().copied()).map(String::as_str);
+        let all: Vec<&str> = all.collect();
+        let kept = &all[all.len().saturating_sub(SETTLED + settled.parents.len())..];
+        changes.push(format!("parents = {}", literal(&kept.join(","))));
+    }
+    if changes.is_empty() {
+        return Ok(());
+    }
+    let changes = changes.join(", ");
+    session.execute(&format!(
+        "UPDATE _kiln.increment SET {changes} WHERE relation = {}",
+        literal(&increment.relation)
     ))
 }
 

@@ -89,6 +89,11 @@ const TABLES: &[Layout] = &[
             ("built", "VARCHAR", "windows of time that it built: start/end, separated by commas"),
             ("covered", "VARCHAR", "windows of time that its table holds with it"),
             ("failed", "VARCHAR", "intervals that did not build"),
+            (
+                "settled",
+                "VARCHAR",
+                "later values of `inputs` that brought nothing new, newest first, separated by commas",
+            ),
             ("merged_at", "TIMESTAMP", "UTC; when the new rows came into the table"),
         ],
     ),

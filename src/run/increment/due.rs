@@ -4,14 +4,16 @@ use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::engine::session::Session;
 use crate::engine::state::DATA_SCHEMA;
 use crate::engine::state::increment::Increment;
-use crate::interval::{Intervals, News, cut, due, end_of, from_text, holes, is_in, joined, now};
+use crate::interval::{Intervals, News, cut, due, end_of, from_text, holes, is_in, joined, now, tomorrow};
 use crate::manifest::{Interval, Node, Strategy};
 use crate::names::Relation;
 use crate::run::candidate::{Candidate, Candidates, Physical};
 use crate::run::plan::Known;
-use crate::sql::quote::identifier;
+use crate::sql::quote::{identifier, literal};
 use crate::template::Window;
 use crate::workspace::Workspace;
+
+use super::left_out::{LeftOut, Parent};
 
 /// What there is to ask when intervals are chosen.
 pub(super) struct Chooser<'a> {
@@ -25,39 +27,52 @@ pub(super) struct Chooser<'a> {
 
 impl Chooser<'_> {
     /// All of them, for a table that is built whole; those of the window that was asked for where there is no table yet.
-    pub fn whole(&self, base: Option<&Increment>) -> Result<Intervals, Diagnostics> {
+    pub fn whole(&self, base: Option<&Increment>) -> Result<(Intervals, Vec<LeftOut>), Diagnostics> {
         let begin = self.config.begin.clone();
+        let (until, left_out) = self.until()?;
         let window = match self.known.asked.as_ref().filter(|_| base.is_none()) {
-            Some(asked) => asked.clone(),
-            None => Window { start: begin, end: self.until()? },
+            Some(asked) => Window { start: asked.start.clone(), end: asked.end.clone().min(until) },
+            None => Window { start: begin, end: until },
         };
         let built = cut(self.config.grain, &window).ok_or_else(|| self.too_many(&window))?;
-        Ok(Intervals { covered: joined(built.iter().cloned()), built, base: None })
+        Ok((Intervals { covered: joined(built.iter().cloned()), built, base: None }, left_out))
     }
 
     /// Those that a version which goes on from another has to build, and whether more is due than what was asked for.
     /// `same` says that nothing it is made from changed.
-    pub fn delta(&self, base: &Increment, same: Same) -> Result<(Intervals, Same), Diagnostics> {
+    pub fn delta(
+        &self,
+        base: &Increment,
+        same: Same,
+    ) -> Result<(Intervals, Same, Vec<LeftOut>), Diagnostics> {
         let covered = from_text(&base.covered);
         let many = || self.too_many(&Window { start: self.config.begin.clone(), end: now() });
+        let mut left_out = Vec::new();
+        let mut until = String::new();
+        if same == Same::No || self.known.asked.is_some() {
+            (until, left_out) = self.until()?;
+        }
         let due = match same {
             Same::Yes => holes(self.config, &covered),
-            Same::No => {
-                due(self.config, &covered, &self.until()?, &self.parents_built(base), self.news(base))
-            }
+            Same::No => due(self.config, &covered, &until, &self.parents_built(base), self.news(base)),
         };
+        // That rows lie before `begin` was said when the table was made.
+        left_out.iter_mut().for_each(|left| left.early = 0);
         let due = due.ok_or_else(many)?;
         let (built, same) = match &self.known.asked {
             None => (due, same),
             Some(asked) => {
-                let built = cut(self.config.grain, asked).ok_or_else(many)?;
+                // An interval beyond the data would count as done, and its rows as late when they come.
+                let end = covered.last().map_or(&until, |last| (&last.end).max(&until));
+                let asked = Window { start: asked.start.clone(), end: asked.end.clone().min(end.clone()) };
+                let built = cut(self.config.grain, &asked).ok_or_else(many)?;
                 let windows = joined(built.iter().cloned());
                 let done = due.iter().all(|interval| is_in(interval, &windows));
                 (built, if done { Same::Yes } else { Same::No })
             }
         };
         let covered = joined(covered.into_iter().chain(built.iter().cloned()));
-        Ok((Intervals { covered, built, base: Some(base.relation.clone()) }, same))
+        Ok((Intervals { covered, built, base: Some(base.relation.clone()) }, same, left_out))
     }
 
     /// Whether a parent has new rows that may lie anywhere: one that is not built by intervals.
@@ -77,24 +92,38 @@ impl Chooser<'_> {
     }
 
     /// How far it goes: to the end of the interval that holds the newest row of its parents that have an `event_time`;
-    /// where none has, to that of this moment.
-    fn until(&self) -> Result<String, Diagnostics> {
+    /// where none has, to that of this moment. Never far into the future: one row with a wrong time would else make all
+    /// that comes until then late. And what no interval can take in of them.
+    fn until(&self) -> Result<(String, Vec<LeftOut>), Diagnostics> {
         let mut newest: Option<String> = None;
+        let mut left_out = Vec::new();
         let mut has_time = false;
         for (parent, column, candidate) in timed_parents(self.workspace, self.node, self.candidates) {
             has_time = true;
             let covered = self.covered(candidate);
             let end = match covered.last() {
                 Some(last) => Some(last.end.clone()),
-                None => self.newest(parent, column, candidate)?.and_then(|at| end_of(self.config.grain, &at)),
+                // It has no interval yet, and may not even be built.
+                None if candidate.intervals.is_some() => None,
+                None => {
+                    let (at, left) = self.newest(parent, column, candidate)?;
+                    left_out.extend(left);
+                    at.and_then(|at| end_of(self.config.grain, &at))
+                }
             };
             newest = newest.max(end);
         }
         let clock = || end_of(self.config.grain, &now()).unwrap_or_else(|| self.config.begin.clone());
-        Ok(match has_time {
-            true => newest.unwrap_or_else(|| self.config.begin.clone()),
+        let until = match has_time {
+            true => newest.unwrap_or_else(|| self.config.begin.clone()).min(self.cap()),
             false => clock(),
-        })
+        };
+        Ok((until, left_out))
+    }
+
+    /// The end of what can be built: a day from now, as time zones differ, and the rest of that interval.
+    fn cap(&self) -> String {
+        end_of(self.config.grain, &tomorrow()).unwrap_or_else(|| self.config.begin.clone())
     }
 
     fn newest(
@@ -102,18 +131,51 @@ impl Chooser<'_> {
         parent: &Node,
         column: &str,
         candidate: &Candidate,
-    ) -> Result<Option<String>, Diagnostics> {
+    ) -> Result<(Option<String>, Option<LeftOut>), Diagnostics> {
         let relation = match &candidate.physical {
             Physical::Build(name) => Relation::new(DATA_SCHEMA, name).to_string(),
             Physical::Raw { relation, .. } | Physical::Source(relation) => relation.to_string(),
-            Physical::Inline(_) | Physical::Slice { .. } => return Ok(None),
+            Physical::Inline(_) | Physical::Slice { .. } => return Ok((None, None)),
         };
-        let Some(session) = self.session else { return Ok(None) };
+        let Some(session) = self.session else { return Ok((None, None)) };
+        let name = column;
         let column = identifier(column);
-        let newest = session
-            .rows(&format!("SELECT strftime(max({column})::TIMESTAMP, '%Y-%m-%d %H:%M:%S') FROM {relation}"));
-        match newest {
-            Ok(rows) => Ok(rows.into_iter().next().and_then(|mut row| row.remove(0))),
+        let (begin, cap) = (literal(&self.config.begin), literal(&self.cap()));
+        // Most of the time the ends say that nothing is left out, and cost no look at the rows between.
+        let ends = format!(
+            "SELECT strftime(\"newest\", '%Y-%m-%d %H:%M:%S'), nulls::VARCHAR, \
+             (\"oldest\" < TIMESTAMP {begin} OR \"newest\" >= TIMESTAMP {cap})::VARCHAR \
+             FROM (SELECT min({column})::TIMESTAMP AS \"oldest\", max({column})::TIMESTAMP AS \"newest\", \
+             count(*) - count({column}) AS nulls FROM {relation})"
+        );
+        let all = format!(
+            "SELECT strftime(max(t) FILTER (isfinite(t)), '%Y-%m-%d %H:%M:%S'), \
+             (count(*) FILTER (NOT isfinite(t)))::VARCHAR, \
+             (count(*) FILTER (isfinite(t) AND t < TIMESTAMP {begin}))::VARCHAR, \
+             (count(*) FILTER (isfinite(t) AND t >= TIMESTAMP {cap}))::VARCHAR \
+             FROM (SELECT {column}::TIMESTAMP AS t FROM {relation})"
+        );
+        let found = session.rows(&ends).and_then(|rows| {
+            let [newest, nulls, beyond] = first_row(rows);
+            let mut left = LeftOut { nulls: number(nulls), ..LeftOut::default() };
+            if beyond.as_deref() != Some("true") {
+                return Ok((newest, left));
+            }
+            let [newest, infinite, early, future] = first_row(session.rows(&all)?);
+            left.infinite = number(infinite);
+            left.early = number(early);
+            left.future = number(future);
+            Ok((newest, left))
+        });
+        match found {
+            Ok((newest, left)) => {
+                let query = format!(
+                    "select * from {} where {column} is null or not isfinite({column}::timestamp) or {column} < timestamp {begin} or {column} >= timestamp {cap}",
+                    parent.relation
+                );
+                let of = Parent { name: parent.name.clone(), column: name.to_owned(), query };
+                Ok((newest, Some(LeftOut { of: Some(of), ..left }).filter(|left| left.rows() > 0)))
+            }
             Err(error) => Err(Diagnostic::error(
                 "event-time",
                 format!(
@@ -164,11 +226,31 @@ impl Chooser<'_> {
             window.start,
             window.end
         );
-        Diagnostic::error("interval-config", message)
-            .at(&super::make::said(self.node, "begin"), "")
+        let newest = timed_parents(self.workspace, self.node, self.candidates).filter_map(
+            |(parent, column, found)| {
+                let newest = self.newest(parent, column, found).ok()?.0?;
+                Some(format!(
+                    "the newest `{column}` of `{}` is {newest}: leave out rows whose time is wrong",
+                    parent.name
+                ))
+            },
+        );
+        let diagnostic =
+            Diagnostic::error("interval-config", message).at(&super::refusal::said(self.node, "begin"), "");
+        newest
+            .fold(diagnostic, |diagnostic, help| diagnostic.help(help))
             .help("set `begin` to the first day that there is data of, or take a larger `batch_size`")
             .into()
     }
+}
+
+fn first_row<const N: usize>(rows: Vec<Vec<Option<String>>>) -> [Option<String>; N] {
+    let mut cells = rows.into_iter().next().unwrap_or_default().into_iter();
+    std::array::from_fn(|_| cells.next().flatten())
+}
+
+fn number(text: Option<String>) -> u64 {
+    text.and_then(|text| text.parse().ok()).unwrap_or(0)
 }
 
 /// Whether what a version is made from is what its base was made from.

@@ -9,16 +9,17 @@ use crate::diagnostic::Diagnostic;
 use crate::engine::increment::shape::Shape;
 use crate::engine::increment::{Replaces, VERSION_COLUMN, columns_of, delta_of, quoted, rows_of};
 use crate::engine::session::{ColumnType, SqlError};
-use crate::manifest::{Node, Strategy};
+use crate::manifest::{Dependency, Interval, Materialization, Node, NodeKind, Strategy};
 use crate::run::build::{Failure, explain};
 use crate::run::candidate::{Bound, Candidates, Physical, Reading, bind};
 use crate::run::names::Names;
-use crate::sql::quote::identifier;
+use crate::sql::quote::{identifier, literal};
 use crate::sql::rendered::Rendered;
 use crate::template::{Form, Window};
 use crate::workspace::Workspace;
 
 use super::due::timed_parents;
+use super::left_out::LeftOut;
 use super::make::Making;
 use super::{Base, Step, with_base};
 
@@ -33,6 +34,8 @@ pub(in crate::run) struct Filled {
     pub built: Vec<(Window, u64)>,
     /// Intervals that were not, with the reason.
     pub failed: Vec<(Window, Box<Diagnostic>)>,
+    /// Rows of the query that no interval takes in.
+    pub left_out: LeftOut,
 }
 
 impl Making<'_> {
@@ -59,7 +62,9 @@ impl Making<'_> {
             None => &intervals.built,
         };
         let begin = Window { start: config.begin.clone(), end: config.begin.clone() };
-        let filling = Filling { making: self, workspace, candidates: &own, column: &config.event_time, base };
+        let reads = self.reads(workspace);
+        let filling =
+            Filling { making: self, workspace, candidates: &own, column: &config.event_time, base, reads };
         let (rendered, bound) = filling.query(windows.first().unwrap_or(&begin))?;
         let new =
             self.session.describe(&bound.sql).map_err(|error| filling.told(error, 0, &bound, &rendered))?;
@@ -74,9 +79,10 @@ impl Making<'_> {
             }
         };
         filling.create(&table, &select, &bound)?;
-        let mut filled = Filled { rows: 0, new, built: Vec::new(), failed: Vec::new() };
+        let left_out = filling.out_of_reach(&bound, config)?;
+        let mut filled = Filled { rows: 0, new, built: Vec::new(), failed: Vec::new(), left_out };
         for window in windows {
-            match filling.insert(&table, &select, window) {
+            match filling.insert(&table, &select, window, &mut filled.left_out) {
                 Ok(rows) => filled.built.push((window.clone(), rows)),
                 Err(Failure::Node(problem)) if problem.code == "sql-data" => {
                     filled.failed.push((window.clone(), problem));
@@ -90,6 +96,24 @@ impl Making<'_> {
                 Err(Failure::Node(problem.clone()))
             }
             _ => Ok(Some(filled)),
+        }
+    }
+
+    /// Whether all that the model reads has an `event_time`, seeds aside.
+    fn reads(&self, workspace: &Workspace) -> Reads {
+        let has_time = |dependency: &Dependency| {
+            let parent = workspace.manifest.nodes.get(&dependency.node)?;
+            let is_inline = parent.config.materialized == Materialization::Ephemeral;
+            Some(match parent.kind {
+                NodeKind::Seed => None,
+                _ => Some(parent.config.event_time.is_some() && !is_inline),
+            })
+        };
+        let mut parents =
+            self.job.node.depends_on.iter().filter_map(|parent| has_time(parent).unwrap_or(Some(false)));
+        match parents.next() {
+            Some(true) if parents.all(|has_time| has_time) => Reads::Part,
+            _ => Reads::More,
         }
     }
 
@@ -107,6 +131,16 @@ struct Filling<'a> {
     /// The column that holds the time.
     column: &'a str,
     base: Option<&'a Base>,
+    reads: Reads,
+}
+
+/// How much a model's query for an interval reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reads {
+    /// The interval's part of its parents.
+    Part,
+    /// More: a parent has no `event_time`.
+    More,
 }
 
 impl Filling<'_> {
@@ -158,13 +192,61 @@ impl Filling<'_> {
         Ok(self.making.session.execute(&format!("CREATE OR REPLACE TABLE {} AS {from}", quoted(table)))?)
     }
 
-    fn insert(&self, table: &str, select: &str, window: &Window) -> Result<u64, Failure> {
+    /// Inserts the rows of an interval. Rows that are not of it come along and are taken out again, which tells how many
+    /// they are; where the query reads more than the interval's part of its parents, only those without a time do.
+    fn insert(
+        &self,
+        table: &str,
+        select: &str,
+        window: &Window,
+        left_out: &mut LeftOut,
+    ) -> Result<u64, Failure> {
+        let session = self.making.session;
         let (rendered, bound) = self.query(window)?;
-        let prefix = format!("INSERT INTO {} SELECT {select} FROM (\n", quoted(table));
+        let (table, column) = (quoted(table), identifier(self.column));
+        let prefix = format!("INSERT INTO {table} SELECT {select} FROM (\n");
         let condition = Replaces::in_windows(self.column, std::slice::from_ref(window));
-        let sql = format!("{prefix}{}\n) WHERE {condition}", bound.sql);
-        let inserted = self.making.session.execute_counted(&sql);
-        inserted.map_err(|error| self.told(error, prefix.len(), &bound, &rendered))
+        let (suffix, behind) = match self.reads {
+            Reads::Part => {
+                let last = session.count(&format!("SELECT coalesce(max(rowid), -1) FROM {table}"))?;
+                ("\n)".to_owned(), Some(last))
+            }
+            Reads::More => (format!("\n) WHERE ({condition}) IS NOT FALSE"), None),
+        };
+        let inserted = session.execute_counted(&format!("{prefix}{}{suffix}", bound.sql));
+        let inserted = inserted.map_err(|error| self.told(error, prefix.len(), &bound, &rendered))?;
+        let nulls = session.execute_counted(&format!("DELETE FROM {table} WHERE {column} IS NULL"))?;
+        let Some(last) = behind else {
+            // The same rows come with every interval.
+            left_out.nulls = left_out.nulls.max(nulls);
+            return Ok(inserted - nulls);
+        };
+        left_out.nulls += nulls;
+        let others = session
+            .execute_counted(&format!("DELETE FROM {table} WHERE rowid > {last} AND NOT ({condition})"))?;
+        left_out.elsewhere += others;
+        Ok(inserted - nulls - others)
+    }
+
+    /// Counts what no interval can ever take in, when the table is made by a query that does not read its parents by time.
+    fn out_of_reach(&self, bound: &Bound, config: &Interval) -> Result<LeftOut, Failure> {
+        let mut left_out = LeftOut::default();
+        if self.reads == Reads::Part || self.base.is_some() {
+            return Ok(left_out);
+        }
+        let column = identifier(self.column);
+        let rows = self.making.session.rows(&format!(
+            "SELECT (count(*) FILTER (NOT isfinite({column}::TIMESTAMP)))::VARCHAR, \
+             (count(*) FILTER (isfinite({column}::TIMESTAMP) AND {column} < TIMESTAMP {}))::VARCHAR FROM (\n{}\n)",
+            literal(&config.begin),
+            bound.sql
+        ));
+        // What is wrong with the query is told where it fills an interval.
+        let mut row = rows.unwrap_or_default().into_iter().next().unwrap_or_default().into_iter();
+        let mut next = || row.next().flatten().and_then(|text| text.parse().ok()).unwrap_or(0);
+        left_out.infinite = next();
+        left_out.early = next();
+        Ok(left_out)
     }
 
     fn told(&self, error: SqlError, prefix: usize, bound: &Bound, rendered: &Rendered) -> Failure {
@@ -190,7 +272,7 @@ impl Filling<'_> {
             None => format!("the `event_time` `{}` is not a column of `{}`", self.column, node.name),
         };
         let diagnostic =
-            Diagnostic::error("event-time", message).at(&super::make::said(node, "event_time"), "");
+            Diagnostic::error("event-time", message).at(&super::refusal::said(node, "event_time"), "");
         let names = new.iter().map(|column| column.name.as_str());
         Err(Failure::Node(Box::new(match found {
             Some(_) => diagnostic.help("it must be a DATE or a TIMESTAMP, in UTC"),

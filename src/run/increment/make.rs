@@ -1,15 +1,15 @@
 //! Making a version: the new rows, what they replace, and the view that shows both while it is audited.
 
-use crate::diagnostic::{Diagnostic, Location};
+use crate::diagnostic::Diagnostic;
 use crate::engine::increment::shape::{Change, Shape, find};
 use crate::engine::increment::{
     Replaces, VERSION_COLUMN, columns_of, delta_of, keep_undo, newest_view, quoted, rows_of, undo_of,
     waiting_view, whole,
 };
-use crate::engine::session::{ColumnType, Session, SqlError};
+use crate::engine::session::{ColumnType, Session};
 use crate::engine::state::increment::{Increment, IntervalRow, Presence, record, record_intervals};
 use crate::engine::state::now;
-use crate::manifest::{Incremental, Node, Strategy, Updates};
+use crate::manifest::{Incremental, Strategy, Updates};
 use crate::sql::history::TIME_VARIABLE;
 use crate::sql::quote::{identifier, identifiers, literal};
 use crate::template::Window;
@@ -17,14 +17,11 @@ use crate::workspace::Workspace;
 
 use super::fill::Filled;
 use super::{Base, Growth, Step, with_base};
-use crate::interval::{to_text, told, without};
-use crate::run::build::{Failure, Job, Made, explain, run_model};
+use crate::interval::{to_text, without};
+use crate::run::build::{Failure, Job, Made, run_model};
 use crate::run::candidate::{Bound, Candidates, Reading, bind};
 use crate::run::event::RowChange;
 use crate::run::schedule::SMALL_ROWS;
-
-/// Most keys that a message names.
-const NAMED_KEYS: usize = 3;
 
 /// Builds a version, in the transaction that records it. Gives what its view reads.
 pub(in crate::run) fn make(
@@ -56,7 +53,7 @@ pub(in crate::run) fn fill(
 
 /// Where new rows go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+pub(super) enum Place {
     /// Into the table that is there.
     Table,
     /// Into a copy of it.
@@ -68,8 +65,8 @@ pub(super) struct Making<'a> {
     pub job: &'a Job<'a>,
     pub config: &'a Incremental,
     pub growth: &'a Growth,
-    run_id: &'a str,
-    target: &'a str,
+    pub run_id: &'a str,
+    pub target: &'a str,
 }
 
 impl<'a> Making<'a> {
@@ -113,7 +110,7 @@ impl<'a> Making<'a> {
         self.check_columns(&columns)?;
         self.session.execute(&newest_view(self.relation(), &table, &columns))?;
         self.record(&table, Some(1), None, None, RowChange { added: rows, replaced: 0 }, filled)?;
-        Ok((Made { rows: Some(rows), change: None, failed: self.failed(filled) }, vec![table]))
+        Ok((Made { failed: self.failed(filled), ..Made::of(Some(rows)) }, vec![table]))
     }
 
     fn delta(
@@ -141,6 +138,13 @@ impl<'a> Making<'a> {
                 (shape, added)
             }
         };
+        if shape.change == Change::Same
+            && added == 0
+            && self.may_stand(filled)
+            && self.count_replaced(&base.increment.relation)? == 0
+        {
+            return self.stand(base, place, filled);
+        }
         if place == Place::Copy || shape.change == Change::Other {
             return self.copy(base, &there, &shape, added, filled);
         }
@@ -152,6 +156,12 @@ impl<'a> Making<'a> {
             Some(sql) => session.execute_counted(&sql).map_err(|error| self.narrowing(error))?,
             None => self.count_replaced(&base.increment.relation)?,
         };
+        if is_newest
+            && self.may_stand(filled)
+            && self.brings_the_same(&there, RowChange { added, replaced })?
+        {
+            return self.stand(base, place, filled);
+        }
         let mut reads = vec![base.increment.relation.clone(), delta.clone()];
         if is_newest {
             match replaced {
@@ -173,7 +183,7 @@ impl<'a> Making<'a> {
             filled,
         )?;
         let rows = self.rows_before(base)?.saturating_sub(replaced) + added;
-        Ok((Made { rows: Some(rows), change: Some(change), failed: self.failed(filled) }, reads))
+        Ok((Made { change: Some(change), failed: self.failed(filled), ..Made::of(Some(rows)) }, reads))
     }
 
     /// Builds the table of the new rows, in the shape that they will have.
@@ -283,10 +293,10 @@ impl<'a> Making<'a> {
         let replaced = (self.rows_before(base)? + added).saturating_sub(rows);
         let change = RowChange { added, replaced };
         self.record(&table, Some(1), Some(&base.increment.relation), None, change, filled)?;
-        Ok((Made { rows: Some(rows), change: Some(change), failed: self.failed(filled) }, vec![table]))
+        Ok((Made { change: Some(change), failed: self.failed(filled), ..Made::of(Some(rows)) }, vec![table]))
     }
 
-    fn rows_before(&self, base: &Base) -> Result<u64, Failure> {
+    pub(super) fn rows_before(&self, base: &Base) -> Result<u64, Failure> {
         match base.rows {
             Some(rows) => Ok(rows),
             None => {
@@ -335,8 +345,18 @@ impl<'a> Making<'a> {
             built: to_text(&built),
             covered: to_text(&covered),
             failed: to_text(&failed),
+            settled: Vec::new(),
         };
         record(self.session, &increment, self.run_id)?;
+        self.record_intervals(&increment, filled)
+    }
+
+    /// Writes into the ledger what came of the intervals.
+    pub(super) fn record_intervals(
+        &self,
+        increment: &Increment,
+        filled: Option<&Filled>,
+    ) -> Result<(), Failure> {
         let Some(filled) = filled else { return Ok(()) };
         let row = |window: &Window, outcome| IntervalRow {
             start: window.start.clone(),
@@ -346,7 +366,7 @@ impl<'a> Making<'a> {
         let built = filled.built.iter().map(|(window, rows)| row(window, Ok(*rows)));
         let failed = filled.failed.iter().map(|(window, problem)| row(window, Err(problem.message.clone())));
         let rows: Vec<IntervalRow> = built.chain(failed).collect();
-        Ok(record_intervals(self.session, &increment, &rows, self.run_id)?)
+        Ok(record_intervals(self.session, increment, &rows, self.run_id)?)
     }
 
     /// The intervals that were built, all that the table holds, and those that failed.
@@ -359,129 +379,6 @@ impl<'a> Making<'a> {
         let covered = intervals.covered.iter().flat_map(|window| without(window, &failed)).collect();
         (built, covered, failed)
     }
-
-    /// What is said of intervals that failed.
-    fn failed(&self, filled: Option<&Filled>) -> Option<Box<Diagnostic>> {
-        let (filled, Strategy::Interval(config)) = (filled?, &self.config.strategy) else { return None };
-        let (_, first) = filled.failed.first()?;
-        let failed: Vec<Window> = filled.failed.iter().map(|(window, _)| window.clone()).collect();
-        let kept = match filled.built.len() {
-            0 => String::new(),
-            built => format!("; the other {built} are kept for the next run"),
-        };
-        let message = format!("{} ({} failed{kept})", first.message, told(config.grain, &failed));
-        Some(Box::new(Diagnostic { message, ..(**first).clone() }))
-    }
-
-    fn told(&self, error: SqlError, bound: &Bound) -> Failure {
-        if error.is_interrupt() || error.is_machine() {
-            return Failure::Sql(error);
-        }
-        Failure::Node(Box::new(explain(&error, 0, bound, &self.job.decision.rendered, self.job.node)))
-    }
-
-    /// The key must be among the columns, and no column may have Kiln's own name.
-    pub fn check_columns(&self, columns: &[ColumnType]) -> Result<(), Failure> {
-        let node = self.job.node;
-        let named = |key: &&String| find(columns, key).is_none();
-        if let Some(key) = self.config.unique_key.iter().find(named) {
-            return Err(Failure::Node(Box::new(no_such_key(node, key, columns))));
-        }
-        if columns.iter().any(|column| column.name.to_lowercase().starts_with(VERSION_COLUMN)) {
-            let message =
-                format!("`{}` did not build: `{VERSION_COLUMN}` is a column of kiln's own", node.name);
-            let diagnostic = Diagnostic::error("column-reserved", message).at(&node.at, "");
-            return Err(Failure::Node(Box::new(diagnostic.help("give the column another name"))));
-        }
-        Ok(())
-    }
-
-    /// A merge with two new rows for one key has no result: DuckDB refuses it where the key is there, and doubles it
-    /// where it is not.
-    fn check_keys(&self, table: &str) -> Result<(), Failure> {
-        if self.config.strategy != Strategy::Merge {
-            return Ok(());
-        }
-        let keys = &self.config.unique_key;
-        let columns = identifiers(keys);
-        let given: Vec<String> = keys.iter().map(|key| format!("{} IS NOT NULL", identifier(key))).collect();
-        let shown: Vec<String> =
-            keys.iter().map(|key| format!("CAST({} AS VARCHAR)", identifier(key))).collect();
-        let doubled = self.session.rows(&format!(
-            "SELECT {}, count(*)::VARCHAR FROM {} WHERE {} GROUP BY {columns} HAVING count(*) > 1 \
-             ORDER BY {columns} LIMIT {NAMED_KEYS}",
-            shown.join(", "),
-            quoted(table),
-            given.join(" AND "),
-        ))?;
-        if doubled.is_empty() {
-            return Ok(());
-        }
-        let named = doubled.iter().map(|row| {
-            let key = keys
-                .iter()
-                .zip(row)
-                .map(|(key, value)| format!("{key} = {}", value.as_deref().unwrap_or("NULL")));
-            let count = row.last().and_then(Option::as_deref).unwrap_or_default();
-            format!("{} ({count} rows)", key.collect::<Vec<_>>().join(", "))
-        });
-        let named = named.collect::<Vec<_>>().join("; ");
-        let node = self.job.node;
-        let message = format!("`{}` did not build: new rows have the same `unique_key`: {named}", node.name);
-        let by = keys.join(", ");
-        Err(Failure::Node(Box::new(
-            Diagnostic::error("duplicate-key", message).at(&said(node, "unique_key"), "").help(format!(
-                "keep one row of each key, such as with `qualify row_number() over (partition by {by} order by ... desc) = 1`"
-            )),
-        )))
-    }
-
-    pub fn other_shape(&self, difference: &str) -> Diagnostic {
-        let node = self.job.node;
-        let message = format!("`{}` did not build: its columns changed: {difference}", node.name);
-        Diagnostic::error("schema-change", message).at(&said(node, "on_schema_change"), "").help(
-            "write `on_schema_change='append_new_columns'` or `'sync_all_columns'`, or run with `--full-refresh`",
-        )
-    }
-
-    /// A statement of Kiln's own failed that holds the user's `incremental_predicates`.
-    fn narrowing(&self, error: SqlError) -> Failure {
-        if error.is_interrupt() || error.is_machine() || self.config.predicates.is_empty() {
-            return Failure::Sql(error);
-        }
-        let node = self.job.node;
-        let message =
-            format!("the `incremental_predicates` of `{}` do not work: {}", node.name, error.sentence());
-        Failure::Node(Box::new(
-            Diagnostic::error("incremental-predicates", message)
-                .at(&said(node, "incremental_predicates"), "")
-                .help(
-                    "call the rows that are there `DBT_INTERNAL_DEST` and the new ones `DBT_INTERNAL_SOURCE`",
-                ),
-        ))
-    }
-
-    fn not_copied(&self, error: SqlError) -> Failure {
-        if error.is_interrupt() || error.is_machine() {
-            return Failure::Sql(error);
-        }
-        let node = self.job.node;
-        let message = format!("`{}` did not build: rows that are there do not fit: {error}", node.name);
-        Failure::Node(Box::new(
-            Diagnostic::error("schema-change", message)
-                .at(&said(node, "on_schema_change"), "")
-                .help("run with `--full-refresh`, or give the column another name"),
-        ))
-    }
-}
-
-/// What is wrong with a `unique_key` that is not a column.
-pub fn no_such_key(node: &Node, key: &str, columns: &[ColumnType]) -> Diagnostic {
-    let message = format!("the `unique_key` `{key}` is not a column of `{}`", node.name);
-    Diagnostic::error("unique-key", message)
-        .at(&said(node, "unique_key"), "")
-        .suggest(key, columns.iter().map(|column| column.name.as_str()))
-        .help("a key of several columns is a list: `unique_key=['a', 'b']`")
 }
 
 /// The statement around a query that makes a table of a shape.
@@ -490,13 +387,5 @@ fn create(table: &str, shape: &Shape, new: &[ColumnType]) -> (String, &'static s
     match shape.columns == new {
         true => (format!("CREATE OR REPLACE TABLE {table} AS "), ""),
         false => (format!("CREATE OR REPLACE TABLE {table} AS SELECT {} FROM (\n", shape.select(new)), "\n)"),
-    }
-}
-
-/// Where a template says a setting, else where the model is described.
-pub(super) fn said(node: &Node, key: &str) -> Location {
-    match node.file.text.find(key) {
-        Some(at) => Location::new(&node.file, at..at + key.len()),
-        None => node.at.clone(),
     }
 }
