@@ -19,8 +19,8 @@ use crate::error::{Error, Result};
 use crate::graph::{self, Dag};
 use crate::interval;
 use crate::manifest::{
-    Manifest, Node, NodeKind, Object, Param, ParsedTemplate, ReadTemplates, Snapshot, SnapshotStrategy,
-    SourceTable, Strategy, Test, TestKind, TestUse,
+    Manifest, Materialization, Node, NodeKind, Object, Param, ParsedTemplate, ReadTemplates, Snapshot,
+    SnapshotStrategy, SourceTable, Strategy, Test, TestKind, TestUse,
 };
 use crate::names::{Fingerprint, NodeId, Relation};
 use crate::origin::Origin;
@@ -33,6 +33,9 @@ use crate::template::{
     Clock, Context, Dispatch, Env, Expander, Form, LogMessage, MacroFile, Overrides, Renderer, Resolve,
     TargetView, Template, TestCall,
 };
+
+/// The command that compares: a base that is compiled for it was right in its time.
+const DIFF_COMMAND: &str = "diff";
 
 /// The command that writes contracts: that one is missing is no reason for it to stop.
 pub const CONTRACT_COMMAND: &str = "contract";
@@ -120,6 +123,10 @@ impl Workspace {
         seeds.filter_map(|seed| seed::too_large(&root, seed)).for_each(|problem| problems.push(problem));
         for test in manifest.tests.values() {
             problems.extend(check::outcome::problems(&test.config, &test.at));
+        }
+        // A base is looked at as it was; what ended since is no mistake of it.
+        if options.command != DIFF_COMMAND {
+            problems.extend(crate::resolve::endings::problems(&manifest, &crate::engine::state::now()));
         }
         if options.command == CONTRACT_COMMAND {
             problems = problems
@@ -622,6 +629,22 @@ fn add_contract_tests(manifest: &mut Manifest, properties: &Properties, problems
                 .find(|id| manifest.nodes.contains_key(id))
         };
         tests.extend(contract::tests(contract, id, &node.package, &find, problems));
+    }
+    for ((package, name), own) in constraints.iter().filter(|(_, own)| !own.is_empty()) {
+        let find = |name: &str| {
+            ["model", "seed"]
+                .into_iter()
+                .map(|kind| NodeId::new(kind, package, name))
+                .find(|id| manifest.nodes.contains_key(id))
+        };
+        let Some(node) = find(name).and_then(|id| manifest.nodes.get(&id)) else { continue };
+        if node.config.materialized == Materialization::Ephemeral {
+            continue;
+        }
+        let tests_of = declared.get(&node.id).into_iter().flatten();
+        let tested = contract::Facts::of(tests_of.copied(), [], &is_node(manifest, package));
+        let stated = contract::Stated { tests: &tested, contract: manifest.contracts.get(&node.id) };
+        tests.extend(contract::constraint_tests(node, own, &stated, &find, problems));
     }
     for test in tests {
         manifest.tests.insert(test.id.clone(), test);

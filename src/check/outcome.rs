@@ -31,32 +31,12 @@ pub fn evaluate(config: &TestConfig, failures: i64) -> Result<Status, Diagnostic
     }
 }
 
-/// What is wrong with a test's configuration, found without data: a condition that is none, or that `limit` makes
-/// impossible.
+/// What is wrong with a test's configuration, found without data: a condition that is none.
 pub fn problems(config: &TestConfig, at: &Location) -> Diagnostics {
     let mut found = Diagnostics::new();
     for (key, text) in [("error_if", &config.error_if), ("warn_if", &config.warn_if)] {
-        let condition = match Condition::parse(key, text) {
-            Ok(condition) => condition,
-            Err(diagnostic) => {
-                found.push(diagnostic.at(at, ""));
-                continue;
-            }
-        };
-        let Some(limit) = config.limit else { continue };
-        let rows = i64::try_from(limit).unwrap_or(i64::MAX);
-        let used = key == "warn_if" || config.severity == TestSeverity::Error;
-        if used && config.fail_calc.trim() == "count(*)" && condition.needs_more_than(rows) {
-            found.push(
-                Diagnostic::warning(
-                    "test-cannot-fail",
-                    format!("`{key}: \"{text}\"` can never hold with `limit: {limit}`"),
-                )
-                .at(at, "")
-                .help(format!(
-                    "`limit` caps the failing rows before they are counted: raise it, or lower `{key}`"
-                )),
-            );
+        if let Err(diagnostic) = Condition::parse(key, text) {
+            found.push(diagnostic.at(at, ""));
         }
     }
     found
@@ -132,18 +112,6 @@ impl Condition {
             Kind::In(numbers) => numbers.contains(&value),
         };
         found != self.negated
-    }
-
-    /// Whether no count up to `rows` satisfies it.
-    fn needs_more_than(&self, rows: i64) -> bool {
-        let rows = rows as f64;
-        match (&self.kind, self.negated) {
-            (Kind::Greater(number), false) => rows <= *number,
-            (Kind::GreaterOrEqual(number) | Kind::Equal(number) | Kind::Between(number, _), false) => {
-                rows < *number
-            }
-            _ => false,
-        }
     }
 }
 

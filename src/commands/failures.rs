@@ -14,8 +14,27 @@ use super::words::{cell, counted, number};
 const MOST_COLUMNS: usize = 8;
 
 /// Tests whose failing rows are values, not rows of the model.
-const OF_VALUES: [&str; 4] =
-    ["unique", "accepted_values", "dbt_utils.unique_combination_of_columns", "unique_combination_of_columns"];
+const OF_VALUES: [&str; 7] = [
+    "accepted_values",
+    "dbt_expectations.expect_compound_columns_to_be_unique",
+    "dbt_utils.cardinality_equality",
+    "dbt_utils.not_accepted_values",
+    "dbt_utils.unique_combination_of_columns",
+    "unique",
+    "unique_combination_of_columns",
+];
+
+/// Tests that say something of all rows together, or of each group of them.
+const OF_ALL: [&str; 8] = [
+    "dbt_expectations.expect_row_values_to_have_recent_data",
+    "dbt_expectations.expect_table_row_count_to_be_between",
+    "dbt_utils.at_least_one",
+    "dbt_utils.equal_rowcount",
+    "dbt_utils.fewer_rows_than",
+    "dbt_utils.not_constant",
+    "dbt_utils.not_null_proportion",
+    "dbt_utils.recency",
+];
 
 /// What is needed to tell of a failed test.
 pub struct Teller<'a> {
@@ -43,10 +62,17 @@ impl Teller<'_> {
             return "more rows changed than it allows".into();
         }
         match self.definition(report).map(|test| &test.kind) {
-            Some(TestKind::Generic { name, .. }) => match &report.column {
-                Some(column) => format!("{name}({column})"),
-                None => name.clone(),
-            },
+            Some(TestKind::Generic { name, .. }) => {
+                let title = match &report.column {
+                    Some(column) => format!("{name}({column})"),
+                    None => name.clone(),
+                };
+                // A name that somebody gave says more than what it is made from; a long one that nobody gave is cut.
+                let made = [name.replace('.', "_"), format!("source_{}", name.replace('.', "_"))];
+                let given = made.iter().all(|made| !report.name.starts_with(made.get(..24).unwrap_or(made)))
+                    && !["contract_", "constraint_"].iter().any(|word| report.name.starts_with(word));
+                if given { format!("{}: {title}", report.name) } else { title }
+            }
             _ => report.name.clone(),
         }
     }
@@ -83,21 +109,28 @@ impl Teller<'_> {
         let counts_rows = self.definition(report).is_none_or(|test| test.config.fail_calc == "count(*)");
         match (report.status, report.rows) {
             (TestStatus::Error, _) => "could not run".into(),
-            (_, Some(rows)) if counts_rows && self.is_of_values(report) => {
+            (_, Some(rows)) if counts_rows && self.is_one_of(&OF_ALL, report) => match failures {
+                1 => format!("does not hold for {}", counted(rows, "row", "rows")),
+                _ => format!("{} groups in {}", number(failures), counted(rows, "row", "rows")),
+            },
+            (_, Some(rows)) if counts_rows && self.is_one_of(&OF_VALUES, report) => {
                 let values = counted(failures, "value", "values");
                 format!("{values} in {}", counted(rows, "row", "rows"))
             }
             (_, Some(rows)) if counts_rows && failures <= rows => {
                 format!("{} of {}", number(failures), counted(rows, "row", "rows"))
             }
+            _ if counts_rows && self.definition(report).is_none() && report.name.starts_with("contract_") => {
+                counted(failures, "column", "columns")
+            }
             _ if counts_rows => counted(failures, "row", "rows"),
             _ => format!("{} failures", report.failures.unwrap_or(0)),
         }
     }
 
-    fn is_of_values(&self, report: &TestReport) -> bool {
+    fn is_one_of(&self, tests: &[&str], report: &TestReport) -> bool {
         match self.definition(report).map(|test| &test.kind) {
-            Some(TestKind::Generic { name, .. }) => OF_VALUES.contains(&name.as_str()),
+            Some(TestKind::Generic { name, .. }) => tests.contains(&name.as_str()),
             _ => false,
         }
     }

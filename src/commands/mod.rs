@@ -261,7 +261,13 @@ fn show_messages(terminal: &Terminal, workspace: &Workspace) {
 }
 
 fn show_said(terminal: &Terminal, messages: &[LogMessage]) {
+    let mut told: Vec<&LogMessage> = Vec::new();
     for message in messages {
+        // A template is rendered more than once, and says the same each time.
+        if told.contains(&message) {
+            continue;
+        }
+        told.push(message);
         let level = match message.level {
             Level::Debug => continue,
             Level::Info => "info",

@@ -71,7 +71,8 @@ pub fn run(terminal: &Terminal, global: &Global, args: &RunArgs) -> Result<Exit>
         tests: report.tests().collect(),
         elapsed: report.elapsed,
     };
-    write_results(terminal, &report.run_id, &results)?;
+    // What became of the run is said also where its artifacts cannot be written.
+    let written = write_results(terminal, &report.run_id, &results);
     let text = summary::of_run(terminal, &report, started.elapsed());
     if !report.is_good() || terminal.volume == Volume::Normal {
         terminal.gap();
@@ -82,6 +83,7 @@ pub fn run(terminal: &Terminal, global: &Global, args: &RunArgs) -> Result<Exit>
     }
     forge::summary(terminal, &summary::markdown(&report, &workspace.project.file.name.value, &failures));
     log_end(terminal, &report);
+    written?;
     let cache = idle::cache(&workspace.target_folder(), &binary);
     let done = idle::Done {
         asked: &asked,

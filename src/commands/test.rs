@@ -87,7 +87,7 @@ fn end(terminal: &Terminal, global: &Global, workspace: &Workspace, report: &Tes
         tests: report.tests.iter().collect(),
         elapsed: report.elapsed,
     };
-    write_results(terminal, &report.run_id, &results)?;
+    let written = write_results(terminal, &report.run_id, &results);
     let failed = report.tests.iter().any(|test| test.status.blocks());
     let what = match report.release_id {
         Some(id) => format!("release {id} tested"),
@@ -113,5 +113,6 @@ fn end(terminal: &Terminal, global: &Global, workspace: &Workspace, report: &Tes
             "seconds": report.elapsed.as_secs_f64(),
         }),
     );
+    written?;
     Ok(if failed { Exit::Failed } else { Exit::Fine })
 }

@@ -22,8 +22,9 @@ impl Compiler<'_> {
     pub(super) fn check_contracts(&mut self) {
         let own = |name: &str| OWN_COLUMNS.iter().any(|(own, _)| *own == name);
         let workspace = self.ground.workspace;
-        for (id, contract) in &workspace.manifest.contracts {
-            let Some(node) = workspace.manifest.nodes.get(id) else { continue };
+        for (id, node) in &workspace.manifest.nodes {
+            let (declared, published) = (contract::enforced(node), workspace.manifest.contracts.get(id));
+            let Some(contract) = published.or(declared.as_ref()) else { continue };
             let Some(columns) = self.nodes.get(id).and_then(|node| node.columns.clone()) else { continue };
             let actual: Vec<(String, String)> = columns
                 .into_iter()
@@ -31,7 +32,11 @@ impl Compiler<'_> {
                 .map(|column| (column.name, column.data_type))
                 .collect();
             let canonical = |written: &str| self.canonical_type(written);
-            for finding in contract::check_columns(contract, &actual, &canonical) {
+            let findings = match published {
+                Some(contract) => contract::check_columns(contract, &actual, &canonical),
+                None => contract::check_declared(contract, &actual, &canonical),
+            };
+            for finding in findings {
                 if let ColumnFinding::MissingColumn { column, .. } = &finding {
                     self.reported.insert((id.clone(), column.to_lowercase()));
                 }

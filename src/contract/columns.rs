@@ -46,6 +46,15 @@ pub enum ColumnFinding {
         /// Where it is promised.
         at: Location,
     },
+    /// A column that an enforced declaration does not have.
+    Undeclared {
+        /// The column.
+        column: String,
+        /// The type that it has.
+        actual: String,
+        /// The declaration.
+        at: Location,
+    },
     /// A column that nobody promised: no fault, but worth a note.
     ExtraColumn {
         /// The column.
@@ -88,6 +97,19 @@ pub fn check_columns(
         }));
     }
     findings
+}
+
+/// Compares the columns that `contract: {enforced: true}` declares with real ones. As in dbt there may be no others.
+pub fn check_declared(
+    contract: &Contract,
+    actual: &[(String, String)],
+    canonical: &dyn Fn(&str) -> Option<String>,
+) -> Vec<ColumnFinding> {
+    let strict = |finding| match finding {
+        ColumnFinding::ExtraColumn { column, actual, at } => ColumnFinding::Undeclared { column, actual, at },
+        other => other,
+    };
+    check_columns(contract, actual, canonical).into_iter().map(strict).collect()
 }
 
 fn type_finding(
@@ -147,6 +169,14 @@ impl ColumnFinding {
                 ),
             )
             .at(at, "promised here"),
+            Self::Undeclared { column, actual, at } => Diagnostic::error(
+                "contract-column-undeclared",
+                format!(
+                    "`{model}.{column}` ({actual}) is not declared, and the contract of `{model}` is enforced"
+                ),
+            )
+            .at(at, "")
+            .help("declare it under `columns`, or take it out of the model"),
             Self::ExtraColumn { column, actual, at } => {
                 let message = format!("`{model}.{column}` ({actual}) is published and not in the contract");
                 let mut note = Diagnostic::warning("contract-column-extra", message).at(at, "");

@@ -25,15 +25,8 @@ pub fn tests(
     find: &dyn Fn(&str) -> Option<NodeId>,
     diagnostics: &mut Diagnostics,
 ) -> Vec<Test> {
-    let mut maker =
-        Maker { contract, node, package, find, diagnostics, names: HashSet::new(), tests: Vec::new() };
-    maker.keys();
-    for property in &contract.properties {
-        maker.property(property);
-    }
-    for relationship in &contract.relationships {
-        maker.relationship(relationship);
-    }
+    let mut maker = Maker::new("contract", contract, node, package, find, diagnostics);
+    maker.promises();
     for quality in &contract.quality {
         maker.quality(quality, None);
     }
@@ -41,18 +34,43 @@ pub fn tests(
     maker.tests
 }
 
-struct Maker<'a> {
+/// Makes the tests of one contract.
+pub(super) struct Maker<'a> {
+    /// What the tests' names begin with.
+    word: &'a str,
     contract: &'a Contract,
     node: &'a NodeId,
     package: &'a str,
     find: &'a dyn Fn(&str) -> Option<NodeId>,
     diagnostics: &'a mut Diagnostics,
     names: HashSet<String>,
-    tests: Vec<Test>,
+    pub tests: Vec<Test>,
 }
 
-impl Maker<'_> {
-    fn push(
+impl<'a> Maker<'a> {
+    pub fn new(
+        word: &'a str,
+        contract: &'a Contract,
+        node: &'a NodeId,
+        package: &'a str,
+        find: &'a dyn Fn(&str) -> Option<NodeId>,
+        diagnostics: &'a mut Diagnostics,
+    ) -> Self {
+        Self { word, contract, node, package, find, diagnostics, names: HashSet::new(), tests: Vec::new() }
+    }
+
+    /// The key, the columns and what they refer to.
+    pub fn promises(&mut self) {
+        self.keys();
+        for property in &self.contract.properties {
+            self.property(property);
+        }
+        for relationship in &self.contract.relationships {
+            self.relationship(relationship);
+        }
+    }
+
+    pub fn push(
         &mut self,
         what: &str,
         column: Option<&str>,
@@ -76,7 +94,7 @@ impl Maker<'_> {
             config.severity = TestSeverity::Warn;
         }
         config.meta.insert("contract".into(), Value::String(self.contract.id.clone()));
-        let parts = ["contract", &self.contract.model.value, column.unwrap_or_default(), what];
+        let parts = [self.word, &self.contract.model.value, column.unwrap_or_default(), what];
         let base = slug(&parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("_"));
         let mut name = base.clone();
         for number in 2.. {
@@ -116,7 +134,7 @@ impl Maker<'_> {
         }
     }
 
-    fn unique(&mut self, what: &str, columns: &[&str], severity: TestSeverity, at: &Location) {
+    pub fn unique(&mut self, what: &str, columns: &[&str], severity: TestSeverity, at: &Location) {
         match columns {
             [column] => self.push(what, Some(column), generic("unique", json!({})), severity, at),
             _ => {

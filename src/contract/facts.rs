@@ -208,7 +208,11 @@ impl Facts {
                     self.unique.entry(key(column)).or_insert_with(at);
                 }
                 [] => {}
-                columns => self.combinations.push(Located::new(columns.to_vec(), at())),
+                columns => {
+                    if !self.combinations.iter().any(|known| known.value == columns) {
+                        self.combinations.push(Located::new(columns.to_vec(), at()));
+                    }
+                }
             },
             "primary_key" if !constraint.columns.is_empty() => {
                 // dbt writes a key of one column beside the column, and a longer one beside the model.
@@ -219,12 +223,12 @@ impl Facts {
                 let model = REF.captures(to).map(|found| found[1].to_owned());
                 match model {
                     Some(model) if constraint.to_columns.len() == constraint.columns.len() => {
-                        self.references.push(Reference {
-                            from: constraint.columns.clone(),
-                            model,
-                            to: constraint.to_columns.clone(),
-                            at: at(),
-                        });
+                        let (from, to) = (constraint.columns.clone(), constraint.to_columns.clone());
+                        let same =
+                            |known: &&Reference| known.from == from && known.model == model && known.to == to;
+                        if self.references.iter().find(same).is_none() {
+                            self.references.push(Reference { from, model, to, at: at() });
+                        }
                     }
                     _ => {
                         let text = "a foreign key that does not name a model's `ref` and `to_columns`";

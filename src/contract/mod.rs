@@ -5,6 +5,7 @@
 //! [`Rule`], whose SQL someone else runs.
 
 mod columns;
+mod constraints;
 mod disagree;
 mod draft;
 mod enforce;
@@ -27,7 +28,8 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-pub use columns::{ColumnFinding, check_columns};
+pub use columns::{ColumnFinding, check_columns, check_declared};
+pub use constraints::{Stated, constraint_tests, enforced};
 pub use disagree::disagreements;
 pub use draft::{Draft, DraftColumn};
 pub use enforce::tests;

@@ -227,6 +227,12 @@ impl Work<'_> {
                     ),
                 };
             }
+            if let Some(day) = &old.promise.deprecated_on {
+                change = match old.promise.is_over(&self.comparison.today) {
+                    true => change.severity(Severity::Note).why(format!("it was deprecated since {day}")),
+                    false => change.why(format!("its `deprecation_date` is {day}: readers have until then")),
+                };
+            }
             let similar = self
                 .pairs
                 .added

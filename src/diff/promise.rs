@@ -21,6 +21,12 @@ use crate::yaml::Kind;
 pub struct Promise {
     /// What the contract's file says of itself; a model without one has none.
     pub terms: Option<Terms>,
+    /// dbt's `deprecation_date`, as written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deprecated_on: Option<String>,
+    /// Where the model is declared, if it has such a day.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deprecated_at: Option<Spot>,
     /// Columns and their parts, outermost first.
     pub columns: Vec<ColumnPromise>,
     /// The columns that identify a row, in lower case and sorted; empty where nothing is promised.
@@ -69,6 +75,11 @@ pub struct Terms {
     pub version_at: Spot,
 }
 
+/// Whether a day is over. Days are compared as they are written.
+fn is_past(day: &str, today: &str) -> bool {
+    day.get(..10).unwrap_or(day) < today.get(..10).unwrap_or(today)
+}
+
 impl Terms {
     /// Whether a broken promise only warns, because the contract is not in force yet.
     pub fn is_unstable(&self) -> bool {
@@ -77,10 +88,7 @@ impl Terms {
 
     /// Whether the model may go: retired, or past its last day. Days are compared as they are written.
     pub fn is_over(&self, today: &str) -> bool {
-        let past = |day: &Option<String>| {
-            day.as_ref().is_some_and(|day| day.get(..10).unwrap_or(day) < today.get(..10).unwrap_or(today))
-        };
-        self.status == "retired" || past(&self.end_of_life)
+        self.status == "retired" || self.end_of_life.as_ref().is_some_and(|day| is_past(day, today))
     }
 }
 
@@ -218,6 +226,19 @@ impl Promise {
         }
         promise.columns.sort_by_key(|column| column.path.to_lowercase());
         promise
+    }
+
+    /// With the day that a model's properties say it ends on.
+    pub fn until(mut self, node: &crate::manifest::Node) -> Self {
+        self.deprecated_on = node.deprecation_date().map(str::to_owned);
+        self.deprecated_at = self.deprecated_on.as_ref().map(|_| Spot::from(&node.at));
+        self
+    }
+
+    /// Whether the model may go: its contract is over, or the day from which nobody should read it.
+    pub fn is_over(&self, today: &str) -> bool {
+        self.terms.as_ref().is_some_and(|terms| terms.is_over(today))
+            || self.deprecated_on.as_ref().is_some_and(|day| is_past(day, today))
     }
 
     /// The promise as text, for finding out whether two are the same. Places are part of it only where they moved.

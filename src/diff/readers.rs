@@ -7,9 +7,11 @@ use super::finding::{Broken, Certainty, ConsumerKind, Place, Side};
 use super::origin::{Affected, Deltas, Sides};
 use super::rule::Rule;
 use super::view::{ConsumerView, ModelView};
+use crate::contract::Version;
 use crate::engine::session::SqlError;
 use crate::error::Result;
 use crate::names::NodeId;
+use crate::resolve::endings;
 use crate::sql::lineage::{ColumnLineage, Lineage, TableColumn};
 
 /// What a change does to whoever reads it.
@@ -274,6 +276,17 @@ impl<'a> Readers<'a> {
         })
     }
 
+    /// Whether a version that a consumer requires of a model's contract is not there any more.
+    fn required(&self, step: &Step, consumer: &ConsumerView) -> Option<String> {
+        let range = consumer.requires.get(&step.node)?;
+        let version = |model: Option<&ModelView>| Version::parse(&model?.promise.terms.as_ref()?.version);
+        let before = version(self.sides.base.models.get(&step.node))?;
+        let after = version(self.sides.proposed.models.get(self.sides.now(&step.node)))?;
+        let lost =
+            endings::holds(range, &before) == Some(true) && endings::holds(range, &after) == Some(false);
+        lost.then(|| format!("requires {range}, and the version becomes {after}"))
+    }
+
     fn consumers(&self, step: &Step, change: &Change) -> Result<Vec<Broken>> {
         let mut found = Vec::new();
         let (base, proposed) = (&self.sides.base.consumers, &self.sides.proposed.consumers);
@@ -285,7 +298,11 @@ impl<'a> Readers<'a> {
                 (None, Some(consumer)) => (consumer, Side::Base),
                 (None, None) => continue,
             };
-            let Some((mut certainty, mut how, at)) = self.consumer(step, consumer, change)? else { continue };
+            let broken = match self.required(step, consumer) {
+                Some(how) => Some((Certainty::Certain, how, &consumer.at)),
+                None => self.consumer(step, consumer, change)?,
+            };
+            let Some((mut certainty, mut how, at)) = broken else { continue };
             if side == Side::Base {
                 certainty = Certainty::Possible;
                 how.push_str("; it is not declared any more");

@@ -93,6 +93,8 @@ fn by_mode(rule: Rule, mode: CompatibilityMode) -> Severity {
     let usual = rule.default_severity();
     let history = if usual >= Severity::Warning { Severity::Error } else { usual };
     match (mode, rule.protects()) {
+        // Where nobody is protected no version is owed; what is classified stays so.
+        (CompatibilityMode::None, Protects::Policy) if rule == Rule::VersionNotBumped => Severity::Note,
         (_, Protects::Policy) => usual,
         (CompatibilityMode::None, _) => usual.min(Severity::Note),
         (CompatibilityMode::Consumer, _) => usual,
@@ -175,7 +177,7 @@ mod tests {
         column-removed: note error note error
         required-tightened: note warning error error
         type-changed: note error error error
-        version-not-bumped: error error error error
+        version-not-bumped: note error error error
         ");
     }
 }

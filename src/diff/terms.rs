@@ -41,6 +41,19 @@ pub(super) fn changes(
     today: &str,
 ) -> Vec<Change> {
     let mut found = Vec::new();
+    if let (before, Some(after)) = (&old.deprecated_on, &new.deprecated_on)
+        && before.as_ref().is_none_or(|before| after < before)
+    {
+        let said =
+            before.as_ref().map_or("; before, none was said".to_owned(), |day| format!(", and was {day}"));
+        let message = format!("`deprecation_date` of `{model}` is {after}{said}");
+        let mut change = Change::new(Rule::SupportShortened, None, message).to(after);
+        change = match before {
+            Some(before) => change.from(before),
+            None => change.severity(Severity::Note).bump(Bump::Patch),
+        };
+        found.push(change.at("properties", Side::Proposed, new.deprecated_at.as_ref()));
+    }
     match (&old.terms, &new.terms) {
         (Some(before), None) => {
             if !before.is_unstable() && !before.is_over(today) {
@@ -78,7 +91,9 @@ pub(super) fn changes(
 }
 
 fn terms(model: &str, before: &Terms, after: &Terms, today: &str, found: &mut Vec<Change>) {
-    let ended = !after.is_over(today) && !before.deprecated && after.status == "retired";
+    // Going by way of `deprecated`, or to the last day that was said, tells readers in time.
+    let was_told = before.deprecated || before.is_over(today);
+    let ended = !was_told && after.status == "retired";
     if !before.is_unstable() && (after.is_unstable() || ended) {
         let message = format!("the contract of `{model}` is {} and not in force any more", after.status);
         found.push(

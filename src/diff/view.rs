@@ -123,6 +123,9 @@ pub struct ConsumerView {
     pub columns: BTreeMap<NodeId, Vec<NamedColumn>>,
     /// Its own SQL.
     pub queries: Vec<NamedColumn>,
+    /// Which versions of a contract it requires, by the model's id.
+    #[serde(default)]
+    pub requires: BTreeMap<NodeId, String>,
     /// Where it is declared.
     pub at: Spot,
 }
@@ -150,7 +153,7 @@ impl View {
         let aside = set_aside(workspace);
         for node in manifest.nodes.values() {
             let own = tests.get(&node.id).into_iter().flatten().copied();
-            let promise = Promise::of(manifest.contracts.get(&node.id), own);
+            let promise = Promise::of(manifest.contracts.get(&node.id), own).until(node);
             let model = ModelView::of(workspace, node, compiled, &aside, promise);
             view.models.insert(node.id.clone(), model);
         }
@@ -302,8 +305,12 @@ impl ConsumerView {
                 columns.insert(id.clone(), wanted.iter().map(named).collect());
             }
         }
+        let required = |id: &NodeId| {
+            Some((id.clone(), crate::resolve::endings::requirement(exposure, id.short())?.to_owned()))
+        };
         Self {
             owner: exposure.owner.clone(),
+            requires: reads.iter().filter_map(required).collect(),
             reads,
             columns,
             queries: exposure.queries.iter().map(named).collect(),

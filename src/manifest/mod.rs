@@ -122,6 +122,13 @@ pub struct Node {
     pub at: Location,
 }
 
+impl Node {
+    /// dbt's `deprecation_date`, as written: the day from which nobody should read it.
+    pub fn deprecation_date(&self) -> Option<&str> {
+        self.config.all.get("deprecation_date")?.as_str()
+    }
+}
+
 /// An edge of the graph.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dependency {

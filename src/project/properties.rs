@@ -229,7 +229,11 @@ fn read_node(
     let (columns, column_tests, column_constraints) = columns(&mut fields, expand);
     tests.extend(column_tests);
     constraints.extend(column_constraints);
-    let config = config(&mut fields, &["tags", "meta", "docs", "access", "group", "enabled", "time_spine"]);
+    let config = config(
+        &mut fields,
+        &["tags", "meta", "docs", "access", "group", "enabled", "time_spine", "deprecation_date"],
+    );
+    deprecation_date(&mut fields, yaml);
     for key in ["versions", "latest_version"] {
         if fields.take(key).is_some()
             && let Some(at) = fields.key_at(key).cloned()
@@ -242,7 +246,6 @@ fn read_node(
         }
     }
     fields.allow(&[
-        "deprecation_date",
         "identifier",
         "semantic_model",
         "agg_time_dimension",
@@ -267,6 +270,16 @@ fn read_node(
         });
     }
     fields.finish()
+}
+
+/// `deprecation_date:` is a day, perhaps with a time.
+fn deprecation_date(fields: &mut Fields<'_>, yaml: &Yaml) {
+    let Some(said) = yaml.get("deprecation_date").filter(|said| said.kind != Kind::Null) else { return };
+    let text = said.as_str().unwrap_or_default();
+    if text.get(..10).is_none_or(|day| day.parse::<jiff::civil::Date>().is_err()) {
+        let found = Diagnostic::error("wrong-value", "`deprecation_date` is not a day");
+        fields.problem(found.at(&said.at, "").help("write a day such as `2026-12-31`"));
+    }
 }
 
 /// `config:`, with those keys beside it that mean the same laid under it.

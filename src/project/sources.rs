@@ -327,7 +327,8 @@ fn files(fields: &mut Fields<'_>) -> Option<FileSource> {
     };
     Some(FileSource {
         patterns,
-        format: format?,
+        // What was not understood is reported; that the table has files is known, and its models are not to blame.
+        format: format.unwrap_or(FileFormat::Csv),
         options,
         on_schema_change: on_schema_change.unwrap_or_default(),
         on_bad_rows: on_bad_rows.unwrap_or_default(),
@@ -409,7 +410,9 @@ fn format_named(name: &str) -> Option<FileFormat> {
 
 fn format_by_ending(path: &str) -> Option<FileFormat> {
     let lower = path.to_ascii_lowercase();
-    let plain = lower.strip_suffix(".gz").or_else(|| lower.strip_suffix(".zst")).unwrap_or(&lower);
+    // `*.csv*` names what is compressed and what is not.
+    let lower = lower.strip_suffix(".*").or_else(|| lower.strip_suffix('*')).unwrap_or(&lower);
+    let plain = lower.strip_suffix(".gz").or_else(|| lower.strip_suffix(".zst")).unwrap_or(lower);
     let (_, ending) = plain.rsplit_once('.')?;
     let format = format_named(ending)?;
     (format != FileFormat::Parquet || plain.len() == lower.len()).then_some(format)

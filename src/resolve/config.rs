@@ -36,6 +36,7 @@ const ACCEPTED: &[&str] = &[
     "concurrent_batches",
     "contract",
     "database",
+    "deprecation_date",
     "docs",
     "format",
     "freshness",

@@ -6,6 +6,7 @@
 mod checks;
 mod config;
 mod consumers;
+pub mod endings;
 mod incremental;
 mod limits;
 mod lineup;

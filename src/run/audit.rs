@@ -386,7 +386,8 @@ pub fn blank(test: &Test, status: TestStatus, message: Option<String>) -> TestRe
 
 /// The test that compares a build's columns with its contract, where it has one.
 pub fn columns_test(workspace: &Workspace, node: &Node) -> Option<Test> {
-    let contract = workspace.manifest.contracts.get(&node.id)?;
+    let declared = contract::enforced(node);
+    let contract = workspace.manifest.contracts.get(&node.id).or(declared.as_ref())?;
     if node.config.materialized == Materialization::Ephemeral {
         return None;
     }
@@ -406,8 +407,8 @@ pub fn check_contract(
     passed: &HashSet<Fingerprint>,
 ) -> Result<Audited> {
     let mut audited = Audited::default();
-    let (Some(contract), Some(candidate)) =
-        (workspace.manifest.contracts.get(&node.id), candidates.get(&node.id))
+    let (declared, published) = (contract::enforced(node), workspace.manifest.contracts.get(&node.id));
+    let (Some(contract), Some(candidate)) = (published.or(declared.as_ref()), candidates.get(&node.id))
     else {
         return Ok(audited);
     };
@@ -433,7 +434,11 @@ pub fn check_contract(
         .filter(|column| node.config.materialized != Materialization::Append || !own(&column.name))
         .map(|column| (column.name, column.data_type))
         .collect();
-    let findings = contract::check_columns(contract, &actual, &|written| session.canonical_type(written));
+    let canonical = |written: &str| session.canonical_type(written);
+    let findings = match published {
+        Some(contract) => contract::check_columns(contract, &actual, &canonical),
+        None => contract::check_declared(contract, &actual, &canonical),
+    };
     let faults: Vec<&ColumnFinding> =
         findings.iter().filter(|finding| !matches!(finding, ColumnFinding::ExtraColumn { .. })).collect();
     let status = match (faults.is_empty(), severity) {

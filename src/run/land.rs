@@ -123,8 +123,25 @@ impl Landing<'_> {
         })?;
         report.failed.extend(pending.unreadable);
         *warnings = found.diagnostics;
+        if !report.table_exists && report.failed.is_empty() {
+            return Err(no_columns(node, source, found.objects.len()).into());
+        }
         Ok(report)
     }
+}
+
+/// A table is made when its columns are known; without one nothing that reads it can be built.
+fn no_columns(node: &Node, source: &SourceTable, files: usize) -> Diagnostic {
+    let why = match files {
+        0 => "there is no file yet".to_owned(),
+        1 => "its file is empty".to_owned(),
+        files => format!("its {files} files are empty"),
+    };
+    let name = source.id.short();
+    let text = format!("`{}` has no columns yet: {why}, and `{name}` declares none", node.name);
+    Diagnostic::error("no-columns", text)
+        .at(&node.at, "")
+        .help("declare its `columns` with their `data_type`, and the table is there before the first row is")
 }
 
 /// The one source with files that a raw model reads.

@@ -79,7 +79,7 @@ impl Context<'_> {
         let mut models: BTreeMap<NodeId, ModelView> = BTreeMap::new();
         for node in wanted {
             let own = tests.get(&node.id).into_iter().flatten().copied();
-            let promise = Promise::of(manifest.contracts.get(&node.id), own);
+            let promise = Promise::of(manifest.contracts.get(&node.id), own).until(node);
             let rendered = done.decisions.get(&node.id).map(|decision| &decision.rendered);
             let known_before = stored.get(node.id.as_str());
             let view = match (rendered, known_before) {

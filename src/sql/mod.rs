@@ -1,6 +1,7 @@
 //! SQL as values: quoting, rendered text with its relations and origins. No connection is opened here.
 
 pub mod cte;
+pub mod data_type;
 pub mod highlight;
 pub mod history;
 pub mod items;

@@ -87,8 +87,8 @@ impl Clause {
     }
 }
 
-/// The shape of a query.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The shape of a query. Two are equal if their columns and rows are: in which clause a condition stands is no difference.
+#[derive(Debug, Clone)]
 pub struct Shape {
     /// One for each output, in order.
     pub columns: Vec<Digest>,
@@ -97,6 +97,14 @@ pub struct Shape {
     /// What decides that, clause by clause.
     pub clauses: BTreeMap<Clause, BTreeSet<Digest>>,
 }
+
+impl PartialEq for Shape {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.columns, self.rows) == (&other.columns, other.rows)
+    }
+}
+
+impl Eq for Shape {}
 
 impl Shape {
     /// The clauses in which two shapes differ.
@@ -131,22 +139,47 @@ pub fn of_plan(plan: &Value, table: &dyn Fn(&str, &str) -> String) -> Result<Sha
     Ok(Shape { rows: found.rows.settled(), columns: found.columns, clauses: walk.clauses })
 }
 
-/// Which rows there are: what they come from, and what must hold of them, in any order.
+/// Which rows there are: what they come from, all with all, and what must hold of them, in any order. An inner join is
+/// no more than that: which side is which, and whether its condition stands in ON or in WHERE, leaves no trace.
 #[derive(Debug, Clone)]
 struct Rows {
-    base: Digest,
+    bases: Vec<Digest>,
     filters: BTreeSet<Digest>,
+    seen: Seen,
+}
+
+/// Whether something was computed over all rows: what is filtered afterwards is another thing than what was before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Seen {
+    Each,
+    ByWindow,
 }
 
 impl Rows {
     fn of(base: Digest) -> Self {
-        Self { base, filters: BTreeSet::new() }
+        Self { bases: vec![base], filters: BTreeSet::new(), seen: Seen::Each }
+    }
+
+    /// The rows as they come into a filter or a join.
+    fn open(self) -> Self {
+        match self.seen {
+            Seen::Each => self,
+            Seen::ByWindow => Self::of(hash("windowed", [&self.settled()])),
+        }
+    }
+
+    fn and(self, other: Self) -> Self {
+        let (mut all, other) = (self.open(), other.open());
+        all.bases.extend(other.bases);
+        all.bases.sort_unstable();
+        all.filters.extend(other.filters);
+        all
     }
 
     fn settled(&self) -> Digest {
-        match self.filters.is_empty() {
-            true => self.base,
-            false => hash("filtered", [self.base].iter().chain(&self.filters)),
+        match (self.bases.as_slice(), self.filters.is_empty()) {
+            ([base], true) => *base,
+            (bases, _) => hash("filtered", [&hash("bases", bases), &hash("filters", &self.filters)]),
         }
     }
 }
@@ -318,7 +351,9 @@ impl<'a> Walk<'a> {
 
     fn filter(&mut self, node: &'a Value) -> Result<Output, String> {
         let mut child = self.only_child(node)?;
-        for condition in self.each(list(node, "expressions"), &child.columns)? {
+        child.rows = child.rows.open();
+        for expression in list(node, "expressions").iter().flat_map(conjuncts) {
+            let condition = self.expression(expression, &child.columns)?;
             self.note(Clause::Filter, condition);
             child.rows.filters.insert(condition);
         }
@@ -364,6 +399,7 @@ impl<'a> Walk<'a> {
             }
             child.columns.push(digest);
         }
+        child.rows.seen = Seen::ByWindow;
         Ok(child)
     }
 
@@ -517,14 +553,27 @@ impl<'a> Walk<'a> {
                 equal.push(at);
             }
             let sides = [self.expression(one, &left.columns)?, self.expression(other, &right.columns)?];
-            conditions.push(hash(comparison, &sides));
+            conditions.push(compared(comparison, sides));
         }
         if let Some(condition) = node.get("condition").filter(|condition| !condition.is_null()) {
             let columns: Vec<Digest> = left.columns.iter().chain(&right.columns).copied().collect();
-            conditions.push(self.expression(condition, &columns)?);
+            for part in conjuncts(condition) {
+                conditions.push(self.expression(part, &columns)?);
+            }
         }
         conditions.sort_unstable();
         let join_type = text(node, "join_type");
+        let in_any_order = ["LOGICAL_CROSS_PRODUCT", "LOGICAL_COMPARISON_JOIN", "LOGICAL_ANY_JOIN"];
+        if ["", "INNER"].contains(&join_type) && in_any_order.contains(&kind) {
+            let mut rows = left.rows.clone().and(right.rows.clone());
+            for condition in conditions {
+                self.note(Clause::Join, condition);
+                rows.filters.insert(condition);
+            }
+            let mut columns = left.project(node.get("left_projection_map"))?.columns;
+            columns.extend(right.project(node.get("right_projection_map"))?.columns);
+            return Ok(Output::new(columns, rows));
+        }
         let on = hash(&format!("{kind} {join_type}"), &conditions);
         let at_most_one = right.key.as_ref().is_some_and(|key| key.iter().all(|at| equal.contains(at)));
         let met = hash("met", [&on, &right.rows.settled()]);
@@ -596,6 +645,23 @@ impl<'a> Walk<'a> {
                     Some("BOUND_LAMBDA") => return self.raw(members.get("lambda_expr")),
                     _ => {}
                 }
+                let kind = members.get("type").and_then(Value::as_str).unwrap_or_default();
+                if let ("COMPARE_IN", [one, others @ ..]) = (kind, list(value, "children")) {
+                    let one = self.expression(one, input)?;
+                    let others = self.each(others, input)?;
+                    let equal = others.into_iter().map(|other| compared("COMPARE_EQUAL", [one, other]));
+                    return Ok(together("CONJUNCTION_OR", equal.collect()));
+                }
+                if ["CONJUNCTION_AND", "CONJUNCTION_OR"].contains(&kind) {
+                    let parts = parts_of(value, kind).into_iter().map(|part| self.expression(part, input));
+                    return Ok(together(kind, parts.collect::<Result<_, _>>()?));
+                }
+                if let (true, [one, other]) = (kind.starts_with("COMPARE_"), list(value, "children")) {
+                    return Ok(compared(
+                        kind,
+                        [self.expression(one, input)?, self.expression(other, input)?],
+                    ));
+                }
                 let function = members.get("qname").and_then(|name| name.get("path")?.as_array()?.last());
                 let function = function.and_then(Value::as_str).unwrap_or_default();
                 let mut parts = Vec::new();
@@ -655,6 +721,42 @@ fn hash<'d>(kind: &str, parts: impl IntoIterator<Item = &'d Digest>) -> Digest {
     let mut digest = [0; 16];
     digest.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
     Digest(digest)
+}
+
+/// A comparison, the same from both of its sides.
+fn compared(comparison: &str, [one, other]: [Digest; 2]) -> Digest {
+    let (comparison, sides) = match comparison {
+        "COMPARE_GREATERTHAN" => ("COMPARE_LESSTHAN", [other, one]),
+        "COMPARE_GREATERTHANOREQUALTO" => ("COMPARE_LESSTHANOREQUALTO", [other, one]),
+        "COMPARE_EQUAL" | "COMPARE_NOTEQUAL" | "COMPARE_DISTINCT_FROM" | "COMPARE_NOT_DISTINCT_FROM" => {
+            (comparison, [one.min(other), one.max(other)])
+        }
+        _ => (comparison, [one, other]),
+    };
+    hash(comparison, &sides)
+}
+
+/// Conditions of which all, or any, must hold, in any order.
+fn together(kind: &str, mut parts: Vec<Digest>) -> Digest {
+    parts.sort_unstable();
+    parts.dedup();
+    match parts.as_slice() {
+        [one] => *one,
+        parts => hash(kind, parts),
+    }
+}
+
+/// The conditions that a conjunction of a kind is made of, however its parentheses stand.
+fn parts_of<'v>(condition: &'v Value, kind: &str) -> Vec<&'v Value> {
+    match text(condition, "type") == kind {
+        true => list(condition, "children").iter().flat_map(|part| parts_of(part, kind)).collect(),
+        false => vec![condition],
+    }
+}
+
+/// What must hold for a condition to hold.
+fn conjuncts(condition: &Value) -> Vec<&Value> {
+    parts_of(condition, "CONJUNCTION_AND")
 }
 
 /// The input column that an expression is, if it is nothing but a reference.

@@ -187,6 +187,7 @@ models:
           - not_null: {config: {where: "kind <> 'x'", severity: warn, limit: 10, warn_if: "> 2", tags: [a], meta: {q: 1}}}
           - odd: {of: ["a b", "c'd", 'e"f', "tab\there", 1.50, true]}
           - accepted_values: {values: [hay, a_long_value_that_makes_the_name_of_this_test_too_long]}
+      - {name: kilos, data_type: double}
     data_tests:
       - dbt_utils.expression_is_true: {expression: "kilos > 0", config: {store_failures: true}}
       - relationships: {column_name: kind, to: "ref('food')", field: kind}
@@ -245,7 +246,7 @@ fn run_and_test_write_what_the_schemas_say() {
     }
 }
 
-/// Ids and checksums that dbt 1.12.6 gave for the same files.
+/// Ids and checksums that dbt 1.12.6 gave for the same files, and the ids of the tests that constraints are here.
 #[test]
 fn names_and_checksums_are_those_of_dbt() {
     let shop = everything();
@@ -265,9 +266,9 @@ fn a_manifest_says_who_reads_whom() {
     let manifest = artifact(&shop, "manifest.json");
     let shown = |key: &str, id: &str| manifest[key][id].to_string();
     insta::assert_snapshot!(shown("parent_map", "model.zoo.all"), @r#"["model.zoo.pasted","source.zoo.farm.animals"]"#);
-    insta::assert_snapshot!(shown("child_map", "model.zoo.fed"), @r#"["exposure.zoo.board","model.zoo.pasted","test.zoo.accepted_values_fed_kind__hay__a_long_value_that_makes_the_name_of_this_test_too_long.d63fd10fde","test.zoo.dbt_utils_expression_is_true_fed_kilos_0.481b88b981","test.zoo.my_own_name.a42474f594","test.zoo.no_kilos","test.zoo.not_null_fed_kind.112f8cfb7b","test.zoo.odd_fed_kind__a_b__c_d__e_f__tab_here__1_5__True.8e3252245c","test.zoo.relationships_fed_kind__kind__ref_food_.66894199c6","unit_test.zoo.fed.feeds"]"#);
+    insta::assert_snapshot!(shown("child_map", "model.zoo.fed"), @r#"["exposure.zoo.board","model.zoo.pasted","test.zoo.accepted_values_fed_kind__hay__a_long_value_that_makes_the_name_of_this_test_too_long.d63fd10fde","test.zoo.constraint_fed_check","test.zoo.constraint_fed_kind_required.eb0e2b203f","test.zoo.constraint_fed_unique.ce950b20f6","test.zoo.dbt_utils_expression_is_true_fed_kilos_0.481b88b981","test.zoo.my_own_name.a42474f594","test.zoo.no_kilos","test.zoo.not_null_fed_kind.112f8cfb7b","test.zoo.odd_fed_kind__a_b__c_d__e_f__tab_here__1_5__True.8e3252245c","test.zoo.relationships_fed_kind__kind__ref_food_.66894199c6","unit_test.zoo.fed.feeds"]"#);
     insta::assert_snapshot!(shown("child_map", "source.zoo.farm.animals"), @r#"["exposure.zoo.board","model.zoo.all","test.zoo.source_not_null_farm_animals_kind.e73ab90fb9"]"#);
-    insta::assert_snapshot!(shown("group_map", "keepers"), @r#"["model.zoo.all","model.zoo.fed","model.zoo.pasted","test.zoo.accepted_values_fed_kind__hay__a_long_value_that_makes_the_name_of_this_test_too_long.d63fd10fde","test.zoo.dbt_utils_expression_is_true_fed_kilos_0.481b88b981","test.zoo.my_own_name.a42474f594","test.zoo.not_null_fed_kind.112f8cfb7b","test.zoo.odd_fed_kind__a_b__c_d__e_f__tab_here__1_5__True.8e3252245c","test.zoo.relationships_fed_kind__kind__ref_food_.66894199c6"]"#);
+    insta::assert_snapshot!(shown("group_map", "keepers"), @r#"["model.zoo.all","model.zoo.fed","model.zoo.pasted","test.zoo.accepted_values_fed_kind__hay__a_long_value_that_makes_the_name_of_this_test_too_long.d63fd10fde","test.zoo.constraint_fed_kind_required.eb0e2b203f","test.zoo.constraint_fed_unique.ce950b20f6","test.zoo.dbt_utils_expression_is_true_fed_kilos_0.481b88b981","test.zoo.my_own_name.a42474f594","test.zoo.not_null_fed_kind.112f8cfb7b","test.zoo.odd_fed_kind__a_b__c_d__e_f__tab_here__1_5__True.8e3252245c","test.zoo.relationships_fed_kind__kind__ref_food_.66894199c6"]"#);
     let fed = &manifest["nodes"]["model.zoo.fed"];
     insta::assert_snapshot!(fed["depends_on"].to_string(), @r#"{"macros":["macro.zoo.kilos"],"nodes":["seed.zoo.food"]}"#);
     insta::assert_snapshot!(fed["config"].to_string(), @r##"{"enabled":true,"materialized":"table","tags":["t"],"meta":{"by":"me"},"group":"keepers","docs":{"show":false,"node_color":"#abcdef"},"grants":{"select":["a"]},"alias":"Fed Animals","unique_key":"kind","contract":{"enforced":true}}"##);

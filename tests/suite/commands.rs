@@ -464,3 +464,33 @@ fn help_and_no_command() {
     assert!(plain(&["--version"]).starts_with("exit 0\n--- stdout\nkiln "));
     assert!(plain(&["rnu"]).starts_with("exit 2"));
 }
+
+#[test]
+fn a_source_without_columns_is_said() {
+    let project = Project::new();
+    project.write(
+        "models/raw/sources.yml",
+        "sources:\n  - name: api\n    tables:\n      - {name: orders, files: 'landing/*.csv*'}\n      - {name: other, files: landing/other}\n",
+    );
+    project.write("models/raw/raw_other.sql", "select * from {{ source('api', 'other') }}\n");
+    // A format that is not known is one mistake and not two.
+    insta::assert_snapshot!("files_of_no_format", project.say(&["run"]));
+    project.write(
+        "models/raw/sources.yml",
+        "sources: [{name: api, tables: [{name: orders, files: 'landing/*.csv*'}]}]\n",
+    );
+    std::fs::remove_file(project.path().join("models/raw/raw_other.sql")).expect("removed");
+    project.write("landing/1.csv", "");
+    insta::assert_snapshot!("files_without_columns", project.say(&["run"]));
+    project.write("landing/1.csv", "order_id,amount\n1,1.5\n");
+    assert!(project.say(&["run"]).starts_with("exit 0"));
+}
+
+#[test]
+fn a_run_whose_artifacts_cannot_be_written_says_what_became_of_it() {
+    let project = Project::new();
+    project.write("target/manifest.json/in the way", "");
+    insta::assert_snapshot!("artifacts_in_the_way", project.say(&["run"]));
+    let tested = project.say(&["test"]);
+    assert!(tested.starts_with("exit 2") && tested.contains("release 1 tested"), "{tested}");
+}

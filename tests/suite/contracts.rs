@@ -195,3 +195,73 @@ fn what_contract_and_properties_say_differently_is_an_error_at_both_places() {
     let error = shop.open().map(|_| ()).expect_err("they disagree").to_string();
     assert!(!error.contains("the values of"), "{error}");
 }
+
+#[test]
+fn what_dbt_enforces_is_enforced() {
+    let project = Project::new();
+    project.write(
+        "models/curated/orders.sql",
+        "select 1 as id, 'a' as name, -3 as extra union all select 1, null, 2\n",
+    );
+    project.write("models/curated/customers.sql", "select 5 as id\n");
+    project.write("models/curated/totals.sql", "select count(*) as orders from {{ ref('orders') }}\n");
+    let properties = r#"
+models:
+  - name: orders
+    constraints:
+      - {type: primary_key, columns: [id]}
+      - {type: check, expression: "extra > 0"}
+      - {type: foreign_key, columns: [id], to: ref('customers'), to_columns: [id]}
+      - {type: unique, columns: [name, extra]}
+      - {type: custom, expression: "tag"}
+    columns:
+      - name: id
+        data_tests: [not_null]
+      - {name: name, constraints: [{type: not_null}]}
+"#;
+    project.write("models/schema.yml", properties);
+    insta::assert_snapshot!("constraints_are_tested", project.say(&["run"]));
+    project.write("models/curated/orders.sql", "select 5 as id, 'a' as name, 3 as extra\n");
+    assert!(project.say(&["run"]).starts_with("exit 0"));
+    // The tests of constraints are no facts of their own: they are exported once.
+    let exported = project.say(&["contract", "export", "orders", "-o", "-"]);
+    assert_eq!(
+        (exported.matches("extra > 0").count(), exported.matches("relationships").count()),
+        (1, 1),
+        "{exported}"
+    );
+    let enforced = "models:\n  - name: orders\n    config: {contract: {enforced: true}}\n    columns:\n      - {name: id, data_type: varchar}\n      - {name: nme, data_type: varchar}\n      - {name: name}\n";
+    project.write("models/schema.yml", enforced);
+    insta::assert_snapshot!("an_enforced_contract_is_compiled", project.say(&["compile"]));
+    insta::assert_snapshot!("an_enforced_contract_is_checked", project.say(&["run"]));
+    let right = enforced.replace(
+        "varchar}\n      - {name: nme, data_type: varchar",
+        "int}\n      - {name: extra, data_type: integer",
+    );
+    project.write("models/schema.yml", &right);
+    assert!(project.say(&["run"]).starts_with("exit 0"));
+}
+
+#[test]
+fn what_has_ended_is_said() {
+    let project = Project::new();
+    project.write(
+        "models/schema.yml",
+        "models:\n  - {name: orders, deprecation_date: 2020-01-01}\nexposures:\n  - name: board\n    type: dashboard\n    owner: {name: BI}\n    depends_on: [ref('served')]\n    meta: {requires: '>=2,<3'}\n  - name: sheet\n    type: analysis\n    owner: {name: BI}\n    depends_on: [ref('served')]\n    meta: {requires: {served: two}}\n",
+    );
+    project.write("models/serving/served.sql", "select count(*) as orders from {{ ref('orders') }}\n");
+    let contract = |day: &str| {
+        format!(
+            "apiVersion: v3.1.0\nkind: DataContract\nid: served\nversion: 1.4.0\nstatus: active\nslaProperties:\n  - {day}\nschema:\n  - name: served\n    properties: [{{name: orders, physicalType: BIGINT}}]\n"
+        )
+    };
+    project.write("contracts/served.odcs.yaml", &contract("{property: endOfLife, value: \"2020-02-01\"}"));
+    insta::assert_snapshot!("what_has_ended", project.say(&["compile"]));
+    project.write("contracts/served.odcs.yaml", &contract("{property: endOfSupport, value: \"2020-02-01\"}"));
+    let properties =
+        std::fs::read_to_string(project.path().join("models/schema.yml")).expect("the properties");
+    project.write("models/schema.yml", &properties.replace("two", "'>=1'"));
+    insta::assert_snapshot!("what_is_not_supported_any_more", project.say(&["compile"]));
+    project.write("models/schema.yml", "models: [{name: orders, deprecation_date: soon}]\n");
+    insta::assert_snapshot!("a_day_that_is_none", project.say(&["compile"]));
+}

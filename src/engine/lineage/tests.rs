@@ -15,7 +15,7 @@ use proptest::sample::Index;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Value, json};
 
-use super::{of_query, plan};
+use super::{of_query, plan, shape_of};
 use crate::engine::session::Session;
 use crate::sql::lineage::{Lineage, TableColumn, of_plan, parse_plan};
 
@@ -282,4 +282,74 @@ fn holds_expression(value: &Value) -> bool {
         Value::Object(members) => members.contains_key("expression_class"),
         _ => false,
     }
+}
+
+#[test]
+fn where_a_join_is_written_leaves_no_trace() {
+    let session = session(
+        "create table a(id int, x int); create table b(id int, y int, z int); create table c(id int, x int)",
+    );
+    let shape = |sql: &str| shape_of(&session, sql, &|_, name| name.to_owned()).unwrap().unwrap();
+    let same = [
+        ("select a.x, b.y from a join b on a.id = b.id", "select a.x, b.y from a, b where b.id = a.id"),
+        ("select a.x, b.y from a join b on a.id = b.id", "select a.x, b.y from b join a on a.id = b.id"),
+        ("select x, y from a join b using (id)", "select x, y from b join a using (id)"),
+        (
+            "select a.x, b.y, c.x from a join b on a.id = b.id join c on c.id = b.id where a.x > 1 and b.y < 3",
+            "select a.x, b.y, c.x from c, b, a where 1 < a.x and c.id = b.id and 3 > b.y and a.id = b.id",
+        ),
+        (
+            "select a.x, b.y from a join b on a.id = b.id and a.x > b.y",
+            "select a.x, b.y from a cross join b where b.y < a.x and a.id = b.id",
+        ),
+        (
+            "select a.x from a join b on a.id = b.id where b.y > 1",
+            "select a.x from a join b on a.id = b.id and b.y > 1",
+        ),
+        ("select x from a where x in (1, 2, 3)", "select x from a where x in (3, 1, 2)"),
+        ("select x from a where x in (1, 2)", "select x from a where 2 = x or x = 1"),
+        ("select x from a where x in (1)", "select x from a where x = 1"),
+        ("select x from a where x not in (1, 2)", "select x from a where not (x = 2 or x = 1)"),
+        ("select x = 1 or (id = 2 and x = 3) b from a", "select (x = 3 and id = 2) or x = 1 b from a"),
+        (
+            "select a.x, b.y from a join b on a.id = b.id or a.x = b.y",
+            "select a.x, b.y from b, a where a.id = b.id or a.x = b.y",
+        ),
+    ];
+    for (one, other) in same {
+        assert_eq!(shape(one), shape(other), "{one}\n{other}");
+    }
+    let different = [
+        ("select a.x, b.y from a join b on a.id = b.id", "select a.x, b.y from a left join b on a.id = b.id"),
+        ("select a.x, b.y from a join b on a.id = b.id", "select a.x, b.y from a join b on a.id = b.y"),
+        ("select a.x, b.y from a join b on a.id < b.id", "select a.x, b.y from a join b on b.id < a.id"),
+        ("select a.x, b.y from a, b", "select a.x, b.y from a, b where a.id = b.id"),
+        ("select a.x from a, b", "select a.x from a"),
+        ("select x from a where x in (1, 2)", "select x from a where x in (1, 3)"),
+        ("select x from a where x in (1, 2)", "select x from a where x not in (1, 2)"),
+        ("select x = 1 or (id = 2 and x = 3) b from a", "select (x = 1 or id = 2) and x = 3 b from a"),
+        ("select a.x from a, b", "select a.x from a, b, b b2"),
+        (
+            "select a.x from a left join b on a.id = b.id and b.y > 1",
+            "select a.x from a left join b on a.id = b.id where b.y > 1",
+        ),
+        ("select a.x from a, c where a.id = c.id", "select c.x from a, c where a.id = c.id"),
+        (
+            "select x, row_number() over (order by id) from (select * from a where x > 1)",
+            "select x, n from (select *, row_number() over (order by id) n from a) where x > 1",
+        ),
+        (
+            "select a.x, n from (select *, row_number() over (order by id) n from b where z = 1) b join a on a.id = b.id",
+            "select a.x, n from (select *, row_number() over (order by id) n from b) b join a on a.id = b.id where b.z = 1",
+        ),
+    ];
+    for (one, other) in different {
+        assert_ne!(shape(one), shape(other), "{one}\n{other}");
+    }
+    // A window that nothing is filtered by changes no row.
+    let rows = |sql: &str| shape(sql).rows;
+    assert_eq!(
+        rows("select x from a where x > 1"),
+        rows("select x, row_number() over () from a where x > 1")
+    );
 }

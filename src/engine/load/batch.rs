@@ -15,7 +15,7 @@ use super::scan::{Context, Grouping, Trouble, Unit};
 use super::shapes::{Shapes, complete, drift, known_columns, typed};
 use super::{
     Failed, LoadPlan, LoadReport, LoadedObject, Note, PendingObject, Progress, Reason, SourceColumn, Stamp,
-    csv, database, json, ledger, options, parquet, table,
+    csv, database, json, ledger, options, parquet, swallowed, table,
 };
 
 /// One transaction holds at most this many bytes of files, unless one file is larger, and this many files.
@@ -108,11 +108,13 @@ impl<'a> Loader<'a> {
             Err(Failure::Again) => return self.batch(objects),
             Err(Failure::Statement(text)) => {
                 if let [object] = objects {
-                    let reason = csv::reason_of(&text, &object.object);
-                    let help = text.contains("strict_mode").then(|| {
-                        let why = "its line ends are mixed or a quote is out of place";
-                        format!("{why}: mend it, or add `strict_mode: false` to its `options`")
-                    });
+                    let invalid = text.contains("strict_mode");
+                    let reason = match invalid {
+                        true => "its line ends are mixed, or a quote is out of place".to_owned(),
+                        false => csv::reason_of(&text, &object.object),
+                    };
+                    let help =
+                        invalid.then(|| "mend it, or add `strict_mode: false` to its `options`".to_owned());
                     self.report.failed.push(Failed { object: object.object.name.clone(), reason, help });
                     return Ok(());
                 }
@@ -210,6 +212,11 @@ impl<'a> Loader<'a> {
                 self.number(objects).map_err(Trouble::statement)?;
                 self.insert(objects, &shapes, &columns, &outputs)?;
                 self.count(&mut loaded)?;
+                if let Shapes::Csv(shapes) = &shapes {
+                    let relation = &self.plan.model.relation;
+                    swallowed::note(conn, relation, shapes, &outputs, &mut loaded)
+                        .map_err(Trouble::statement)?;
+                }
                 self.none_swallowed(objects, &shapes, &loaded)?;
             }
             let view = identifier(&self.plan.source.relation.name);
@@ -449,7 +456,12 @@ impl<'a> Loader<'a> {
             Ok(())
         };
         let mut read = read;
-        read().map_err(Trouble::statement)
+        read().map_err(Trouble::statement)?;
+        // Two files without a row are no copies.
+        for object in loaded.iter_mut().filter(|object| object.rows == 0) {
+            object.notes.retain(|note| !matches!(note, Note::CopyOf { .. }));
+        }
+        Ok(())
     }
 }
 
@@ -497,8 +509,12 @@ fn unchanged(objects: &[&PendingObject]) -> Result<(), Trouble> {
 /// What there is to say about an object before its rows are read.
 fn notes(object: &PendingObject, difference: &Difference, shape: &Shape, known: &Known) -> Vec<Note> {
     let mut notes = Vec::new();
-    if let Reason::Changed { previous } = object.reason {
-        notes.push(Note::ChangedContent { previous_batch: previous });
+    match &object.reason {
+        Reason::Changed { previous, same_as } => {
+            notes.push(Note::ChangedContent { previous_batch: *previous, same_as: *same_as });
+        }
+        Reason::New { copy_of: Some(other) } => notes.push(Note::CopyOf { object: other.clone() }),
+        Reason::New { copy_of: None } => {}
     }
     if *shape == Shape::Empty {
         notes.push(Note::Empty);

@@ -9,8 +9,9 @@ use std::io::Read;
 use crate::sql::quote::{identifier, literal};
 
 use super::drift::{KnownColumn, Shape, same};
+use super::header::{Marks, likely_delimiter, record, skip_to_header};
 use super::infer::{CANDIDATES, Unknown, infer};
-use super::json::{lossy, misfit, reasons};
+use super::json::{is_nested, lossy, misfit, reasons};
 use super::options::{Header, Untyped};
 use super::scan::{Context, Grouping, Trouble, Unit, file_list, path_pattern};
 use super::{Failed, Object, PendingObject, SourceColumn};
@@ -38,6 +39,13 @@ pub(super) struct CsvShape {
     skip: usize,
     /// Whether there is text after the header.
     rows: Rows,
+}
+
+impl CsvShape {
+    /// What stands between its values.
+    pub fn delimiter(&self) -> &str {
+        &self.delimiter
+    }
 }
 
 /// Whether something follows the header.
@@ -70,6 +78,15 @@ fn shape(context: &Context<'_>, object: &PendingObject, declared: &[String]) -> 
     let quote = options.quote.as_deref().unwrap_or("\"");
     let escape = options.escape.as_deref().unwrap_or(quote);
     let delimiter = given.unwrap_or_else(|| likely_delimiter(text, quote, escape, context.known_names()));
+    let marks = Marks { delimiter: &delimiter, quote, escape };
+    let before = &lines[..lines.len() - text.len()];
+    // Told to be lenient, DuckDB goes on after such a quote.
+    let strict = options.get("strict_mode") != Some("false");
+    if let (true, Some(line)) = (strict, marks.astray(before, options.comment.as_deref())) {
+        let reason =
+            format!("line {line}, before its header: a quote does not close in the line it opens in");
+        return Err(failed(reason, Some("rows behind it would be lost: remove the quote from the file")));
+    }
     if options.header == Header::Absent {
         if declared.is_empty() {
             let help = "declare the source's `columns` in the order of the file";
@@ -80,6 +97,12 @@ fn shape(context: &Context<'_>, object: &PendingObject, declared: &[String]) -> 
     }
     let mut names: Vec<String> = Vec::new();
     let (header, rest) = record(text, &delimiter, quote, escape);
+    let swallowed = |name: &String| name.contains('\n') && name.contains(&delimiter);
+    let whole = marks.end(text) == Some(text.len() - rest.len());
+    if strict && (!whole || header.iter().any(swallowed)) {
+        let reason = "a quote in its header is not closed or has text after it".to_owned();
+        return Err(failed(reason, Some("rows behind it would be lost: mend the header in the file")));
+    }
     let (rest, _) = skip_to_header(rest, 0, options.comment.as_deref());
     let rows = if rest.is_empty() { Rows::None } else { Rows::Some };
     for (index, name) in header.into_iter().enumerate() {
@@ -143,76 +166,6 @@ pub(super) fn reason_of(message: &str, object: &Object) -> String {
     let mut chars = text.chars();
     let first = chars.next().map(|first| first.to_lowercase().to_string()).unwrap_or_default();
     (first + chars.as_str()).trim_end_matches('.').to_owned()
-}
-
-/// The text from the first line with something in it on, after `skip` lines, and how many lines before it are no comments.
-fn skip_to_header<'a>(text: &'a str, skip: usize, comment: Option<&str>) -> (&'a str, usize) {
-    let mut rest = text;
-    let (mut skipped, mut comments) = (0, 0);
-    while !rest.is_empty() {
-        let end = rest.find(['\n', '\r']).unwrap_or(rest.len());
-        let line = &rest[..end];
-        let is_comment = comment.is_some_and(|comment| !comment.is_empty() && line.starts_with(comment));
-        if skipped >= skip && !is_comment && !line.trim().is_empty() {
-            return (rest, skipped - comments);
-        }
-        comments += usize::from(is_comment);
-        skipped += 1;
-        let newline = if rest[end..].starts_with("\r\n") { 2 } else { 1 };
-        rest = rest.get(end + newline..).unwrap_or("");
-    }
-    (rest, skipped - comments)
-}
-
-/// The first record of a text (values between delimiters, quoted ones unquoted), and the text after it.
-fn record<'a>(text: &'a str, delimiter: &str, quote: &str, escape: &str) -> (Vec<String>, &'a str) {
-    let mut values = vec![String::new()];
-    let mut rest = text;
-    let mut quoted = false;
-    while let Some(character) = rest.chars().next() {
-        let mut step = character.len_utf8();
-        let current = values.last_mut().expect("there is always a value");
-        if quoted && !escape.is_empty() && rest.starts_with(escape) && rest[escape.len()..].starts_with(quote)
-        {
-            current.push_str(quote);
-            step = escape.len() + quote.len();
-        } else if !quote.is_empty() && rest.starts_with(quote) && (quoted || current.trim().is_empty()) {
-            quoted = !quoted;
-            step = quote.len();
-        } else if quoted {
-            current.push(character);
-        } else if rest.starts_with(delimiter) {
-            values.push(String::new());
-            step = delimiter.len();
-        } else if character == '\n' || character == '\r' {
-            break;
-        } else {
-            current.push(character);
-        }
-        rest = &rest[step..];
-    }
-    (values, rest)
-}
-
-/// The delimiter that makes most of the header known; else the one that cuts it into most pieces.
-fn likely_delimiter<'a>(
-    text: &str,
-    quote: &str,
-    escape: &str,
-    known: impl Iterator<Item = &'a str>,
-) -> String {
-    let known: Vec<&str> = known.collect();
-    let score = |delimiter: &&str| {
-        let (names, _) = record(text, delimiter, quote, escape);
-        let hits = names.iter().filter(|name| known.iter().any(|known| same(known, name.trim()))).count();
-        (hits, names.len())
-    };
-    // `max_by_key` takes the last of equals: the comma.
-    ["|", "\t", ";", ","]
-        .iter()
-        .max_by_key(|delimiter| score(delimiter))
-        .map_or(",", |found| found)
-        .to_owned()
 }
 
 /// The call that reads objects of one header; `types` are those of the header's columns.
@@ -325,11 +278,22 @@ pub(super) fn units(
         .collect()
 }
 
+/// A condition that holds for text that the reader takes for a type although something is lost: also inside of a nested
+/// value, where it makes NULL of what does not fit.
+fn changed(data_type: &str, text: &str) -> Option<String> {
+    match is_nested(data_type) && data_type != "JSON" {
+        true => Some(format!(
+            "(TRY_CAST({text} AS {data_type}) IS NOT NULL AND TRY(CAST({text} AS {data_type})) IS NULL)"
+        )),
+        false => lossy(data_type, text),
+    }
+}
+
 /// Whether the reader may change values of a type; a format for times that is given says what to do with offsets.
 fn may_lose(context: &Context<'_>, data_type: &str) -> bool {
     let format =
         ["timestampformat", "timestamp_format"].iter().any(|name| context.options.get(name).is_some());
-    lossy(data_type, "NULL").is_some() && !(format && data_type.starts_with("TIMESTAMP"))
+    changed(data_type, "NULL").is_some() && !(format && data_type.starts_with("TIMESTAMP"))
 }
 
 fn unit(
@@ -358,7 +322,7 @@ fn unit(
         .collect();
     let mut values = Vec::new();
     let mut misfits = Vec::new();
-    let mut changed = Vec::new();
+    let mut lost = Vec::new();
     for column in columns {
         let name = identifier(&column.name);
         let Some(found) = header.iter().find(|found| same(&found.name, &column.name)) else {
@@ -366,14 +330,17 @@ fn unit(
             continue;
         };
         let there = identifier(&found.name);
-        match (lossy(&column.data_type, &there).filter(|_| may_lose(context, &column.data_type)), care) {
+        match (changed(&column.data_type, &there).filter(|_| may_lose(context, &column.data_type)), care) {
             (None, _) => values.push(format!("{there} AS {name}")),
             (Some(lossy), Care::Usual) => {
-                changed.push(lossy);
+                lost.push(lossy);
                 values.push(format!("{there} AS {name}"));
             }
             (Some(_), Care::Exact) => {
-                let cast = format!("TRY_CAST({there} AS {})", column.data_type);
+                let cast = match is_nested(&column.data_type) {
+                    true => format!("TRY(CAST({there} AS {}))", column.data_type),
+                    false => format!("TRY_CAST({there} AS {})", column.data_type),
+                };
                 values.push(format!("{cast} AS {name}"));
                 misfits.push(misfit(column, &there, &cast));
             }
@@ -397,12 +364,12 @@ fn unit(
             row.join(", ")
         ));
     }
-    let check = match changed.is_empty() {
+    let check = match lost.is_empty() {
         true => String::new(),
         false => {
             let text = vec!["VARCHAR".to_owned(); header.len()];
             let again = reader(context, &paths, shape, &text, ", ignore_errors = true");
-            format!("SELECT DISTINCT _kiln_path FROM {again} WHERE {}", changed.join(" OR "))
+            format!("SELECT DISTINCT _kiln_path FROM {again} WHERE {}", lost.join(" OR "))
         }
     };
     Unit {
@@ -447,7 +414,9 @@ fn rejects(header: &[KnownColumn], types: &[String]) -> String {
         .map(|(column, data_type)| format!("({}, {})", literal(&column.name), literal(data_type)))
         .collect();
     format!(
-        "SELECT path, line, arg_min(\"column\", place) AS \"column\", string_agg(reason, '; ' ORDER BY place) AS reason, \
+        "SELECT path, line, arg_min(\"column\", place) AS \"column\", string_agg(reason, '; ' ORDER BY place) || CASE \
+             WHEN contains(any_value(raw), e'\\n') THEN '; the row reaches to line ' || (line + length(any_value(raw)) - \
+               length(replace(any_value(raw), e'\\n', '')))::BIGINT ELSE '' END AS reason, \
            any_value(raw) AS raw, bool_or(not_utf8) AS not_utf8 \
          FROM (SELECT s.file_path AS path, e.line::BIGINT AS line, e.column_name AS \"column\", min(e.column_idx) AS place, \
            CASE \

@@ -6,13 +6,14 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::manifest::FileFormat;
+use crate::sql::data_type::Type;
 use crate::sql::quote::{identifier, literal};
 
 use super::csv::line_reader;
 use super::drift::{KnownColumn, Shape, same};
 use super::infer::{OFFSET, Unknown, infer};
 use super::scan::{Context, Grouping, Trouble, Unit, file_list};
-use super::{PendingObject, SourceColumn};
+use super::{PendingObject, SourceColumn, nested};
 
 const STAGE: &str = "temp.main._kiln_json";
 
@@ -126,19 +127,23 @@ fn value(keys: &[&str], data_type: &str) -> String {
         return text(keys);
     }
     if is_nested(data_type) {
-        let values: Vec<String> = keys
-            .iter()
-            .map(|key| {
-                let pointer = pointer(key);
-                format!("CASE WHEN json_extract_string(doc, {pointer}) IS NOT NULL THEN json_extract(doc, {pointer}) END")
-            })
-            .collect();
-        return format!("TRY_CAST(coalesce({}, NULL) AS {data_type})", values.join(", "));
+        return format!("TRY_CAST(coalesce({}, NULL) AS {data_type})", documents(keys).join(", "));
     }
     format!("TRY_CAST({} AS {data_type})", text(keys))
 }
 
-fn is_nested(data_type: &str) -> bool {
+/// The JSON of a column under each of its keys, NULL where it says `null`.
+fn documents(keys: &[&str]) -> Vec<String> {
+    let document = |key: &&str| {
+        let pointer = pointer(key);
+        format!(
+            "CASE WHEN json_extract_string(doc, {pointer}) IS NOT NULL THEN json_extract(doc, {pointer}) END"
+        )
+    };
+    keys.iter().map(document).collect()
+}
+
+pub(super) fn is_nested(data_type: &str) -> bool {
     data_type == "JSON"
         || data_type.ends_with(']')
         || data_type.starts_with("STRUCT")
@@ -146,7 +151,7 @@ fn is_nested(data_type: &str) -> bool {
 }
 
 /// A JSON pointer to a key of the record.
-fn pointer(key: &str) -> String {
+pub(super) fn pointer(key: &str) -> String {
     literal(&format!("/{}", key.replace('~', "~0").replace('/', "~1")))
 }
 
@@ -221,7 +226,12 @@ pub(super) fn units(
         }
         values.push(format!("{} AS {}", value(keys, &column.data_type), identifier(&column.name)));
         if column.data_type != "VARCHAR" && column.data_type != "JSON" {
-            misfits.push(misfit(column, &text(keys), &value(keys, &column.data_type)));
+            let mut whole = misfit(column, &text(keys), &value(keys, &column.data_type));
+            if is_nested(&column.data_type) {
+                let json = format!("coalesce({}, NULL)", documents(keys).join(", "));
+                whole = whole.or(nested::misfit(&json, &Type::parse(&column.data_type), &column.name));
+            }
+            misfits.push(whole);
         }
     }
     let groups: Vec<Vec<usize>> = match grouping {
@@ -260,6 +270,17 @@ pub(super) struct Misfit {
     name: String,
     condition: String,
     reason: String,
+}
+
+impl Misfit {
+    /// With a reason that lies inside of the value, an expression, which goes before the one for the whole.
+    fn or(mut self, inner: Option<String>) -> Self {
+        if let Some(inner) = inner {
+            self.condition = format!("({} OR {inner} IS NOT NULL)", self.condition);
+            self.reason = format!("coalesce({inner}, {})", self.reason);
+        }
+        self
+    }
 }
 
 /// How to tell that a value, given as text and cast, does not fit a column: it is no such value, or would lose something.

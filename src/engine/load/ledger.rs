@@ -20,7 +20,7 @@ pub const LEDGER: [(&str, &str, &str); 14] = [
     (
         "content_hash",
         "VARCHAR NOT NULL",
-        "BLAKE3 of the file's bytes; the same content under a path is loaded once",
+        "BLAKE3 of the file's bytes; a path is loaded again when its content is not that of its last load",
     ),
     ("size", "BIGINT NOT NULL", "bytes of the file"),
     ("stamp", "VARCHAR", "size, times and inode of the file; while they are the same it is not read again"),
@@ -90,31 +90,45 @@ pub struct PendingObject {
 }
 
 /// Why an object is to be loaded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reason {
     /// Its path is new.
-    New,
+    New {
+        /// An object whose last load had the same content: perhaps the file was only renamed.
+        copy_of: Option<String>,
+    },
     /// Its path is known with other content.
     Changed {
         /// The batch of the content before.
         previous: i64,
+        /// An earlier batch that had the same content as now.
+        same_as: Option<i64>,
     },
 }
 
 /// Compares what is on the disk with the ledger. Content decides: a file is hashed, unless its size, its times (that of
-/// change among them, which nobody can set) and its inode are as the ledger saw them. Content that a path had at any
-/// time before is not loaded again.
+/// change among them, which nobody can set) and its inode are as the ledger saw them. The last load of a path is what
+/// counts: a file that went back to what it was is loaded again, or the newest rows of it would be those that it no
+/// longer has.
 pub fn pending(conn: &Connection, model: &NodeId, objects: &[Object]) -> Result<Pending> {
     create_ledger(conn)?;
     let known = known_objects(conn, model)?;
+    let mut names: Vec<&String> = known.keys().collect();
+    names.sort();
+    // By content, the first object that has it: a copy, or what a file was called before.
+    let mut contents: HashMap<String, String> = HashMap::new();
+    for name in names {
+        if let Some(last) = known[name].last().filter(|load| load.rows > 0) {
+            contents.entry(last.content_hash.clone()).or_insert_with(|| name.clone());
+        }
+    }
     let now = jiff::Timestamp::now().as_nanosecond();
     let mut result = Pending::default();
     let mut restamped: Vec<(i64, String)> = Vec::new();
     for object in objects {
-        let before = known.get(&object.name);
-        if before
-            .is_some_and(|loads| loads.iter().any(|load| load.stamp.as_deref() == Some(&*object.stamp.text)))
-        {
+        let before = known.get(&object.name).map(Vec::as_slice).unwrap_or_default();
+        let last = before.last();
+        if last.is_some_and(|load| load.stamp.as_deref() == Some(&*object.stamp.text)) {
             result.unchanged += 1;
             continue;
         }
@@ -126,18 +140,22 @@ pub fn pending(conn: &Connection, model: &NodeId, objects: &[Object]) -> Result<
                 continue;
             }
         };
-        let same = before.and_then(|loads| loads.iter().find(|load| load.content_hash == content_hash));
-        if let Some(load) = same {
+        if let Some(load) = last.filter(|load| load.content_hash == content_hash) {
             result.unchanged += 1;
             if let Some(stamp) = object.stamp.settled(now) {
                 restamped.push((load.batch_id, stamp.to_owned()));
             }
             continue;
         }
-        let reason = match before.and_then(|loads| loads.iter().map(|load| load.batch_id).max()) {
-            Some(previous) => Reason::Changed { previous },
-            None => Reason::New,
+        let same = |load: &&KnownLoad| load.content_hash == content_hash;
+        let reason = match last {
+            Some(last) => Reason::Changed {
+                previous: last.batch_id,
+                same_as: before.iter().rev().find(same).map(|load| load.batch_id),
+            },
+            None => Reason::New { copy_of: contents.get(&content_hash).cloned() },
         };
+        contents.entry(content_hash.clone()).or_insert_with(|| object.name.clone());
         result.objects.push(PendingObject { object: object.clone(), content_hash, reason });
     }
     restamp(conn, model, &restamped)?;
@@ -155,17 +173,22 @@ struct KnownLoad {
     batch_id: i64,
     content_hash: String,
     stamp: Option<String>,
+    rows: i64,
 }
 
 fn known_objects(conn: &Connection, model: &NodeId) -> Result<HashMap<String, Vec<KnownLoad>>> {
     let mut known: HashMap<String, Vec<KnownLoad>> = HashMap::new();
     let run = || -> duckdb::Result<_> {
-        let sql =
-            "SELECT object, batch_id, content_hash, stamp FROM _kiln.load WHERE model = ? ORDER BY batch_id";
+        let sql = "SELECT object, batch_id, content_hash, stamp, rows FROM _kiln.load WHERE model = ? ORDER BY batch_id";
         let mut statement = conn.prepare(sql)?;
         let mut rows = statement.query(params![model.short()])?;
         while let Some(row) = rows.next()? {
-            let load = KnownLoad { batch_id: row.get(1)?, content_hash: row.get(2)?, stamp: row.get(3)? };
+            let load = KnownLoad {
+                batch_id: row.get(1)?,
+                content_hash: row.get(2)?,
+                stamp: row.get(3)?,
+                rows: row.get(4)?,
+            };
             known.entry(row.get(0)?).or_default().push(load);
         }
         Ok(())
@@ -304,8 +327,8 @@ pub(super) fn insert(
         .map(|((object, loaded), time)| {
             let stamp = object.object.stamp.settled(now).map_or_else(|| "NULL".to_owned(), literal);
             let changed_from = match object.reason {
-                Reason::New => "NULL".to_owned(),
-                Reason::Changed { previous } => previous.to_string(),
+                Reason::New { .. } => "NULL".to_owned(),
+                Reason::Changed { previous, .. } => previous.to_string(),
             };
             format!(
                 "({}, {}, {}, {}, {}, {stamp}, {}, {}, {}, {}, make_timestamp({time}), {changed_from}, {schema}, {})",

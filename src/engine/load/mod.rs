@@ -8,13 +8,16 @@ mod batch;
 mod csv;
 mod discover;
 mod drift;
+mod header;
 mod infer;
 mod json;
 mod ledger;
+mod nested;
 mod options;
 mod parquet;
 mod scan;
 mod shapes;
+mod swallowed;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -158,6 +161,14 @@ pub enum Note {
     ChangedContent {
         /// The batch that holds the content before.
         previous_batch: i64,
+        /// An earlier batch that had the same content as now.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        same_as: Option<i64>,
+    },
+    /// Another object has the same content.
+    CopyOf {
+        /// The other one.
+        object: String,
     },
     /// Rows did not fit.
     Quarantined {
@@ -165,6 +176,11 @@ pub enum Note {
         rows: u64,
         /// The first reason.
         first: String,
+    },
+    /// Rows hold values in which there are whole lines that look like rows.
+    Swallowed {
+        /// How many.
+        rows: u64,
     },
     /// No row and no header.
     Empty,
@@ -189,11 +205,23 @@ impl std::fmt::Display for Note {
             Self::MissingColumns { columns } => {
                 write!(f, "{} missing, NULL in its rows", drift::listed(columns))
             }
-            Self::ChangedContent { previous_batch } => {
+            Self::ChangedContent { previous_batch, same_as: None } => {
                 write!(f, "content changed since batch {previous_batch}, loaded as a new batch")
+            }
+            Self::ChangedContent { previous_batch, same_as: Some(same) } => write!(
+                f,
+                "content changed since batch {previous_batch} back to that of batch {same}, loaded as a new batch"
+            ),
+            Self::CopyOf { object } => {
+                write!(f, "its content is that of `{object}`, loaded as an object of its own")
             }
             Self::Quarantined { rows: 1, first } => write!(f, "1 row quarantined: {first}"),
             Self::Quarantined { rows, first } => write!(f, "{rows} rows quarantined, the first: {first}"),
+            Self::Swallowed { rows } => write!(
+                f,
+                "{} with lines inside of a value that look like rows: is there a quote too many?",
+                crate::words::counted(*rows, "row", "rows")
+            ),
             Self::Empty => write!(f, "the object is empty"),
         }
     }

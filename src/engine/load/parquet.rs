@@ -5,7 +5,7 @@ use crate::sql::quote::{identifier, literal};
 
 use super::csv::reason_of;
 use super::drift::{KnownColumn, Shape, same};
-use super::json::{misfit, reasons};
+use super::json::{is_nested, misfit, reasons};
 use super::scan::{Context, Grouping, Unit, file_list, path_pattern};
 use super::{Failed, PendingObject, SourceColumn};
 
@@ -98,7 +98,11 @@ fn unit(
             true => format!("make_timestamp(epoch_us({there}))"),
             false => there.clone(),
         };
-        let cast = format!("TRY_CAST({plain} AS {})", column.data_type);
+        // TRY_CAST makes what does not fit inside of a nested value NULL; a cast that fails, and is tried, does not.
+        let cast = match is_nested(&column.data_type) {
+            true => format!("TRY(CAST({plain} AS {}))", column.data_type),
+            false => format!("TRY_CAST({plain} AS {})", column.data_type),
+        };
         values.push(format!("{cast} AS {name}"));
         misfits.push(misfit(column, &format!("({plain})::VARCHAR"), &cast));
     }

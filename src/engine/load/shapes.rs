@@ -99,7 +99,11 @@ pub fn look(
 
 /// An object whose content does not matter yet.
 fn unhashed(object: &Object) -> PendingObject {
-    PendingObject { object: object.clone(), content_hash: String::new(), reason: super::Reason::New }
+    PendingObject {
+        object: object.clone(),
+        content_hash: String::new(),
+        reason: super::Reason::New { copy_of: None },
+    }
 }
 
 /// The shapes of a batch's objects, as their format sees them.

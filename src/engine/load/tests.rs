@@ -202,7 +202,7 @@ fn a_csv_is_loaded_once() {
 }
 
 #[test]
-fn changed_content_is_a_new_batch_and_old_content_is_not_loaded_again() {
+fn changed_content_is_a_new_batch_also_when_it_is_what_it_was_before() {
     let mut bench = bench("landing/*.csv", FileFormat::Csv, &ORDERS);
     bench.write("landing/a.csv", "order_id,amount,day\n1,1,2026-01-01\n");
     bench.load();
@@ -216,10 +216,15 @@ fn changed_content_is_a_new_batch_and_old_content_is_not_loaded_again() {
     1 | 9.00 | 2026-01-01 | 2026-01-01 00:00:00.000001 | 2 | landing/a.csv
     "##);
     bench.write("landing/a.csv", "order_id,amount,day\n1,1,2026-01-01\n");
+    insta::assert_snapshot!(told(&bench.load()), @r##"
+    landing/a.csv #3: 1 rows, 0 rejected
+      content changed since batch 2 back to that of batch 1, loaded as a new batch
+    "##);
     assert_eq!(bench.pending().objects, []);
     insta::assert_snapshot!(table(&bench, "select object, batch_id, rows, run_id, changed_from, schema, notes from _kiln.load order by all"), @r##"
     landing/a.csv | 1 | 1 | run1 | NULL | [{"name":"order_id","type":"BIGINT"},{"name":"amount","type":"DECIMAL(12,2)"},{"name":"day","type":"DATE"}] | []
     landing/a.csv | 2 | 1 | run2 | 1 | [{"name":"order_id","type":"BIGINT"},{"name":"amount","type":"DECIMAL(12,2)"},{"name":"day","type":"DATE"}] | [{"note":"changed_content","previous_batch":1}]
+    landing/a.csv | 3 | 1 | run3 | 2 | [{"name":"order_id","type":"BIGINT"},{"name":"amount","type":"DECIMAL(12,2)"},{"name":"day","type":"DATE"}] | [{"note":"changed_content","previous_batch":2,"same_as":1}]
     "##);
 }
 

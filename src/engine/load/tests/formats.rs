@@ -210,9 +210,9 @@ fn encodings_quotes_and_line_ends() {
     bench.write("landing/d.csv", "id,naïve\n7,y\nx7,\"a\nb\"\nx8,z\n");
     insta::assert_snapshot!(told(&bench.load()), @r##"
     landing/c.csv #2: 0 rows, 1 rejected
-      1 row quarantined: line 2: a quote is not closed or has text after it
+      1 row quarantined: line 2: a quote is not closed or has text after it; the row reaches to line 3
     landing/d.csv #3: 1 rows, 2 rejected
-      2 rows quarantined, the first: line 3: `id`: `x7` is not BIGINT
+      2 rows quarantined, the first: line 3: `id`: `x7` is not BIGINT; the row reaches to line 4
     FAILED landing/b.csv: no row can be read after its header, though there is text (help: look for quotes that do not close and for mixed line ends at its start)
     "##);
     insta::assert_snapshot!(table(&bench, RAW), @r##"
@@ -222,9 +222,9 @@ fn encodings_quotes_and_line_ends() {
     7 | y | 3 | landing/d.csv
     "##);
     insta::assert_snapshot!(table(&bench, BAD), @r##"
-    landing/c.csv | 2 | naïve | a quote is not closed or has text after it | 5,"open
+    landing/c.csv | 2 | naïve | a quote is not closed or has text after it; the row reaches to line 3 | 5,"open
     6,x | 2
-    landing/d.csv | 3 | id | `id`: `x7` is not BIGINT | x7,"a
+    landing/d.csv | 3 | id | `id`: `x7` is not BIGINT; the row reaches to line 4 | x7,"a
     b" | 3
     landing/d.csv | 4 | id | `id`: `x8` is not BIGINT | x8,z | 3
     "##);
@@ -258,7 +258,7 @@ fn a_fraction_is_no_integer() {
 fn mixed_line_ends_are_said() {
     let mut bench = bench("landing/*.csv", FileFormat::Csv, &ORDERS[..2]);
     bench.write("landing/a.csv", "order_id,amount\n1,1\r\n2,2\n3,3\r\n");
-    insta::assert_snapshot!(told(&bench.load()), @r##"FAILED landing/a.csv: the CSV Parser state machine reached an invalid state (help: its line ends are mixed or a quote is out of place: mend it, or add `strict_mode: false` to its `options`)"##);
+    insta::assert_snapshot!(told(&bench.load()), @r##"FAILED landing/a.csv: its line ends are mixed, or a quote is out of place (help: mend it, or add `strict_mode: false` to its `options`)"##);
     bench.option("strict_mode", Value::from(false));
     insta::assert_snapshot!(told(&bench.load()), @r##"landing/a.csv #1: 3 rows, 0 rejected"##);
 }
@@ -296,4 +296,115 @@ fn a_model_that_reads_its_source_twice_rejects_a_row_once() {
       1 row quarantined: line 3: `order_id`: `x` is not BIGINT; `amount`: `n/a` is not DECIMAL(12,2); `day`: `soon` is not DATE
     "##);
     assert_eq!(table(&bench, "select count(*) from raw.raw_orders__rejected"), "1");
+}
+
+#[test]
+fn quotes_that_would_swallow_rows_are_said() {
+    let mut bench = bench("landing/*.csv", FileFormat::Csv, &[]);
+    bench.option("skip", 1.into());
+    let rows = "id,name\n1,Ann\n2,\"Bob\"\n3,5\",x\n4,D\n";
+    bench.write("landing/preamble.csv", format!("\"Report daily\n{rows}"));
+    bench.write("landing/two lines.csv", format!("\"Report\ndaily\"\n{rows}"));
+    bench.write("landing/text after.csv", format!("\"Report\" daily\n{rows}"));
+    bench.write("landing/header.csv", "x\nid,\"name\n1,Ann\n2,\"Bob\"\n");
+    bench.write("landing/header closed.csv", "x\nid,\"name\n1,5\",x\n2,Bob\n");
+    bench.write("landing/within.csv", "Report \"daily, 5\"\n\"id\" ,\"na \"\"m\"\" e\"\n1,Ann\n");
+    bench.write("landing/reaches.csv", "x\nid,\"na\nme\"\n1,Ann\n2,\"Bob\n3,Cid\n4,D\n");
+    insta::assert_snapshot!(told(&bench.load()), @r##"
+    landing/reaches.csv #1: 1 rows, 1 rejected
+      1 row quarantined: line 4: a quote is not closed or has text after it; the row reaches to line 6
+    landing/within.csv #2: 1 rows, 0 rejected
+      new column `na "m" e` VARCHAR, NULL in the rows before
+      column `na
+    me` is missing, NULL in its rows
+    FAILED landing/header closed.csv: a quote in its header is not closed or has text after it (help: rows behind it would be lost: mend the header in the file)
+    FAILED landing/header.csv: a quote in its header is not closed or has text after it (help: rows behind it would be lost: mend the header in the file)
+    FAILED landing/preamble.csv: line 1, before its header: a quote does not close in the line it opens in (help: rows behind it would be lost: remove the quote from the file)
+    FAILED landing/text after.csv: line 1, before its header: a quote does not close in the line it opens in (help: rows behind it would be lost: remove the quote from the file)
+    FAILED landing/two lines.csv: line 1, before its header: a quote does not close in the line it opens in (help: rows behind it would be lost: remove the quote from the file)
+    "##);
+}
+
+#[test]
+fn rows_inside_of_a_value_are_said() {
+    let mut bench = bench("landing/*.csv", FileFormat::Csv, &[]);
+    bench.write("landing/a.csv", "id,name,amount\n1,\"Ann,1\n2,Bob,2\n3,Cid\",3\n4,D,4\n");
+    bench.write("landing/b.csv", "id,name,amount\n1,\"Ann\nlives, in a\nhouse\",1\n2,Bob,2\n");
+    insta::assert_snapshot!(told(&bench.load()), @r##"
+    landing/a.csv #1: 2 rows, 0 rejected
+      1 row with lines inside of a value that look like rows: is there a quote too many?
+    landing/b.csv #2: 2 rows, 0 rejected
+    "##);
+}
+
+#[test]
+fn what_does_not_fit_inside_of_a_nested_value_is_a_bad_row() {
+    let declared = [
+        ("id", "bigint"),
+        ("home", "struct(zip integer, since date, \"a b\" struct(x tinyint))"),
+        ("items", "struct(sku varchar, qty integer)[]"),
+        ("marks", "map(varchar, decimal(4,1))"),
+        ("size", "enum('s', 'm')[2]"),
+    ];
+    let mut ndjson = bench("landing/*.ndjson", FileFormat::NdJson, &declared);
+    let rows = [
+        r#"{"id": 1, "home": {"zip": 1, "since": "2026-01-01", "a b": {"x": 1}}, "items": [{"sku": "a", "qty": 1}], "marks": {"a": 1.5}, "size": ["s", "m"]}"#,
+        r#"{"id": 2, "home": {"zip": null, "new": 1}, "items": [null, {"qty": null}], "marks": {}, "size": null}"#,
+        r#"{"id": 3, "home": {"zip": "x"}}"#,
+        r#"{"id": 4, "home": {"since": "2026-13-01"}}"#,
+        r#"{"id": 5, "home": {"a b": {"x": 300}}}"#,
+        r#"{"id": 6, "home": {"zip": 1.5}}"#,
+        r#"{"id": 7, "home": "Main Street"}"#,
+        r#"{"id": 8, "items": [{"qty": 1}, {"qty": "two"}]}"#,
+        r#"{"id": 9, "items": {"qty": 1}}"#,
+        r#"{"id": 10, "marks": {"a/b": 1, "c~": 99999}}"#,
+        r#"{"id": 11, "size": ["s", "xl"]}"#,
+    ];
+    ndjson.write("landing/a.ndjson", rows.join("\n"));
+    ndjson.load();
+    let rejected = "select _line, _column, _reason from raw.raw_orders__rejected order by all";
+    insta::assert_snapshot!(table(&ndjson, rejected), @r##"
+    3 | home | `home.zip`: `x` is not INTEGER
+    4 | home | `home.since`: `2026-13-01` is not DATE
+    5 | home | `home.a b.x`: `300` is not TINYINT
+    6 | home | `home.zip`: `1.5` is not INTEGER
+    7 | home | `home`: `Main Street` is not a STRUCT
+    8 | items | `items[].qty`: `two` is not INTEGER
+    9 | items | `items`: `{"qty":1}` is not a list
+    10 | marks | `marks[c~]`: `99999` is not DECIMAL(4,1)
+    11 | size | `size[]`: `xl` is not ENUM('s', 'm')
+    "##);
+    insta::assert_snapshot!(table(&ndjson, "select id, home::varchar, items::varchar from raw.raw_orders order by id"), @r##"
+    1 | {'zip': 1, 'since': 2026-01-01, 'a b': {'x': 1}} | [{'sku': a, 'qty': 1}]
+    2 | {'zip': NULL, 'since': NULL, 'a b': NULL} | [NULL, {'sku': NULL, 'qty': NULL}]
+    "##);
+
+    let declared = [("id", "bigint"), ("home", "struct(zip integer)"), ("n", "integer[]")];
+    let mut csv = bench("landing/*.csv", FileFormat::Csv, &declared);
+    csv.write("landing/a.csv", "id|home|n\n1|{'zip': 1}|[1]\n2|{'zip': x}|[1]\n3|{'zip': 3}|[1, y]\n4||\n");
+    csv.load();
+    insta::assert_snapshot!(table(&csv, rejected), @r##"
+    NULL | home | `home`: `{'zip': x}` is not STRUCT(zip INTEGER)
+    NULL | n | `n`: `[1, y]` is not INTEGER[]
+    "##);
+    insta::assert_snapshot!(table(&csv, "select id, home::varchar, n::varchar from raw.raw_orders order by id"), @r##"
+    1 | {'zip': 1} | [1]
+    4 | NULL | NULL
+    "##);
+
+    let mut parquet = bench(
+        "landing/*.parquet",
+        FileFormat::Parquet,
+        &[("id", "bigint"), ("home", "struct(zip integer)"), ("n", "integer[]")],
+    );
+    std::fs::create_dir(parquet.dir.path().join("landing")).expect("a folder");
+    let file = parquet.dir.path().join("landing/a.parquet");
+    let query = "select 1 id, {'zip': '1'} home, ['1'] n union all select 2, {'zip': 'x'}, ['1', null] union all select 3, null, ['1', 'y']";
+    parquet.conn().execute_batch(&format!("copy ({query}) to '{}'", file.display())).expect("written");
+    parquet.load();
+    insta::assert_snapshot!(table(&parquet, rejected), @r##"
+    2 | home | `home`: `{'zip': x}` is not STRUCT(zip INTEGER)
+    3 | n | `n`: `[1, y]` is not INTEGER[]
+    "##);
+    insta::assert_snapshot!(table(&parquet, "select id, home::varchar, n::varchar from raw.raw_orders order by id"), @"1 | {'zip': 1} | [1]");
 }

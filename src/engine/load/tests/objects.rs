@@ -155,7 +155,30 @@ fn a_file_that_changes_meanwhile_is_not_loaded() {
     let report = load(bench.conn(), &plan, &pending.objects, &mut |_| {}).expect("loaded");
     insta::assert_snapshot!(told(&report), @r##"
     landing/c.csv #1: 1 rows, 0 rejected
+      its content is that of `landing/a.csv`, loaded as an object of its own
     FAILED landing/a.csv: it changed while it was read (help: write files under another name and rename them when they are complete)
     FAILED landing/b.csv: cannot read it: No such file or directory (os error 2) (help: -)
+    "##);
+}
+
+#[test]
+fn a_copy_and_a_renamed_file_are_said() {
+    let mut bench = bench("landing/*.csv", FileFormat::Csv, &ORDERS[..1]);
+    bench.write("landing/a.csv", "order_id\n1\n");
+    bench.write("landing/a (1).csv", "order_id\n1\n");
+    bench.write("landing/none.csv", "order_id\n");
+    bench.write("landing/none too.csv", "order_id\n");
+    insta::assert_snapshot!(told(&bench.load()), @r##"
+    landing/a (1).csv #1: 1 rows, 0 rejected
+    landing/a.csv #2: 1 rows, 0 rejected
+      its content is that of `landing/a (1).csv`, loaded as an object of its own
+    landing/none too.csv #3: 0 rows, 0 rejected
+    landing/none.csv #4: 0 rows, 0 rejected
+    "##);
+    std::fs::rename(bench.dir.path().join("landing/a.csv"), bench.dir.path().join("landing/b.csv"))
+        .expect("moved");
+    insta::assert_snapshot!(told(&bench.load()), @r##"
+    landing/b.csv #5: 1 rows, 0 rejected
+      its content is that of `landing/a (1).csv`, loaded as an object of its own
     "##);
 }
