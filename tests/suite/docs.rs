@@ -127,7 +127,7 @@ fn a_failed_test_a_broken_contract_and_old_data_are_told_apart() {
     shop.replace(
         "models/raw/sources.yml",
         "name: events\n",
-        "name: events\n        freshness: {error_after: {count: 0, period: minute}}\n",
+        "name: events\n        loaded_at_field: occurred_at\n        freshness: {error_after: {count: 1, period: day}}\n",
     );
     shop.replace("contracts/revenue_by_day.odcs.yaml", "mustBeGreaterThan: 0}", "mustBeGreaterThan: 100000}");
     shop.run().expect("runs");
@@ -145,16 +145,16 @@ fn a_failed_test_a_broken_contract_and_old_data_are_told_apart() {
         .map(|node| moment.replace_all(&line(node), "[moment]").into_owned())
         .collect();
     insta::assert_snapshot!(bad.join("\n"), @"
-    web.events stale: its newest data is from [moment], older than 0 minutes
-    raw_events stale: web.events is stale: its newest data is from [moment], older than 0 minutes
-    curated_events stale: web.events is stale: its newest data is from [moment], older than 0 minutes
+    web.events stale: its newest data is from [moment], older than 1 day
+    raw_events stale: web.events is stale: its newest data is from [moment], older than 1 day
+    curated_events stale: web.events is stale: its newest data is from [moment], older than 1 day
     curated_orders warned: 1 of 13 tests warned
     curated_payments failed: 1 of 8 tests failed
-    curated_sessions stale: web.events is stale: its newest data is from [moment], older than 0 minutes
-    funnel_by_day stale: web.events is stale: its newest data is from [moment], older than 0 minutes
+    curated_sessions stale: web.events is stale: its newest data is from [moment], older than 1 day
+    funnel_by_day stale: web.events is stale: its newest data is from [moment], older than 1 day
     revenue_by_day broken: 1 promise of its contract is broken
-    traffic_by_day stale: web.events is stale: its newest data is from [moment], older than 0 minutes
-    funnel_notebook stale: web.events is stale: its newest data is from [moment], older than 0 minutes
+    traffic_by_day stale: web.events is stale: its newest data is from [moment], older than 1 day
+    funnel_notebook stale: web.events is stale: its newest data is from [moment], older than 1 day
     revenue_dashboard broken: revenue_by_day: 1 promise of its contract is broken
     ");
     assert!(page(&site, "releases.html").contains("failed"));

@@ -195,7 +195,11 @@ error[file-name]: this file's name holds a character that cannot be seen
         ("models/red.sql", "select \u{1b}[31m {{ '\u{1b}[2J' ~ nope }}\n"),
     ]);
     let said = refused(&shop);
-    assert!(said.contains("--> models/red.sql:1:") && said.contains("--> models/typed.yml:1:3"), "{said}");
+    assert!(
+        said.contains("--> models/red.sql:1:17") && said.contains("--> models/schema.yml:2:52"),
+        "{said}"
+    );
+    assert!(!said.chars().any(|char| char.is_control() && char != '\n'), "{said}");
 }
 
 #[test]

@@ -195,7 +195,7 @@ fn rows_of_what_is_built_are_compared_with_what_readers_see() {
     exit 1
     ");
     insta::assert_snapshot!(told(&["diff", "--data", "-s", "m", "--key", "id", "--log-format", "json"]), @r#"
-    {"node":"model.shop.m","limits_passed":["2 of 100 rows are gone (2.0%): `max_removed_rows` is 1"],"state":"compared","key":["id"],"rows_before":100,"rows_after":99,"added":1,"removed":2,"changed":1,"changed_by_column":[{"column":"n","rows":1}],"columns_added":["note"],"columns_removed":[],"key_not_unique":null,"samples":{"added":[{"id":"100","n":"200","note":"x"}],"removed":[{"id":"0","n":"0"},{"id":"1","n":"2"}],"changed":[{"key":{"id":"7"},"cells":[{"column":"n","before":"14","after":"0"}]}]}}
+    {"node":"model.shop.m","limits_passed":["2 of 100 rows are gone (2.0%): `max_removed_rows` is 1"],"state":"compared","key":["id"],"rows_before":100,"rows_after":99,"added":1,"removed":2,"changed":1,"changed_by_column":[{"column":"n","rows":1}],"columns_added":["note"],"columns_removed":[],"columns_retyped":[],"key_not_unique":null,"samples":{"added":[{"id":"100","n":"200","note":"x"}],"removed":[{"id":"0","n":"0"},{"id":"1","n":"2"}],"changed":[{"key":{"id":"7"},"cells":[{"column":"n","before":"14","after":"0"}]}]}}
     exit 1
     "#);
     insta::assert_snapshot!(told(&["diff", "--data", "--base", "HEAD"]), @r"
