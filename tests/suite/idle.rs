@@ -149,7 +149,7 @@ fn what_comes_out_differently_each_time_is_never_passed_over() {
         let shop = shop();
         shop.write(
             "models/curated/aged.sql",
-            "{{ config(materialized='view') }}\nselect id from {{ ref('names') }} where id < epoch(now())\n",
+            "{{ config(materialized='view') }}\nselect id from {{ ref('names') }} where id < epoch_us(now())\n",
         );
         shop.write(path, text);
         for turn in ["first", "second", "third"] {
