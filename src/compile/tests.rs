@@ -165,10 +165,10 @@ fn a_mistake_in_a_loop_is_found() {
         "select\n{% for c in ['order_id', 'amnt'] %}\n  max({{ c }}) as max_{{ c }},\n{% endfor %}\n  1 as one\nfrom {{ ref('orders') }}\n"
     ), @r"
 error[sql-binding]: `m`: `orders` has no column `amnt`
- --> models/m.sql:3:3
+ --> models/m.sql:3:7
   |
 3 |   max({{ c }}) as max_{{ c }},
-  |   ^^^^^^^^^^^^^^^^^^^^^^^^^^^^ no such column
+  |       ^^^^^^^ no such column
   |
   = help: `orders` has `order_id`, `customer_id`, `order_date`, `amount`
 ");

@@ -1,5 +1,6 @@
 //! SQL as values: quoting, rendered text with its relations and origins. No connection is opened here.
 
+mod alignment;
 pub mod cte;
 pub mod data_type;
 pub mod highlight;

@@ -4,6 +4,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::alignment::expression_at;
 use crate::diagnostic::{Location, SourceFile};
 use crate::names::NodeId;
 
@@ -54,7 +55,8 @@ impl Rendered {
     }
 
     /// The place in the user's template for a byte offset of `sql`: the line is exact; the column is found by the
-    /// text around the offset where the template's line holds it, else it is the line's first character.
+    /// text around the offset where the template's line holds it, else it is that of the expression that wrote it, else
+    /// the line's first character.
     pub fn locate(&self, offset: usize, length: usize) -> Option<Location> {
         let offset = self.sql.floor_char_boundary(offset);
         let line_start = self.sql[..offset].rfind('\n').map_or(0, |at| at + 1);
@@ -73,8 +75,11 @@ impl Rendered {
                 .nth(occurrence)
                 .or_else(|| template_line.match_indices(written).next()),
         };
+        let rendered_line = self.sql[line_start..].split('\n').next().unwrap_or("");
+        let wrote = || expression_at(template_line, rendered_line, offset - line_start);
+        let found = found.map(|(at, text)| at..at + text.len()).or_else(wrote);
         let (from, to) = match found {
-            Some((at, text)) => (at, at + text.len()),
+            Some(range) => (range.start, range.end),
             None => {
                 let indent = template_line.len() - template_line.trim_start().len();
                 (indent, template_line.trim_end().len().max(indent))
@@ -112,6 +117,6 @@ mod tests {
         let at = rendered.locate(10, 1).expect("a place");
         assert_eq!(at.to_string(), "models/a.sql:2:11");
         let at = rendered.locate(17, 7).expect("a place");
-        assert_eq!(at.to_string(), "models/a.sql:3:1");
+        assert_eq!(at.to_string(), "models/a.sql:3:6");
     }
 }
