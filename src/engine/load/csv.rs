@@ -281,7 +281,7 @@ pub(super) fn units(
 /// A condition that holds for text that the reader takes for a type although something is lost: also inside of a nested
 /// value, where it makes NULL of what does not fit.
 fn changed(data_type: &str, text: &str) -> Option<String> {
-    match is_nested(data_type) && data_type != "JSON" {
+    match is_read_as_text(data_type) {
         true => Some(format!(
             "(TRY_CAST({text} AS {data_type}) IS NOT NULL AND TRY(CAST({text} AS {data_type})) IS NULL)"
         )),
@@ -294,6 +294,12 @@ fn may_lose(context: &Context<'_>, data_type: &str) -> bool {
     let format =
         ["timestampformat", "timestamp_format"].iter().any(|name| context.options.get(name).is_some());
     changed(data_type, "NULL").is_some() && !(format && data_type.starts_with("TIMESTAMP"))
+}
+
+/// Whether a type is never left to the reader. It reads memory that is not its own, and may crash, where the text of a
+/// STRUCT does not fit and rejects are stored (DuckDB 2.0.0).
+fn is_read_as_text(data_type: &str) -> bool {
+    (is_nested(data_type) && data_type != "JSON") || data_type.starts_with("UNION")
 }
 
 fn unit(
@@ -310,15 +316,17 @@ fn unit(
         .map(|name| columns.iter().find(|column| same(&column.name, &name.name)))
         .map(|column| column.map_or("VARCHAR", |column| &column.data_type).to_owned())
         .collect();
+    let care_for = |data_type: &str| match is_read_as_text(data_type) {
+        true => Care::Exact,
+        false => care,
+    };
     // The types that the reader casts to.
     let read: Vec<String> = types
         .iter()
-        .map(
-            |data_type| {
-                if care == Care::Exact && may_lose(context, data_type) { "VARCHAR" } else { data_type }
-            },
-        )
-        .map(str::to_owned)
+        .map(|data_type| match care_for(data_type) == Care::Exact && may_lose(context, data_type) {
+            true => "VARCHAR".to_owned(),
+            false => data_type.clone(),
+        })
         .collect();
     let mut values = Vec::new();
     let mut misfits = Vec::new();
@@ -330,7 +338,8 @@ fn unit(
             continue;
         };
         let there = identifier(&found.name);
-        match (changed(&column.data_type, &there).filter(|_| may_lose(context, &column.data_type)), care) {
+        let lossy = changed(&column.data_type, &there).filter(|_| may_lose(context, &column.data_type));
+        match (lossy, care_for(&column.data_type)) {
             (None, _) => values.push(format!("{there} AS {name}")),
             (Some(lossy), Care::Usual) => {
                 lost.push(lossy);
