@@ -200,7 +200,8 @@ impl Diagnostic {
             }
             let annotation = kind.span(location.clamped());
             let annotation = if label.is_empty() { annotation } else { annotation.label(visible(label)) };
-            group = group.element(Snippet::source(&location.file.text).path(path).annotation(annotation));
+            let source = shown_source(&location.file.text);
+            group = group.element(Snippet::source(source).path(path).annotation(annotation));
         }
         for help in &self.help {
             group = group.element(Level::HELP.message(visible(help)));
@@ -226,6 +227,16 @@ pub fn visible(text: &str) -> Cow<'_, str> {
         false => letter.to_string(),
     };
     Cow::Owned(text.chars().map(escaped).collect())
+}
+
+/// A file's text as it is shown. annotate-snippets draws the control characters of ASCII, and leaves those of Latin-1, which
+/// some terminals obey too. What stands for them has as many bytes, so that spans stay good.
+fn shown_source(text: &str) -> Cow<'_, str> {
+    let obeyed = |letter: char| ('\u{80}'..='\u{9f}').contains(&letter);
+    match text.contains(obeyed) {
+        true => Cow::Owned(text.replace(obeyed, "\u{bf}")),
+        false => Cow::Borrowed(text),
+    }
 }
 
 impl Location {
