@@ -59,6 +59,21 @@ pub struct WorkspaceOptions {
     pub full_refresh: FullRefresh,
 }
 
+impl WorkspaceOptions {
+    /// The default target of the project in a folder, with nothing else said and an empty environment.
+    pub fn new(root: impl Into<PathBuf>, command: &'static str) -> Self {
+        Self {
+            root: root.into(),
+            target: None,
+            vars: Object::new(),
+            threads: None,
+            env: Arc::new(|_| None),
+            command,
+            full_refresh: FullRefresh::No,
+        }
+    }
+}
+
 /// Whether templates are told of a full refresh.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FullRefresh {
@@ -299,14 +314,7 @@ impl Workspace {
         form: &Form,
         names: &dyn Resolve,
     ) -> Result<Rendered, Diagnostics> {
-        let template = Template {
-            id: node.id.clone(),
-            package: node.package.clone(),
-            name: node.name.clone(),
-            file: Arc::clone(&node.file),
-        };
-        let this = Some((node.id.clone(), node.relation.clone()));
-        let rendered = self.renderer.render_form(&template, this, &node.config.all, form, names)?;
+        let rendered = self.rendered(node, (form, None), names)?;
         match &node.config.snapshot {
             Some(snapshot) => with_history(node, snapshot, form, &rendered, names),
             None => Ok(rendered),
@@ -323,6 +331,24 @@ impl Workspace {
         names: &dyn Resolve,
         overrides: &Arc<Overrides>,
     ) -> Result<Rendered, Diagnostics> {
+        let form = match overrides.macros.get("is_incremental") {
+            Some(Value::Bool(true)) => Form::Delta,
+            _ => Form::Whole,
+        };
+        let rendered = self.rendered(node, (&form, Some(overrides)), names)?;
+        Ok(match &node.config.snapshot {
+            Some(snapshot) => history::whole(&rendered, snapshot),
+            None => rendered,
+        })
+    }
+
+    /// A model's own query, before anything is made of it.
+    fn rendered(
+        &self,
+        node: &Node,
+        how: (&Form, Option<&Arc<Overrides>>),
+        names: &dyn Resolve,
+    ) -> Result<Rendered, Diagnostics> {
         let template = Template {
             id: node.id.clone(),
             package: node.package.clone(),
@@ -330,16 +356,7 @@ impl Workspace {
             file: Arc::clone(&node.file),
         };
         let this = Some((node.id.clone(), node.relation.clone()));
-        let form = match overrides.macros.get("is_incremental") {
-            Some(Value::Bool(true)) => Form::Delta,
-            _ => Form::Whole,
-        };
-        let how = (&form, Some(overrides));
-        let rendered = self.renderer.render_with(&template, this, &node.config.all, how, names)?;
-        Ok(match &node.config.snapshot {
-            Some(snapshot) => history::whole(&rendered, snapshot),
-            None => rendered,
-        })
+        self.renderer.render_with(&template, this, &node.config.all, how, names)
     }
 
     /// Names of all macros and functions that templates of the project can call.

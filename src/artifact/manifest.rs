@@ -13,7 +13,7 @@ use super::{Header, Invocation, write};
 use crate::compile::Compiled;
 use crate::diagnostic::Location;
 use crate::digest::md5;
-use crate::manifest::{Dependency, Node, Test};
+use crate::manifest::{Dependency, Node, Test, TestKind};
 use crate::workspace::Workspace;
 
 const SCHEMA: &str = "https://schemas.getdbt.com/dbt/manifest/v12.json";
@@ -248,12 +248,13 @@ fn descriptions(workspace: &Workspace) -> BTreeMap<(&std::path::Path, usize), &s
     let generic = of_nodes.chain(of_sources).map(|entry| (place(&entry.at), entry.description.as_str()));
     let described = generic.filter(|(_, description)| !description.is_empty());
     let mut all: BTreeMap<_, _> = described.collect();
-    for test in workspace.manifest.tests.values() {
-        let said = properties.tests.iter().find(|said| said.name.value == test.name);
-        if let (crate::manifest::TestKind::Singular { .. }, Some(said)) = (&test.kind, said) {
-            all.insert(place(&test.at), &said.description);
-        }
+    let mut said: BTreeMap<&str, &str> = BTreeMap::new();
+    for test in &properties.tests {
+        said.entry(&test.name.value).or_insert(&test.description);
     }
+    let is_singular = |test: &&Test| matches!(test.kind, TestKind::Singular { .. });
+    let singular = workspace.manifest.tests.values().filter(is_singular);
+    all.extend(singular.filter_map(|test| Some((place(&test.at), *said.get(test.name.as_str())?))));
     all
 }
 

@@ -1,15 +1,16 @@
 //! `kiln run --explain`: what would be done with each model, and why. Builds nothing.
 
 use std::sync::atomic::AtomicBool;
+use std::sync::{Mutex, PoisonError};
 
 use serde_json::json;
 
 use crate::error::Result;
+use crate::run::event::{Event, Observer, PlannedNode};
 use crate::run::{self, RunOptions};
 use crate::workspace::Workspace;
 
 use super::Exit;
-use super::run::PlanKeeper;
 use super::terminal::Terminal;
 
 /// Prints the plan.
@@ -39,4 +40,22 @@ pub fn explain(terminal: &Terminal, workspace: &Workspace, options: &RunOptions)
     }
     terminal.data(&text)?;
     Ok(Exit::Fine)
+}
+
+/// Keeps the plan of a run that builds nothing.
+#[derive(Default)]
+struct PlanKeeper(Mutex<Vec<PlannedNode>>);
+
+impl PlanKeeper {
+    fn take(self) -> Vec<PlannedNode> {
+        self.0.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Observer for PlanKeeper {
+    fn event(&self, event: Event<'_>) {
+        if let Event::Planned(nodes) = event {
+            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = nodes.to_vec();
+        }
+    }
 }

@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::idle::{self, Idle, Warned};
 use crate::manifest::moment;
 use crate::names::Fingerprint;
-use crate::run::event::{Ending, Outcome, PlannedNode, RunReport, TestReport, TestStatus};
+use crate::run::event::{Ending, Outcome, RunReport, TestReport, TestStatus};
 use crate::run::land::Which;
 use crate::run::plan::Refresh;
 use crate::run::{self, Allowed, Policy, RunOptions, Scope};
@@ -325,23 +325,4 @@ fn log_end(terminal: &Terminal, report: &RunReport) {
             "seconds": report.elapsed.as_secs_f64(),
         }),
     );
-}
-
-/// Keeps the plan of a run that builds nothing.
-#[derive(Default)]
-pub struct PlanKeeper(std::sync::Mutex<Vec<PlannedNode>>);
-
-impl PlanKeeper {
-    /// The plan.
-    pub fn take(self) -> Vec<PlannedNode> {
-        self.0.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-}
-
-impl crate::run::event::Observer for PlanKeeper {
-    fn event(&self, event: crate::run::event::Event<'_>) {
-        if let crate::run::event::Event::Planned(nodes) = event {
-            *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = nodes.to_vec();
-        }
-    }
 }

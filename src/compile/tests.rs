@@ -1,13 +1,10 @@
 //! Tests of compiling: whole projects in temporary folders, each kind of message as a snapshot.
 
-use std::sync::Arc;
-
 use super::{CompileOptions, Compiled, compile, write_compiled};
 use crate::diagnostic::Style;
 use crate::engine::session::ColumnType;
-use crate::manifest::Object;
 use crate::names::NodeId;
-use crate::workspace::{FullRefresh, Workspace, WorkspaceOptions};
+use crate::workspace::{Workspace, WorkspaceOptions};
 
 const PROJECT: &str =
     "name: shop\nversion: \"1.0\"\nlayers: []\ntargets:\n  dev: {type: duckdb, path: target/dev.duckdb}\n";
@@ -44,15 +41,7 @@ fn built_with(files: &[(&str, &str)], options: &CompileOptions) -> Built {
         std::fs::create_dir_all(path.parent().expect("a folder above it")).expect("a folder");
         std::fs::write(path, text).expect("a written file");
     }
-    let opening = WorkspaceOptions {
-        root: folder.path().to_owned(),
-        target: None,
-        vars: Object::new(),
-        threads: None,
-        env: Arc::new(|_| None),
-        command: "compile",
-        full_refresh: FullRefresh::No,
-    };
+    let opening = WorkspaceOptions::new(folder.path(), "compile");
     let (workspace, _) = Workspace::open(&opening).unwrap_or_else(|error| panic!("{error}"));
     let compiled = compile(&workspace, options).unwrap_or_else(|error| panic!("{error}"));
     Built { folder, workspace, compiled }

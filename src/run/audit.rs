@@ -1,5 +1,6 @@
 //! The audit: the tests and the contract of what was built, run on the candidates.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
@@ -401,15 +402,18 @@ pub fn blank(test: &Test, status: TestStatus, message: Option<String>) -> TestRe
     }
 }
 
-/// The test that compares a build's columns with its contract, where it has one.
-pub fn columns_test(workspace: &Workspace, node: &Node) -> Option<Test> {
-    let declared = contract::enforced(node);
-    let contract = workspace.manifest.contracts.get(&node.id).or(declared.as_ref())?;
+/// The contract that a build's columns are compared with: the published one, else what the properties declare.
+fn contract_of<'a>(workspace: &'a Workspace, node: &Node) -> Option<Cow<'a, Contract>> {
     if node.config.materialized == Materialization::Ephemeral {
         return None;
     }
-    let severity = if contract.is_unstable() { TestSeverity::Warn } else { TestSeverity::Error };
-    Some(contract_test(node, contract, severity))
+    let published = workspace.manifest.contracts.get(&node.id).map(Cow::Borrowed);
+    published.or_else(|| contract::enforced(node).map(Cow::Owned))
+}
+
+/// The test that compares a build's columns with its contract, where it has one.
+pub fn columns_test(workspace: &Workspace, node: &Node) -> Option<Test> {
+    contract_of(workspace, node).map(|contract| contract_test(node, &contract))
 }
 
 /// Compares a build's columns with its contract: one more test, whose failures are the columns that differ.
@@ -424,13 +428,11 @@ pub fn check_contract(
     passed: &HashSet<Fingerprint>,
 ) -> Result<Audited> {
     let mut audited = Audited::default();
-    let (declared, published) = (contract::enforced(node), workspace.manifest.contracts.get(&node.id));
-    let (Some(contract), Some(candidate)) = (published.or(declared.as_ref()), candidates.get(&node.id))
-    else {
+    let (Some(contract), Some(candidate)) = (contract_of(workspace, node), candidates.get(&node.id)) else {
         return Ok(audited);
     };
     let Some(relation) = relation_of(&candidate.physical) else { return Ok(audited) };
-    let Some(test) = columns_test(workspace, node) else { return Ok(audited) };
+    let test = contract_test(node, &contract);
     let severity = test.config.severity;
     let definition = Fingerprint::of([
         b"contract columns".as_slice(),
@@ -452,9 +454,9 @@ pub fn check_contract(
         .map(|column| (column.name, column.data_type))
         .collect();
     let canonical = |written: &str| session.canonical_type(written);
-    let findings = match published {
-        Some(contract) => contract::check_columns(contract, &actual, &canonical),
-        None => contract::check_declared(contract, &actual, &canonical),
+    let findings = match &contract {
+        Cow::Borrowed(published) => contract::check_columns(published, &actual, &canonical),
+        Cow::Owned(declared) => contract::check_declared(declared, &actual, &canonical),
     };
     let faults: Vec<&ColumnFinding> =
         findings.iter().filter(|finding| !matches!(finding, ColumnFinding::ExtraColumn { .. })).collect();
@@ -464,12 +466,12 @@ pub fn check_contract(
         (false, TestSeverity::Error) => TestStatus::Fail,
     };
     let lines: Vec<String> =
-        faults.iter().map(|finding| finding.diagnostic(contract)).map(|d| one_line(&d)).collect();
+        faults.iter().map(|finding| finding.diagnostic(&contract)).map(|d| one_line(&d)).collect();
     let mut report = blank(&test, status, (!lines.is_empty()).then(|| lines.join("\n")));
     report.failures = Some(faults.len() as i64);
     report.rows = candidate.rows;
     report.elapsed = started.elapsed();
-    if let Some((at, _)) = faults.first().and_then(|finding| finding.diagnostic(contract).primary) {
+    if let Some((at, _)) = faults.first().and_then(|finding| finding.diagnostic(&contract).primary) {
         report.at = at;
     }
     audited.keep(report, &test, definition, candidates);
@@ -477,7 +479,8 @@ pub fn check_contract(
 }
 
 /// The columns of a contract, as a test.
-fn contract_test(node: &Node, contract: &Contract, severity: TestSeverity) -> Test {
+fn contract_test(node: &Node, contract: &Contract) -> Test {
+    let severity = if contract.is_unstable() { TestSeverity::Warn } else { TestSeverity::Error };
     let name = format!("contract_{}_columns", node.name);
     Test {
         id: NodeId::new("test", &node.package, &name),

@@ -206,22 +206,10 @@ impl Renderer {
         config: &Object,
         resolve: &dyn Resolve,
     ) -> Result<Rendered, Diagnostics> {
-        self.render_form(template, this, config, &Form::Whole, resolve)
+        self.render_with(template, this, config, (&Form::Whole, None), resolve)
     }
 
-    /// Second reading: the SQL of the rows that `form` asks for.
-    pub fn render_form(
-        &self,
-        template: &Template,
-        this: Option<(NodeId, Relation)>,
-        config: &Object,
-        form: &Form,
-        resolve: &dyn Resolve,
-    ) -> Result<Rendered, Diagnostics> {
-        self.render_with(template, this, config, (form, None), resolve)
-    }
-
-    /// Second reading, with what a unit test says in the place of what there is.
+    /// Second reading: the SQL of the rows that a form asks for, with what a unit test says in the place of what there is.
     pub fn render_with(
         &self,
         template: &Template,

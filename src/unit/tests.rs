@@ -1,14 +1,12 @@
 //! Tests of unit tests: whole projects in temporary folders, each kind of message as a snapshot.
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use crate::check::unit::Line;
 use crate::compile::{CompileOptions, compile};
 use crate::diagnostic::Style;
-use crate::manifest::Object;
 use crate::run::event::{TestReport, UnitFinding};
-use crate::workspace::{FullRefresh, Workspace, WorkspaceOptions};
+use crate::workspace::{Workspace, WorkspaceOptions};
 
 const PROJECT: &str = "name: shop\nversion: \"1.0\"\nlayers: []\nvars: {floor: 0}\n\
                        targets:\n  dev: {type: duckdb, path: target/dev.duckdb}\n";
@@ -58,15 +56,7 @@ fn run(files: &[(&str, &str)]) -> Vec<TestReport> {
         std::fs::create_dir_all(path.parent().expect("a folder above it")).expect("a folder");
         std::fs::write(path, text).expect("a written file");
     }
-    let opening = WorkspaceOptions {
-        root: folder.path().to_owned(),
-        target: None,
-        vars: Object::new(),
-        threads: None,
-        env: Arc::new(|_| None),
-        command: "test",
-        full_refresh: FullRefresh::No,
-    };
+    let opening = WorkspaceOptions::new(folder.path(), "test");
     let (workspace, _) = Workspace::open(&opening).unwrap_or_else(|error| panic!("{error}"));
     let compiled = compile(&workspace, &CompileOptions::default()).unwrap_or_else(|error| panic!("{error}"));
     let selected = workspace.select(&[], &[]).unwrap_or_else(|error| panic!("{error}"));

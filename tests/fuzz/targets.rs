@@ -20,8 +20,7 @@ use kiln::sql::lineage::{of_plan, outputs_of, parse_plan, parse_typed_plan};
 use kiln::sql::rendered::Rendered;
 use kiln::sql::{cte, highlight, items, relations, seat, shape, tokens};
 use kiln::template::{Form, QueryTable, Resolve, Window};
-use kiln::workspace::{FullRefresh, Workspace, WorkspaceOptions};
-use kiln::yaml::Object;
+use kiln::workspace::{Workspace, WorkspaceOptions};
 
 /// YAML: the first line names the file that the rest is put in, in the place of the one that is there.
 pub fn yaml(text: &str) {
@@ -83,10 +82,26 @@ pub fn sql(text: &str) {
         let again = tokens::read(&spaced);
         assert_eq!(again, tokens::read(&again.normalised), "of {text:?}");
     }
+    places_in_sql(text);
+    let pieces: String = highlight::pieces(text).into_iter().map(|(_, piece)| piece).collect();
+    assert_eq!(pieces, text);
+    let list = items::select_list(text);
+    for item in &list.items {
+        assert!(text.get(item.range.clone()).is_some() && text.get(item.expression.clone()).is_some());
+    }
+    if let Err(names) = cte::only(text, "") {
+        names.iter().for_each(|name| drop(cte::only(text, name)));
+    }
+}
+
+/// Fails if something that is found in SQL does not stand in it.
+pub fn places_in_sql(text: &str) {
     assert!(tokens::statements(text).iter().all(|at| text.is_char_boundary(*at) && *at < text.len()));
     assert!(text.starts_with(tokens::without_end(text)));
     match tokens::cte_seat(text) {
-        tokens::CteSeat::Start(at) | tokens::CteSeat::AfterWith(at) => assert!(text.is_char_boundary(at)),
+        tokens::CteSeat::Start(at) | tokens::CteSeat::AfterWith(at) => {
+            assert!(text.is_char_boundary(at), "{at} in {text:?}");
+        }
     }
     for (at, word) in relations::words(text) {
         let range = at..at + word.len();
@@ -96,15 +111,6 @@ pub fn sql(text: &str) {
     }
     for table in relations::tables(text).into_iter().flatten() {
         assert!(text.get(table.at..table.at + table.length).is_some(), "{:?} in {text:?}", table.name());
-    }
-    let pieces: String = highlight::pieces(text).into_iter().map(|(_, piece)| piece).collect();
-    assert_eq!(pieces, text);
-    let list = items::select_list(text);
-    for item in &list.items {
-        assert!(text.get(item.range.clone()).is_some() && text.get(item.expression.clone()).is_some());
-    }
-    if let Err(names) = cte::only(text, "") {
-        names.iter().for_each(|name| drop(cte::only(text, name)));
     }
 }
 
@@ -152,15 +158,7 @@ impl Files {
 
     /// Reads all of it and renders everything that can be rendered.
     fn open(&self) {
-        let options = WorkspaceOptions {
-            root: "project".into(),
-            target: None,
-            vars: Object::new(),
-            threads: None,
-            env: Arc::new(|_| None),
-            command: "compile",
-            full_refresh: FullRefresh::No,
-        };
+        let options = WorkspaceOptions::new("project", "compile");
         let opened = Workspace::with_files(
             &options,
             |expand| ProjectFile::parse(Path::new("project"), &self.file("kiln.yml"), expand),
@@ -241,7 +239,7 @@ fn intervals(node: &Node) {
 }
 
 /// Fails if a diagnostic points past its text, or cannot be shown.
-fn well_placed(diagnostics: &Diagnostics) {
+pub fn well_placed(diagnostics: &Diagnostics) {
     for found in diagnostics.sorted() {
         for (at, _) in found.primary.iter().chain(&found.related) {
             assert!(at.file.text.get(at.span.clone()).is_some(), "{:?} of {:?}", at.span, at.file.text);
@@ -279,13 +277,13 @@ impl Resolve for Names<'_> {
     }
 }
 
-const KILN: &str = "name: shop
+pub const KILN: &str = "name: shop
 targets: {dev: {type: duckdb, path: shop.duckdb}}
 layers: []
 vars: {least: 1}
 models: {shop: {+materialized: table, +tags: [a]}}
 ";
-const ORDERS: &str = "{{ config(materialized='view', tags=['b']) }}
+pub const ORDERS: &str = "{{ config(materialized='view', tags=['b']) }}
 {% set statuses = ['placed', 'shipped'] %}
 select 1 as id, {{ cents('2.5') }} as amount,
 {% for status in statuses -%}
@@ -297,7 +295,7 @@ const HOURS: &str = "{{ config(materialized='incremental', incremental_strategy=
    batch_size='hour', begin='2026-02-27', lookback=2) }}
 select now()::timestamp as at, id from {{ ref('orders') }} where status >= '{{ model.batch.event_time_start }}'
 ";
-const MACROS: &str = "{% macro cents(x, by=100) %}({{ x }} * {{ by }})::bigint{% endmacro %}
+pub const MACROS: &str = "{% macro cents(x, by=100) %}({{ x }} * {{ by }})::bigint{% endmacro %}
 {% test small(model, column_name, most=10) %}
 select * from {{ model }} where {{ column_name }} > {{ most }}
 {% endtest %}
@@ -308,7 +306,7 @@ const SNAPSHOT: &str = "{% snapshot kept %}
 select * from {{ ref('totals') }}
 {% endsnapshot %}
 ";
-const SCHEMA: &str = "version: 2
+pub const SCHEMA: &str = "version: 2
 models:
   - name: totals
     description: \"{{ doc('kinds') }}\"
@@ -324,7 +322,7 @@ sources:
 unit_tests:
   - {name: u, model: totals, given: [{input: ref('orders'), rows: [{status: a, amount: 1}]}], expect: {rows: [{status: a}]}}
 ";
-const CONTRACT: &str = "apiVersion: v3.1.0
+pub const CONTRACT: &str = "apiVersion: v3.1.0
 kind: DataContract
 id: totals
 version: 1.0.0

@@ -7,13 +7,14 @@ use std::sync::LazyLock;
 
 use kiln::compile::{CompileOptions, compile};
 use kiln::contract;
-use kiln::diagnostic::{Diagnostics, Location, SourceFile, Style};
+use kiln::diagnostic::{Diagnostics, Location, SourceFile};
 use kiln::error::Error;
 use kiln::sql::lineage::{of_plan, parse_plan};
-use kiln::sql::{relations, seat, tokens};
+use kiln::sql::tokens;
 use kiln::yaml::{self, Kind, Yaml};
 use proptest::prelude::*;
 
+use crate::fuzz_targets::{CONTRACT, KILN, MACROS, ORDERS, SCHEMA, places_in_sql, well_placed};
 use crate::support::Shop;
 
 /// What a mistake in YAML, Jinja or SQL is made of.
@@ -126,17 +127,6 @@ fn rubbish() -> impl Strategy<Value = String> {
     prop_oneof![3 => bits, 1 => ".{0,60}"]
 }
 
-/// Fails if a diagnostic points past its text, or cannot be shown.
-fn well_placed(diagnostics: &Diagnostics) {
-    for found in diagnostics.sorted() {
-        for (at, _) in found.primary.iter().chain(&found.related) {
-            in_text(at);
-        }
-        assert!(!found.message.is_empty());
-    }
-    assert_eq!(diagnostics.render(Style::Plain).is_empty(), diagnostics.is_empty());
-}
-
 fn in_text(at: &Location) {
     let Location { file, span } = at;
     assert!(file.text.get(span.clone()).is_some(), "{span:?} is not in {:?}", file.text);
@@ -200,27 +190,6 @@ fn read_contract(text: &str) {
     well_placed(&found);
 }
 
-fn read_sql(text: &str) {
-    let _ = tokens::read(text);
-    let _ = tokens::is_closed(text);
-    assert!(tokens::statements(text).iter().all(|at| text.is_char_boundary(*at) && *at < text.len()));
-    assert!(text.starts_with(tokens::without_end(text)));
-    match tokens::cte_seat(text) {
-        tokens::CteSeat::Start(at) | tokens::CteSeat::AfterWith(at) => {
-            assert!(text.is_char_boundary(at), "{at} in {text:?}");
-        }
-    }
-    for (at, word) in relations::words(text) {
-        let range = at..at + word.len();
-        assert_eq!(text.get(range.clone()), Some(word));
-        let _ = seat::seat(text, &range);
-        let _ = seat::alias(text, &range);
-    }
-    for table in relations::tables(text).into_iter().flatten() {
-        assert!(text.get(table.at..table.at + table.length).is_some(), "{:?} in {text:?}", table.name());
-    }
-}
-
 /// Opens and, where it opens, compiles the small project with another file in a place.
 fn open_with(path: &str, text: &str) {
     let shop = small();
@@ -253,57 +222,6 @@ fn small() -> Shop {
         ("contracts/totals.odcs.yaml", CONTRACT),
     ])
 }
-
-const KILN: &str = "name: shop
-targets: {dev: {type: duckdb, path: shop.duckdb}}
-layers: []
-vars: {least: 1}
-models: {shop: {+materialized: table, +tags: [a]}}
-";
-const ORDERS: &str = "{{ config(materialized='view', tags=['b']) }}
-{% set statuses = ['placed', 'shipped'] %}
-select 1 as id, {{ cents('2.5') }} as amount,
-{% for status in statuses -%}
-  '{{ status }}' as {{ status }}{{ ',' if not loop.last }}
-{% endfor %}, 'x' as status
-{% if var('least') > 0 %}-- {{ this }}{% endif %}
-";
-const MACROS: &str = "{% macro cents(x, by=100) %}({{ x }} * {{ by }})::bigint{% endmacro %}
-{% test small(model, column_name, most=10) %}
-select * from {{ model }} where {{ column_name }} > {{ most }}
-{% endtest %}
-{% docs kinds %}All *kinds*.{% enddocs %}
-";
-const SCHEMA: &str = "version: 2
-models:
-  - name: totals
-    description: \"{{ doc('kinds') }}\"
-    columns:
-      - name: status
-        data_type: varchar
-        data_tests: [unique, {accepted_values: {values: [x, y], config: {severity: warn}}}]
-      - {name: amount, data_tests: [{small: {most: 5, where: 'amount > 0'}}]}
-exposures:
-  - {name: board, type: dashboard, owner: {name: A}, depends_on: [ref('totals')], meta: {columns: {totals: [amount]}, queries: ['select amount from main.totals']}}
-sources:
-  - {name: app, tables: [{name: raw, columns: [{name: a, data_type: 'decimal(9,2)'}], freshness: {warn_after: {count: 1, period: day}}}]}
-unit_tests:
-  - {name: u, model: totals, given: [{input: ref('orders'), rows: [{status: a, amount: 1}]}], expect: {rows: [{status: a}]}}
-";
-const CONTRACT: &str = "apiVersion: v3.1.0
-kind: DataContract
-id: totals
-version: 1.0.0
-status: active
-schema:
-  - name: totals
-    properties:
-      - {name: status, physicalType: VARCHAR, required: true, primaryKey: true, primaryKeyPosition: 1}
-    quality:
-      - {metric: rowCount, mustBeGreaterThan: 0}
-slaProperties:
-  - {property: latency, value: 4, unit: d}
-";
 
 /// Plans that DuckDB made.
 static PLANS: LazyLock<Vec<String>> = LazyLock::new(|| {
@@ -432,7 +350,9 @@ proptest! {
 
     #[test]
     fn any_sql(text in prop_oneof![rubbish(), mutated(files(PROJECTS, "sql"))]) {
-        read_sql(&text);
+        let _ = tokens::read(&text);
+        let _ = tokens::is_closed(&text);
+        places_in_sql(&text);
     }
 
     #[test]

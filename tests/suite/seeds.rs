@@ -1,18 +1,13 @@
 //! Seeds: types, delimiters, and what is wrong with a file, at its line.
 
-use crate::support::{Shop, binary};
+use crate::support::Shop;
 
 const PROJECT: &str =
     "name: shop\nversion: \"1.0\"\nlayers: []\ntargets:\n  dev: {type: duckdb, path: shop.duckdb}\n";
 
 fn said(files: &[(&str, &str)], arguments: &[&str]) -> String {
     let all: Vec<(&str, &str)> = [("kiln.yml", PROJECT)].into_iter().chain(files.iter().copied()).collect();
-    let shop = Shop::of(&all);
-    let output = binary(shop.root(), arguments).output().expect("it runs");
-    assert!(!output.status.success());
-    let text = String::from_utf8_lossy(&output.stderr).into_owned();
-    let text = text.find("error[").map_or(text.clone(), |at| text[at..].to_owned());
-    text.split("\n\n Result").next().unwrap_or_default().to_owned()
+    Shop::of(&all).refused(arguments)
 }
 
 #[test]

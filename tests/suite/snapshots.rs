@@ -149,18 +149,10 @@ fn whole_relations_are_declared_in_yaml() {
     );
 }
 
-fn said(shop: &Shop, arguments: &[&str]) -> String {
-    let output = binary(shop.root(), arguments).output().expect("it runs");
-    assert!(!output.status.success());
-    let text = String::from_utf8_lossy(&output.stderr).into_owned();
-    let text = text.find("error[").map_or(text.clone(), |at| text[at..].to_owned());
-    text.split("\n\n Result").next().unwrap_or_default().to_owned()
-}
-
 #[test]
 fn a_source_whose_rows_cannot_be_told_apart_is_refused() {
     let shop = shop(BY_TIME, "1,ann,2026-01-01 00:00:00\n1,bob,2026-01-01 00:00:00\n");
-    insta::assert_snapshot!(said(&shop, &["run"]), @r"
+    insta::assert_snapshot!(shop.refused(&["run"]), @r"
     error[sql-data]: `people_history` did not build: rows of the source cannot be told apart by `unique_key`: id = 1 (2 rows)
      --> snapshots/people.sql:2:1
       |
@@ -169,7 +161,7 @@ fn a_source_whose_rows_cannot_be_told_apart_is_refused() {
     ");
     shop.becomes("1,ann,2026-01-01 00:00:00\n");
     shop.write("seeds/people.csv", &seed("1,ann,2026-01-01 00:00:00\n,bob,2026-01-01 00:00:00\n"));
-    insta::assert_snapshot!(said(&shop, &["run"]), @r"
+    insta::assert_snapshot!(shop.refused(&["run"]), @r"
     error[sql-data]: `people_history` did not build: rows of the source cannot be told apart by `unique_key`: id = NULL (1 row)
      --> snapshots/people.sql:2:1
       |
@@ -182,7 +174,7 @@ fn a_source_whose_rows_cannot_be_told_apart_is_refused() {
 #[test]
 fn mistakes_in_a_snapshot_are_told() {
     let shop = shop("unique_key='id', strategy='check', check_cols=['nmae']", "1,ann,x\n");
-    insta::assert_snapshot!(said(&shop, &["compile"]), @r"
+    insta::assert_snapshot!(shop.refused(&["compile"]), @r"
     error[sql-binding]: `people_history`: `people` has no column `nmae`
      --> snapshots/people.sql:2:1
       |
@@ -198,7 +190,7 @@ fn mistakes_in_a_snapshot_are_told() {
         "snapshots/people.sql",
         "{% snapshot people_history %}{{ config(strategy='timestamp') }} select 1 as id",
     );
-    insta::assert_snapshot!(said(&shop, &["compile"]), @r"
+    insta::assert_snapshot!(shop.refused(&["compile"]), @r"
     error[ref-not-found]: there is no model or seed `people_history`
      --> models/now.sql:1:25
       |
@@ -221,7 +213,7 @@ fn mistakes_in_a_snapshot_are_told() {
         "snapshots/people.sql",
         "{% snapshot people_history %}{{ config(strategy='timestamp', hard_deletes='maybe', snapshot_meta_column_names={'valid_from': 'x'}) }} select 1 as id{% endsnapshot %}",
     );
-    insta::assert_snapshot!(said(&shop, &["compile"]), @r#"
+    insta::assert_snapshot!(shop.refused(&["compile"]), @r#"
     error[snapshot-config]: this snapshot needs `unique_key`
      --> snapshots/people.sql:1:40
       |

@@ -8,12 +8,11 @@ use std::time::Duration;
 
 use kiln::diagnostic::Diagnostics;
 use kiln::error::Result;
-use kiln::manifest::Object;
 use kiln::run::event::{Event, Observer, RunReport};
 use kiln::run::land::Which;
 use kiln::run::plan::Refresh;
 use kiln::run::{Policy, RunOptions, Scope};
-use kiln::workspace::{FullRefresh, Workspace, WorkspaceOptions};
+use kiln::workspace::{Workspace, WorkspaceOptions};
 
 /// A project in a temporary folder.
 pub struct Shop {
@@ -80,16 +79,21 @@ impl Shop {
         self.write(path, &text.replace(old, new));
     }
 
+    /// What a command that fails says, from its first error on.
+    pub fn refused(&self, arguments: &[&str]) -> String {
+        let output = binary(self.root(), arguments).output().expect("it runs");
+        assert!(!output.status.success());
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        let text = text.find("error[").map_or(text.clone(), |at| text[at..].to_owned());
+        text.split("\n\n Result").next().unwrap_or_default().to_owned()
+    }
+
     /// How the tests open it.
     pub fn options(&self) -> WorkspaceOptions {
         WorkspaceOptions {
-            root: self.root().to_owned(),
-            target: None,
-            vars: Object::new(),
             threads: std::num::NonZeroUsize::new(2),
             env: Arc::new(|name| std::env::var(name).ok()),
-            command: "run",
-            full_refresh: FullRefresh::No,
+            ..WorkspaceOptions::new(self.root(), "run")
         }
     }
 

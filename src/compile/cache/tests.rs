@@ -12,8 +12,7 @@ use super::memory::Memory;
 use super::{Cache, FILE_NAME};
 use crate::compile::{CompileOptions, Tables, compile, lineage};
 use crate::diagnostic::Style;
-use crate::manifest::Object;
-use crate::workspace::{FullRefresh, Workspace, WorkspaceOptions};
+use crate::workspace::{Workspace, WorkspaceOptions};
 
 const MODELS: usize = 7;
 
@@ -161,15 +160,7 @@ impl Design {
 }
 
 fn options(root: &Path, threads: usize) -> WorkspaceOptions {
-    WorkspaceOptions {
-        root: root.to_owned(),
-        target: None,
-        vars: Object::new(),
-        threads: NonZeroUsize::new(threads),
-        env: Arc::new(|_| None),
-        command: "compile",
-        full_refresh: FullRefresh::No,
-    }
+    WorkspaceOptions { threads: NonZeroUsize::new(threads), ..WorkspaceOptions::new(root, "compile") }
 }
 
 /// All that a compile comes to, as text, and how many models it remembered.

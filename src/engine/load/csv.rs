@@ -9,7 +9,7 @@ use std::io::Read;
 use crate::sql::quote::{identifier, literal};
 
 use super::drift::{KnownColumn, Shape, same};
-use super::header::{Marks, likely_delimiter, record, skip_to_header};
+use super::header::{Marks, likely_delimiter, skip_to_header};
 use super::infer::{CANDIDATES, Unknown, infer};
 use super::json::{is_nested, lossy, misfit, reasons};
 use super::options::{Header, Untyped};
@@ -96,7 +96,7 @@ fn shape(context: &Context<'_>, object: &PendingObject, declared: &[String]) -> 
         return Ok(CsvShape { shape: Shape::Columns(columns.collect()), delimiter, skip, rows: Rows::Some });
     }
     let mut names: Vec<String> = Vec::new();
-    let (header, rest) = record(text, &delimiter, quote, escape);
+    let (header, rest) = marks.record(text);
     let swallowed = |name: &String| name.contains('\n') && name.contains(&delimiter);
     let whole = marks.end(text) == Some(text.len() - rest.len());
     if strict && (!whole || header.iter().any(swallowed)) {
@@ -278,22 +278,12 @@ pub(super) fn units(
         .collect()
 }
 
-/// A condition that holds for text that the reader takes for a type although something is lost: also inside of a nested
-/// value, where it makes NULL of what does not fit.
-fn changed(data_type: &str, text: &str) -> Option<String> {
-    match is_read_as_text(data_type) {
-        true => Some(format!(
-            "(TRY_CAST({text} AS {data_type}) IS NOT NULL AND TRY(CAST({text} AS {data_type})) IS NULL)"
-        )),
-        false => lossy(data_type, text),
-    }
-}
-
-/// Whether the reader may change values of a type; a format for times that is given says what to do with offsets.
-fn may_lose(context: &Context<'_>, data_type: &str) -> bool {
+/// A condition that holds for text that the reader takes for a type although something is lost. A format for times that is
+/// given says what to do with offsets.
+fn changed(context: &Context<'_>, data_type: &str, text: &str) -> Option<String> {
     let format =
         ["timestampformat", "timestamp_format"].iter().any(|name| context.options.get(name).is_some());
-    changed(data_type, "NULL").is_some() && !(format && data_type.starts_with("TIMESTAMP"))
+    lossy(data_type, text).filter(|_| !(format && data_type.starts_with("TIMESTAMP")))
 }
 
 /// Whether a type is never left to the reader. It reads memory that is not its own, and may crash, where the text of a
@@ -316,17 +306,13 @@ fn unit(
         .map(|name| columns.iter().find(|column| same(&column.name, &name.name)))
         .map(|column| column.map_or("VARCHAR", |column| &column.data_type).to_owned())
         .collect();
-    let care_for = |data_type: &str| match is_read_as_text(data_type) {
-        true => Care::Exact,
-        false => care,
+    let is_cast_here = |data_type: &str| {
+        is_read_as_text(data_type) || (care == Care::Exact && changed(context, data_type, "NULL").is_some())
     };
     // The types that the reader casts to.
     let read: Vec<String> = types
         .iter()
-        .map(|data_type| match care_for(data_type) == Care::Exact && may_lose(context, data_type) {
-            true => "VARCHAR".to_owned(),
-            false => data_type.clone(),
-        })
+        .map(|data_type| if is_cast_here(data_type) { "VARCHAR".to_owned() } else { data_type.clone() })
         .collect();
     let mut values = Vec::new();
     let mut misfits = Vec::new();
@@ -338,21 +324,16 @@ fn unit(
             continue;
         };
         let there = identifier(&found.name);
-        let lossy = changed(&column.data_type, &there).filter(|_| may_lose(context, &column.data_type));
-        match (lossy, care_for(&column.data_type)) {
-            (None, _) => values.push(format!("{there} AS {name}")),
-            (Some(lossy), Care::Usual) => {
-                lost.push(lossy);
-                values.push(format!("{there} AS {name}"));
-            }
-            (Some(_), Care::Exact) => {
-                let cast = match is_nested(&column.data_type) {
-                    true => format!("TRY(CAST({there} AS {}))", column.data_type),
-                    false => format!("TRY_CAST({there} AS {})", column.data_type),
-                };
-                values.push(format!("{cast} AS {name}"));
-                misfits.push(misfit(column, &there, &cast));
-            }
+        if is_cast_here(&column.data_type) {
+            let cast = match is_nested(&column.data_type) {
+                true => format!("TRY(CAST({there} AS {}))", column.data_type),
+                false => format!("TRY_CAST({there} AS {})", column.data_type),
+            };
+            values.push(format!("{cast} AS {name}"));
+            misfits.push(misfit(column, &there, &cast));
+        } else {
+            lost.extend(changed(context, &column.data_type, &there));
+            values.push(format!("{there} AS {name}"));
         }
     }
     let paths = file_list(indexes.iter().map(|index| objects[*index].object.path.as_path()));

@@ -22,41 +22,6 @@ pub(super) fn skip_to_header<'a>(text: &'a str, skip: usize, comment: Option<&st
     (rest, skipped - comments)
 }
 
-/// The first record of a text (values between delimiters, quoted ones unquoted), and the text after it.
-pub(super) fn record<'a>(
-    text: &'a str,
-    delimiter: &str,
-    quote: &str,
-    escape: &str,
-) -> (Vec<String>, &'a str) {
-    let mut values = vec![String::new()];
-    let mut rest = text;
-    let mut quoted = false;
-    while let Some(character) = rest.chars().next() {
-        let mut step = character.len_utf8();
-        let current = values.last_mut().expect("there is always a value");
-        if quoted && !escape.is_empty() && rest.starts_with(escape) && rest[escape.len()..].starts_with(quote)
-        {
-            current.push_str(quote);
-            step = escape.len() + quote.len();
-        } else if !quote.is_empty() && rest.starts_with(quote) && (quoted || current.trim().is_empty()) {
-            quoted = !quoted;
-            step = quote.len();
-        } else if quoted {
-            current.push(character);
-        } else if rest.starts_with(delimiter) {
-            values.push(String::new());
-            step = delimiter.len();
-        } else if character == '\n' || character == '\r' {
-            break;
-        } else {
-            current.push(character);
-        }
-        rest = &rest[step..];
-    }
-    (values, rest)
-}
-
 /// What cuts a text into records and values.
 pub(super) struct Marks<'a> {
     pub delimiter: &'a str,
@@ -65,6 +30,40 @@ pub(super) struct Marks<'a> {
 }
 
 impl Marks<'_> {
+    /// The first record of a text (values between delimiters, quoted ones unquoted), and the text after it.
+    pub fn record<'t>(&self, text: &'t str) -> (Vec<String>, &'t str) {
+        let Self { delimiter, quote, escape } = *self;
+        let mut values = vec![String::new()];
+        let mut rest = text;
+        let mut quoted = false;
+        while let Some(character) = rest.chars().next() {
+            let mut step = character.len_utf8();
+            let current = values.last_mut().expect("there is always a value");
+            if quoted
+                && !escape.is_empty()
+                && rest.starts_with(escape)
+                && rest[escape.len()..].starts_with(quote)
+            {
+                current.push_str(quote);
+                step = escape.len() + quote.len();
+            } else if !quote.is_empty() && rest.starts_with(quote) && (quoted || current.trim().is_empty()) {
+                quoted = !quoted;
+                step = quote.len();
+            } else if quoted {
+                current.push(character);
+            } else if rest.starts_with(delimiter) {
+                values.push(String::new());
+                step = delimiter.len();
+            } else if character == '\n' || character == '\r' {
+                break;
+            } else {
+                current.push(character);
+            }
+            rest = &rest[step..];
+        }
+        (values, rest)
+    }
+
     /// Where the first record of a text ends, read as strictly as DuckDB skips one: `None` if a quote does not close or
     /// has text after it. Then DuckDB skips all there is without a word.
     pub fn end(&self, text: &str) -> Option<usize> {
@@ -127,7 +126,7 @@ pub(super) fn likely_delimiter<'a>(
 ) -> String {
     let known: Vec<&str> = known.collect();
     let score = |delimiter: &&str| {
-        let (names, _) = record(text, delimiter, quote, escape);
+        let (names, _) = Marks { delimiter, quote, escape }.record(text);
         let hits = names.iter().filter(|name| known.iter().any(|known| same(known, name.trim()))).count();
         (hits, names.len())
     };
