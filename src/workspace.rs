@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::check;
 use crate::contract;
-use crate::diagnostic::{Diagnostics, Located, Location, SourceFile};
+use crate::diagnostic::{Diagnostics, Located, Location, Severity, SourceFile};
 use crate::diff::waiver::{self, Waiver};
 use crate::engine::database::Opening;
 use crate::engine::seed;
@@ -110,11 +110,20 @@ impl Workspace {
     /// # Errors
     /// Everything that is wrong with its files, all in one.
     pub fn open(options: &WorkspaceOptions) -> Result<(Self, Diagnostics)> {
+        Self::open_broken(options).and_then(sound)
+    }
+
+    /// Opens a project in spite of mistakes in single models and tests: what they break is in [`Manifest::broken`], and all
+    /// other models can be compiled. The mistakes are beside it, with the warnings.
+    ///
+    /// # Errors
+    /// All mistakes, if one of them may have consequences elsewhere.
+    pub fn open_broken(options: &WorkspaceOptions) -> Result<(Self, Diagnostics)> {
         let root = options
             .root
             .canonicalize()
             .map_err(|error| Error::io("open the project's folder", &options.root, &error))?;
-        Self::with_files(options, |early| ProjectFile::read(&root, early), ProjectFiles::collect)
+        Self::read(options, |early| ProjectFile::read(&root, early), ProjectFiles::collect)
     }
 
     /// Opens a project wherever its files come from: `read` gives `kiln.yml`, `collect` all the others. Nothing else is
@@ -123,6 +132,14 @@ impl Workspace {
     /// # Errors
     /// As for [`Workspace::open`].
     pub fn with_files(
+        options: &WorkspaceOptions,
+        read: impl FnOnce(&dyn Expand) -> (Option<ProjectFile>, Diagnostics),
+        collect: impl FnOnce(&ProjectFile) -> (ProjectFiles, Diagnostics),
+    ) -> Result<(Self, Diagnostics)> {
+        Self::read(options, read, collect).and_then(sound)
+    }
+
+    fn read(
         options: &WorkspaceOptions,
         read: impl FnOnce(&dyn Expand) -> (Option<ProjectFile>, Diagnostics),
         collect: impl FnOnce(&ProjectFile) -> (ProjectFiles, Diagnostics),
@@ -166,13 +183,14 @@ impl Workspace {
                 .cloned()
                 .collect();
         }
-        if problems.has_errors() {
+        let dag = Dag::of(&manifest);
+        let order = dag.topological();
+        // What stands in a cycle has no place in the order.
+        if problems.has_errors() && (order.len() < dag.count() || !are_contained(&problems)) {
             return Err(problems.into());
         }
-        let dag = Dag::of(&manifest);
         let machine = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let threads = options.threads.or(target.threads).map_or(machine.min(4), NonZeroUsize::get);
-        let order = dag.topological();
         let surroundings = surroundings(options, &project);
         let opened = Self {
             project,
@@ -485,6 +503,26 @@ impl Workspace {
     pub fn select(&self, select: &[String], exclude: &[String]) -> Result<BTreeSet<NodeId>> {
         graph::select(&self.manifest, &self.dag, select, exclude)
     }
+}
+
+/// Nothing, if mistakes are among what was found.
+fn sound((workspace, problems): (Workspace, Diagnostics)) -> Result<(Workspace, Diagnostics)> {
+    match problems.has_errors() {
+        true => Err(problems.into()),
+        false => Ok((workspace, problems)),
+    }
+}
+
+/// Whether models can be compiled in spite of these mistakes: they stand in SQL, or concern what no model needs. Another one
+/// in YAML may have taken away what many need: a source, a type, a model's configuration.
+fn are_contained(problems: &Diagnostics) -> bool {
+    const NEEDED_BY_NO_MODEL: [&str; 4] = ["contract-", "exposure-", "test-", "unit-test-"];
+    let is_sql = |place: &Location| place.file.path.extension().is_some_and(|ending| ending == "sql");
+    let mut errors = problems.sorted().into_iter().filter(|found| found.severity == Severity::Error);
+    errors.all(|found| {
+        NEEDED_BY_NO_MODEL.iter().any(|family| found.code.starts_with(family))
+            || found.primary.as_ref().is_some_and(|(place, _)| is_sql(place))
+    })
 }
 
 /// The SQL of a snapshot around its query.

@@ -26,7 +26,7 @@ use super::run::tell_tests;
 use super::summary::Counts as TestCounts;
 use super::terminal::Terminal;
 use super::words::{counted, duration};
-use super::{Exit, Opened, binary, open_with, opening, show_diagnostics, show_said, stop_flag};
+use super::{Exit, Opened, binary, open_broken, opening, show_diagnostics, show_said, stop_flag};
 
 /// Compiles. The files are written even if something is wrong: what renders can be looked at.
 pub fn compile(terminal: &Terminal, global: &Global, args: &CompileArgs) -> Result<Exit> {
@@ -49,7 +49,10 @@ pub fn compile(terminal: &Terminal, global: &Global, args: &CompileArgs) -> Resu
     let asked = asked(&options, &selection);
     let env = WatchedEnv::default();
     options.env = env.watch(Arc::clone(&options.env));
-    let (Opened { workspace, .. }, warnings) = open_with(terminal, global, &options)?;
+    let (Opened { workspace, .. }, warnings) = open_broken(terminal, &options)?;
+    if !warnings.has_errors() {
+        show_diagnostics(terminal, global, &warnings);
+    }
     // The process ends with the command: to take a large project apart first is work for nobody.
     let workspace = ManuallyDrop::new(workspace);
     let selected = workspace.select(&args.selection.select, &args.selection.exclude)?;
@@ -65,6 +68,11 @@ pub fn compile(terminal: &Terminal, global: &Global, args: &CompileArgs) -> Resu
         ..remembering(&workspace)
     };
     let mut compiled = ManuallyDrop::new(compile_project(&workspace, &compile_options)?);
+    if warnings.has_errors() {
+        let mut found = warnings;
+        found.extend(std::mem::take(&mut compiled.diagnostics));
+        return Err(Error::Project(found));
+    }
     let mut told = Told { opening: warnings, messages: workspace.messages(), ..Told::default() };
     show_said(terminal, &told.messages);
     let turn = match &args.target_path {

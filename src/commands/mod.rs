@@ -212,12 +212,21 @@ fn open_with(
     global: &Global,
     options: &WorkspaceOptions,
 ) -> Result<(Opened, Diagnostics)> {
+    let (opened, warnings) = open_broken(terminal, options).and_then(|(opened, found)| match found.has_errors() {
+        true => Err(found.into()),
+        false => Ok((opened, found)),
+    })?;
+    show_diagnostics(terminal, global, &warnings);
+    Ok((opened, warnings))
+}
+
+/// Opens the project as [`Workspace::open_broken`] does, and shows nothing yet.
+fn open_broken(terminal: &Terminal, options: &WorkspaceOptions) -> Result<(Opened, Diagnostics)> {
     let started = std::time::Instant::now();
-    let (mut workspace, warnings) = Workspace::open(options)?;
+    let (mut workspace, found) = Workspace::open_broken(options)?;
     workspace.origin = origin(workspace.root());
     terminal.hide(workspace.secrets());
-    show_diagnostics(terminal, global, &warnings);
-    Ok((Opened { workspace, elapsed: started.elapsed() }, warnings))
+    Ok((Opened { workspace, elapsed: started.elapsed() }, found))
 }
 
 /// Says where the project is when it is not here.

@@ -104,6 +104,9 @@ pub(super) fn bind_model(
 impl Binding<'_> {
     fn run(&mut self) -> Result<Step> {
         let (ground, node) = (self.ground, self.node);
+        if ground.workspace.manifest.broken.contains(&node.id) {
+            return Ok(settled(broken(node)));
+        }
         let cause = ground.cause(node.depends_on.iter().map(|dependency| &dependency.node));
         let names = CompileNames::new(ground, &ground.aside, self.shadow, cause.as_ref());
         let rendered = match ground.workspace.render(node, &names) {

@@ -42,8 +42,11 @@ fn built_with(files: &[(&str, &str)], options: &CompileOptions) -> Built {
         std::fs::write(path, text).expect("a written file");
     }
     let opening = WorkspaceOptions::new(folder.path(), "compile");
-    let (workspace, _) = Workspace::open(&opening).unwrap_or_else(|error| panic!("{error}"));
-    let compiled = compile(&workspace, options).unwrap_or_else(|error| panic!("{error}"));
+    let (workspace, found) = Workspace::open_broken(&opening).unwrap_or_else(|error| panic!("{error}"));
+    let mut compiled = compile(&workspace, options).unwrap_or_else(|error| panic!("{error}"));
+    if found.has_errors() {
+        compiled.diagnostics.extend(found);
+    }
     Built { folder, workspace, compiled }
 }
 
@@ -317,6 +320,66 @@ error[sql-binding]: `d`: no function takes these types: `+(BIGINT, VARCHAR[])`
   = help: cast an argument, as in `x::varchar`
 "#);
     insta::assert_snapshot!(project.columns("c"), @"? `a` has errors");
+}
+
+#[test]
+fn what_is_wrong_with_templates_does_not_hide_what_is_wrong_with_sql() {
+    let project = built(&[
+        ("models/a.sql", "select order_id from {{ ref('order') }}\n"),
+        ("models/b.sql", "select * from {{ ref('a') }}\n"),
+        ("models/c.sql", "select * from {{ ref('orders') }} {% if %}\n"),
+        ("models/d.sql", "select order_idd from {{ ref('orders') }}\n"),
+        ("models/schema.yml", "models:\n  - {name: d, columns: [{name: x, data_tests: [not_nul]}]}\n"),
+        ("tests/none.sql", "select * from {{ ref('nothing') }}\n"),
+    ]);
+    insta::assert_snapshot!(project.messages(), @r#"
+note[not-checked]: not checked, because `a` has errors: `b`
+ --> models/a.sql:1:1
+  |
+1 | select order_id from {{ ref('order') }}
+  | ^
+
+error[ref-not-found]: there is no model or seed `order`
+ --> models/a.sql:1:25
+  |
+1 | select order_id from {{ ref('order') }}
+  |                         ^^^^^^^^^^^^
+  |
+  = help: did you mean `orders`?
+
+error[template-syntax]: broken Jinja: this `{% if %}` is never closed
+ --> models/c.sql:1:35
+  |
+1 | select * from {{ ref('orders') }} {% if %}
+  |                                   ^^^^^^^^
+  |
+  = help: end it with `{% endif %}`
+
+error[sql-binding]: `d`: `orders` has no column `order_idd`
+ --> models/d.sql:1:8
+  |
+1 | select order_idd from {{ ref('orders') }}
+  |        ^^^^^^^^^ no such column
+  |
+  = help: did you mean `order_id`?
+  = help: `orders` has `order_id`, `customer_id`, `order_date`, `amount`
+
+error[test-not-found]: there is no test `not_nul`
+ --> models/schema.yml:2:48
+  |
+2 |   - {name: d, columns: [{name: x, data_tests: [not_nul]}]}
+  |                                                ^^^^^^^
+  |
+  = help: did you mean `not_null`?
+
+error[ref-not-found]: there is no model or seed `nothing`
+ --> tests/none.sql:1:18
+  |
+1 | select * from {{ ref('nothing') }}
+  |                  ^^^^^^^^^^^^^^
+  |
+  = help: a model's name is its file's name without `.sql`
+"#);
 }
 
 #[test]

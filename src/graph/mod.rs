@@ -43,6 +43,11 @@ impl Dag {
         Self { graph, index }
     }
 
+    /// How many nodes there are, those in a cycle too.
+    pub fn count(&self) -> usize {
+        self.graph.node_count()
+    }
+
     /// Every node after all that it reads; among equals the smaller id first.
     pub fn topological(&self) -> Vec<NodeId> {
         let mut waiting: Vec<usize> = self

@@ -11,7 +11,7 @@ mod template;
 mod test;
 mod unit_rows;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use indexmap::IndexMap;
@@ -44,6 +44,9 @@ pub struct Manifest {
     pub layers: Vec<String>,
     /// Models and seeds that are enabled.
     pub nodes: BTreeMap<NodeId, Node>,
+    /// Those of them whose templates cannot be parsed or that read what is not there. Not all is known of them, and only
+    /// a manifest that is used in spite of mistakes has any.
+    pub broken: BTreeSet<NodeId>,
     /// Source tables.
     pub sources: BTreeMap<NodeId, SourceTable>,
     /// Data tests that are enabled: from properties, from `tests/`, from contracts.

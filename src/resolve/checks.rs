@@ -9,7 +9,8 @@ use crate::project::Project;
 
 /// Runs all of them.
 pub(super) fn all(project: &Project, manifest: &Manifest, problems: &mut Diagnostics) {
-    for node in manifest.nodes.values() {
+    // Not all is known of what is broken, and that has been reported already.
+    for node in manifest.nodes.values().filter(|node| !manifest.broken.contains(&node.id)) {
         directions(manifest, node, problems);
         loading(manifest, node, problems);
         contract(manifest, node, problems);
@@ -101,10 +102,6 @@ fn loading(manifest: &Manifest, node: &Node, problems: &mut Diagnostics) {
     }
     let loaded = node.depends_on.iter().filter(files_of).count();
     if loaded == 1 && node.depends_on.len() == 1 {
-        return;
-    }
-    // What could not be resolved has been reported already.
-    if node.depends_on.is_empty() && node.file.text.contains("source(") {
         return;
     }
     let (at, label) = match node.depends_on.iter().find(|dependency| !files_of(dependency)) {

@@ -167,6 +167,7 @@ impl<'a> Resolver<'a> {
                         .at(&Location::whole_file(&resource.file.path), "")
                         .help("write one SELECT, or remove the file"),
                 );
+                self.manifest.broken.insert(id.clone());
                 ParsedTemplate::default()
             }
             NodeKind::Model | NodeKind::Snapshot => {
@@ -176,6 +177,7 @@ impl<'a> Resolver<'a> {
                     Err(_) if !is_enabled(&settings, &mut Diagnostics::new()) => ParsedTemplate::default(),
                     Err(found) => {
                         self.problems.extend(found);
+                        self.manifest.broken.insert(id.clone());
                         ParsedTemplate::default()
                     }
                 }
@@ -244,7 +246,12 @@ impl<'a> Resolver<'a> {
         let default = if first_layer { Materialization::Append } else { Materialization::View };
         let config = node_config(*kind, settings, default, &mut self.problems);
         let relation = self.relation(draft, layer.as_deref(), config.materialized);
-        let depends_on = self.lineup.dependencies(parsed, &resource.package, &mut self.problems);
+        let mut missing = Diagnostics::new();
+        let depends_on = self.lineup.dependencies(parsed, &resource.package, &mut missing);
+        if missing.has_errors() {
+            self.manifest.broken.insert(draft.id.clone());
+        }
+        self.problems.extend(missing);
         let node = Node {
             id: draft.id.clone(),
             name: resource.name.clone(),

@@ -33,6 +33,7 @@ pub(super) fn tests(resolver: &mut Resolver<'_>) {
             continue;
         }
         let above = upstream(resolver, &node);
+        let is_whole = above.iter().chain([&node]).all(|id| !resolver.manifest.broken.contains(id));
         let fixtures = &resolver.project.files.fixtures;
         let mut inputs: Vec<Option<NodeId>> = Vec::new();
         let mut given = Vec::new();
@@ -49,7 +50,7 @@ pub(super) fn tests(resolver: &mut Resolver<'_>) {
                             problem = problem.related(&first.at, "the first one");
                         }
                         resolver.problems.push(problem.help("put all its rows into one of them"));
-                    } else if found.as_ref().is_some_and(|found| !above.contains(found)) {
+                    } else if is_whole && found.as_ref().is_some_and(|found| !above.contains(found)) {
                         let names = above.iter().map(NodeId::short);
                         let short = found.as_ref().map_or("", NodeId::short);
                         resolver.problems.push(

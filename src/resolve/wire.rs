@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::Resolver;
 use super::config::{in_file, is_enabled, test_config};
 use super::consumers::{Call, calls};
-use crate::diagnostic::{Diagnostic, Location, nearest};
+use crate::diagnostic::{Diagnostic, Diagnostics, Location, nearest};
 use crate::digest::md5;
 use crate::manifest::{Column, Dependency, NodeKind, Object, Test, TestKind};
 use crate::manifest::{Param, TestUse};
@@ -336,7 +336,12 @@ fn singular(resolver: &mut Resolver<'_>, resource: &Resource) {
     if !is_enabled(&settings, &mut resolver.problems) {
         return;
     }
-    let depends_on = resolver.lineup.dependencies(&parsed, &resource.package, &mut resolver.problems);
+    let mut missing = Diagnostics::new();
+    let depends_on = resolver.lineup.dependencies(&parsed, &resource.package, &mut missing);
+    if missing.has_errors() {
+        resolver.problems.extend(missing);
+        return;
+    }
     let config = test_config(&settings, &mut resolver.problems);
     let node = match depends_on.as_slice() {
         [only] => Some(only.node.clone()),
