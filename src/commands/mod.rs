@@ -212,10 +212,11 @@ fn open_with(
     global: &Global,
     options: &WorkspaceOptions,
 ) -> Result<(Opened, Diagnostics)> {
-    let (opened, warnings) = open_broken(terminal, options).and_then(|(opened, found)| match found.has_errors() {
-        true => Err(found.into()),
-        false => Ok((opened, found)),
-    })?;
+    let (opened, warnings) =
+        open_broken(terminal, options).and_then(|(opened, found)| match found.has_errors() {
+            true => Err(found.into()),
+            false => Ok((opened, found)),
+        })?;
     show_diagnostics(terminal, global, &warnings);
     Ok((opened, warnings))
 }
