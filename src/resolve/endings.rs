@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::contract::{Contract, Version};
 use crate::diagnostic::{Diagnostic, Diagnostics, Location};
-use crate::manifest::{Exposure, Manifest};
+use crate::manifest::{Exposure, Manifest, Node};
 use crate::names::NodeId;
 
 /// How long a model is kept for those who read it.
@@ -45,20 +45,43 @@ pub fn problems(manifest: &Manifest, today: &str) -> Diagnostics {
     found
 }
 
-/// How a model has ended, if it has. A contract's last day is over when the next one begins.
+/// The next day after which [`problems`] may find something else, if there is one.
+pub fn next(manifest: &Manifest, today: &str) -> Option<String> {
+    let all = manifest.nodes.keys().flat_map(|id| ends(manifest, id));
+    all.map(|end| day(end.day()).to_owned()).filter(|last| !is_over(last, today)).min()
+}
+
+/// How a model has ended, if it has.
 fn end(manifest: &Manifest, id: &NodeId, today: &str) -> Option<End> {
-    let over = |day: &str| day.get(..10).unwrap_or(day) < today.get(..10).unwrap_or(today);
-    if let Some(contract) = manifest.contracts.get(id) {
-        let life = &contract.lifecycle;
-        if let Some(day) = life.end_of_life.as_ref().filter(|day| over(&day.value)) {
-            return Some(End::Life(day.value.clone()));
-        }
-        if let Some(day) = life.end_of_support.as_ref().filter(|day| over(&day.value)) {
-            return Some(End::Support(day.value.clone()));
+    ends(manifest, id).find(|end| is_over(end.day(), today))
+}
+
+/// How a model ends, the worst first.
+fn ends(manifest: &Manifest, id: &NodeId) -> impl Iterator<Item = End> {
+    let life = manifest.contracts.get(id).map(|contract| &contract.lifecycle);
+    let of_life = life.and_then(|life| life.end_of_life.as_ref()).map(|day| End::Life(day.value.clone()));
+    let support = life.and_then(|life| life.end_of_support.as_ref());
+    let support = support.map(|day| End::Support(day.value.clone()));
+    let deprecated = manifest.nodes.get(id).and_then(Node::deprecation_date);
+    let deprecated = deprecated.map(|day| End::Deprecated(day.to_owned()));
+    of_life.into_iter().chain(support).chain(deprecated)
+}
+
+impl End {
+    fn day(&self) -> &str {
+        match self {
+            Self::Support(day) | Self::Life(day) | Self::Deprecated(day) => day,
         }
     }
-    let day = manifest.nodes.get(id)?.deprecation_date()?;
-    over(day).then(|| End::Deprecated(day.to_owned()))
+}
+
+/// Whether a last day, `2026-11-30`, is over at a time: when the next day has begun.
+pub fn is_over(last: &str, today: &str) -> bool {
+    day(last) < day(today)
+}
+
+fn day(time: &str) -> &str {
+    time.get(..10).unwrap_or(time)
 }
 
 fn ended_read(reader: &str, node: &NodeId, end: &End, at: &Location) -> Diagnostic {
@@ -151,6 +174,14 @@ pub fn holds(range: &str, version: &Version) -> Option<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_day_is_over_when_the_next_one_begins() {
+        assert!(!is_over("2026-11-30", "2026-11-29 12:00:00"));
+        assert!(!is_over("2026-11-30", "2026-11-30 23:59:59.999999"));
+        assert!(is_over("2026-11-30", "2026-12-01 00:00:00"));
+        assert!(is_over("2026-11-30 08:00:00", "2026-12-01"));
+    }
 
     #[test]
     fn ranges_hold() {

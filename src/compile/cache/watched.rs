@@ -1,5 +1,5 @@
-//! Watched: an environment that notes which of its variables were read, and files outside the project's own texts that a
-//! compile looks at: seeds, and the files of sources.
+//! Watched: an environment that notes which of its variables were read, and what a compile looks at outside of the project's
+//! own texts: seeds, the files of sources, the day.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,8 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::diagnostic::{Located, Location};
 use crate::engine::load::{self, Object, Stamp};
+use crate::engine::state::now;
 use crate::manifest::{Manifest, NodeKind};
 use crate::names::Fingerprint;
+use crate::resolve::endings;
 use crate::template::Env;
 
 /// A seed up to this size is known by its content too, so that a fresh checkout is no change.
@@ -50,13 +52,15 @@ fn hashed(value: &str) -> String {
     Fingerprint::of([value.as_bytes()]).as_str().to_owned()
 }
 
-/// Files that DuckDB reads while a project compiles.
+/// Files that DuckDB reads while a project compiles, and for how long it compiles so.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outside {
     /// Seeds.
     seeds: Vec<SeenFile>,
     /// What each source's patterns name.
     sources: Vec<(Vec<String>, Vec<SeenFile>)>,
+    /// The day after which something is over, which is said.
+    last_day: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,7 +82,12 @@ impl Outside {
             let patterns: Vec<String> = files.patterns.iter().map(|pattern| pattern.value.clone()).collect();
             Some(named_by(root, &patterns).map(|found| (patterns, found)))
         });
-        Some(Self { seeds: seeds.collect::<Option<_>>()?, sources: sources.collect::<Option<_>>()? })
+        let last_day = endings::next(manifest, &now());
+        Some(Self {
+            seeds: seeds.collect::<Option<_>>()?,
+            sources: sources.collect::<Option<_>>()?,
+            last_day,
+        })
     }
 
     /// Whether it can be told later that nothing has changed.
@@ -92,7 +101,8 @@ impl Outside {
             let before = files.iter().map(|file| &file.path);
             objects(root, patterns).is_some_and(|now| now.iter().map(|object| &object.name).eq(before))
         });
-        sources && self.all().all(|file| file.is_same(root))
+        let in_time = self.last_day.as_ref().is_none_or(|day| !endings::is_over(day, &now()));
+        in_time && sources && self.all().all(|file| file.is_same(root))
     }
 
     /// What there is now, if it is what there was before and it can be told later that nothing has changed.
@@ -140,4 +150,23 @@ impl SeenFile {
 fn content(path: &Path) -> Option<String> {
     let bytes = std::fs::read(path).ok()?;
     Some(Fingerprint::of([bytes.as_slice()]).as_str().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_ends_on_a_day_is_looked_at_again_after_it() {
+        let until = |day: Option<&str>| Outside {
+            seeds: Vec::new(),
+            sources: Vec::new(),
+            last_day: day.map(ToOwned::to_owned),
+        };
+        let today = now().get(..10).map(ToOwned::to_owned);
+        assert!(until(None).is_same(Path::new(".")));
+        assert!(until(today.as_deref()).is_same(Path::new(".")));
+        assert!(until(Some("2999-12-31")).is_same(Path::new(".")));
+        assert!(!until(Some("2020-01-01")).is_same(Path::new(".")));
+    }
 }
