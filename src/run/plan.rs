@@ -240,7 +240,7 @@ pub(super) fn volatile(node: &Node, rendered: &Rendered) -> Option<String> {
 
 /// A relation that Kiln does not load and so cannot watch, which a node reads: itself, or through views and ephemeral
 /// models, whose own builds say nothing of the rows behind them.
-fn unwatched<'a>(workspace: &'a Workspace, node: &'a Node) -> Option<&'a NodeId> {
+pub(super) fn unwatched<'a>(workspace: &'a Workspace, node: &'a Node) -> Option<&'a NodeId> {
     let manifest = &workspace.manifest;
     let mut seen: HashSet<&NodeId> = HashSet::new();
     let mut queue: VecDeque<&Node> = VecDeque::from([node]);

@@ -791,7 +791,7 @@ fn what_kiln_cannot_watch_is_looked_at_through_views_too() {
         ("models/sources.yml", "sources: [{name: src, schema: src, tables: [{name: arrived}]}]\n"),
         (
             "models/seen.sql",
-            "{{ config(materialized='view') }} select * from {{ source('src', 'arrived') }}\n",
+            "{{ config(materialized='view', event_time='at') }} select * from {{ source('src', 'arrived') }}\n",
         ),
         ("models/pasted.sql", "{{ config(materialized='ephemeral') }} select * from {{ ref('seen') }}\n"),
         (
@@ -802,19 +802,28 @@ fn what_kiln_cannot_watch_is_looked_at_through_views_too() {
             "models/taken.sql",
             "{{ config(materialized='incremental', incremental_strategy='merge', unique_key='id') }} select * from {{ ref('seen') }}\n",
         ),
+        (
+            "models/by_day.sql",
+            "{{ config(materialized='incremental', incremental_strategy='interval', event_time='at', batch_size='day', begin='2026-01-01', lookback=3) }} select * from {{ ref('seen') }}\n",
+        ),
     ]);
     let database = shop.root().join("shop.duckdb");
     let changes = |sql: &str| {
         let connection = duckdb::Connection::open(&database).expect("a database");
         connection.execute_batch(sql).expect("it runs");
     };
-    changes("create schema src; create table src.arrived as select 1 as id");
+    changes("create schema src; create table src.arrived as select 1 as id, timestamp '2026-01-05' as at");
     good(&shop);
-    let found = || shop.query("select (from main.total), (select count(*) from main.taken)");
-    assert_eq!(found(), "1|1");
-    changes("insert into src.arrived values (2)");
+    let found = || {
+        shop.query(
+            "select (from main.total), (select count(*) from main.taken), (select count(*) from main.by_day)",
+        )
+    };
+    assert_eq!(found(), "1|1|1");
+    changes("insert into src.arrived values (2, '2026-01-03'), (3, '2026-01-01')");
     good(&shop);
-    assert_eq!(found(), "2|2");
+    // What is older than `lookback` is late.
+    assert_eq!(found(), "3|3|2");
     let nothing = good(&shop);
     let taken = nothing.nodes.iter().find(|node| node.node.short() == "taken").expect("a report");
     assert!(matches!(taken.outcome, Outcome::NothingNew), "{:?}", taken.outcome);

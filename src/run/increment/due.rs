@@ -8,7 +8,7 @@ use crate::interval::{Intervals, News, cut, due, end_of, from_text, holes, is_in
 use crate::manifest::{Interval, Node, Strategy};
 use crate::names::Relation;
 use crate::run::candidate::{Candidate, Candidates, Physical};
-use crate::run::plan::Known;
+use crate::run::plan::{Known, unwatched};
 use crate::sql::quote::{identifier, literal};
 use crate::template::Window;
 use crate::workspace::Workspace;
@@ -75,8 +75,12 @@ impl Chooser<'_> {
         Ok((Intervals { covered, built, base: Some(base.relation.clone()) }, same, left_out))
     }
 
-    /// Whether a parent has new rows that may lie anywhere: one that is not built by intervals.
+    /// Whether a parent has new rows that may lie anywhere: one that is not built by intervals, or behind which rows come
+    /// and go unseen.
     fn news(&self, base: &Increment) -> News {
+        if unwatched(self.workspace, self.node).is_some() {
+            return News::Anywhere;
+        }
         let mut parents = self.node.depends_on.iter().filter_map(|dependency| {
             let candidate = self.candidates.get(&dependency.node)?;
             let node = self.workspace.manifest.nodes.get(&dependency.node);
