@@ -44,7 +44,7 @@ pub struct Manifest {
     pub layers: Vec<String>,
     /// Models and seeds that are enabled.
     pub nodes: BTreeMap<NodeId, Node>,
-    /// Those of them whose templates cannot be parsed or that read what is not there. Not all is known of them, and only
+    /// Those of them whose templates or configuration cannot be read, or that read what is not there. Not all is known of them, and only
     /// a manifest that is used in spite of mistakes has any.
     pub broken: BTreeSet<NodeId>,
     /// Source tables.

@@ -236,7 +236,18 @@ impl<'a> Resolver<'a> {
         }
     }
 
+    /// Adds a node, and notes whether anything is wrong with it.
     fn node(&mut self, draft: &Draft<'_>) {
+        let earlier = std::mem::take(&mut self.problems);
+        self.add_node(draft);
+        if self.problems.has_errors() {
+            self.manifest.broken.insert(draft.id.clone());
+        }
+        let own = std::mem::replace(&mut self.problems, earlier);
+        self.problems.extend(own);
+    }
+
+    fn add_node(&mut self, draft: &Draft<'_>) {
         let Draft { resource, kind, settings, parsed, .. } = draft;
         let layer = (*kind == NodeKind::Model)
             .then(|| resource.folders.first().filter(|folder| self.manifest.layers.contains(folder)))
@@ -246,12 +257,7 @@ impl<'a> Resolver<'a> {
         let default = if first_layer { Materialization::Append } else { Materialization::View };
         let config = node_config(*kind, settings, default, &mut self.problems);
         let relation = self.relation(draft, layer.as_deref(), config.materialized);
-        let mut missing = Diagnostics::new();
-        let depends_on = self.lineup.dependencies(parsed, &resource.package, &mut missing);
-        if missing.has_errors() {
-            self.manifest.broken.insert(draft.id.clone());
-        }
-        self.problems.extend(missing);
+        let depends_on = self.lineup.dependencies(parsed, &resource.package, &mut self.problems);
         let node = Node {
             id: draft.id.clone(),
             name: resource.name.clone(),

@@ -246,7 +246,7 @@ fn mistakes_in_a_snapshot_are_told() {
       |
       = help: its columns are: dbt_scd_id, dbt_updated_at, dbt_valid_from, dbt_valid_to, dbt_is_deleted
 
-    4 errors
+    4 errors, 1 note
     "#);
 }
 
