@@ -68,15 +68,42 @@ const FILES: &[File] = files! {
         "sequential_values"
         "unique_combination_of_columns";
     "dbt_expectations":
+        "expect_column_distinct_count_to_equal"
+        "expect_column_max_to_be_between"
+        "expect_column_mean_to_be_between"
+        "expect_column_median_to_be_between"
+        "expect_column_min_to_be_between"
+        "expect_column_pair_values_A_to_be_greater_than_B"
+        "expect_column_pair_values_to_be_equal"
+        "expect_column_proportion_of_unique_values_to_be_between"
+        "expect_column_stdev_to_be_between"
+        "expect_column_sum_to_be_between"
+        "expect_column_to_exist"
+        "expect_column_unique_value_count_to_be_between"
         "expect_column_value_lengths_to_be_between"
         "expect_column_value_lengths_to_equal"
         "expect_column_values_to_be_between"
         "expect_column_values_to_be_in_set"
+        "expect_column_values_to_be_in_type_list"
+        "expect_column_values_to_be_null"
+        "expect_column_values_to_be_of_type"
+        "expect_column_values_to_be_unique"
+        "expect_column_values_to_match_like_pattern"
         "expect_column_values_to_match_regex"
         "expect_column_values_to_not_be_in_set"
+        "expect_column_values_to_not_be_null"
+        "expect_column_values_to_not_match_like_pattern"
+        "expect_column_values_to_not_match_regex"
         "expect_compound_columns_to_be_unique"
         "expect_row_values_to_have_recent_data"
-        "expect_table_row_count_to_be_between";
+        "expect_table_column_count_to_equal"
+        "expect_table_columns_to_contain_set"
+        "expect_table_columns_to_match_ordered_list"
+        "expect_table_columns_to_match_set"
+        "expect_table_row_count_to_be_between"
+        "expect_table_row_count_to_equal"
+        "expect_table_row_count_to_equal_other_table"
+        "expression_is_true";
 };
 
 #[cfg(test)]

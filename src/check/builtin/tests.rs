@@ -3,6 +3,7 @@
 mod dbt;
 mod dbt_expectations;
 mod dbt_utils;
+mod expectations_of_tables;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
@@ -91,25 +92,34 @@ fn dbt_utils_tests() {
 #[test]
 fn dbt_expectations_tests() {
     check(&dbt_expectations::cases());
+    check(&expectations_of_tables::cases());
+}
+
+fn all_cases() -> Vec<Case> {
+    [dbt::cases(), dbt_utils::cases(), dbt_expectations::cases(), expectations_of_tables::cases()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 #[test]
 fn every_test_has_cases() {
-    let all = [dbt::cases(), dbt_utils::cases(), dbt_expectations::cases()];
-    let tried: BTreeSet<String> = all.iter().flatten().map(|case| case.0.to_owned()).collect();
+    let all = all_cases();
+    let tried: BTreeSet<String> = all.iter().map(|case| case.0.to_owned()).collect();
     assert_eq!(tried, builtin_names().into_iter().collect());
     assert_eq!(builtin_macros().len(), builtin_names().len());
 }
 
 #[test]
 fn tests_run_on_a_filtered_model() {
-    let all = [dbt::cases(), dbt_utils::cases(), dbt_expectations::cases()];
-    for Case(name, args, m, p, expected) in all.iter().flatten() {
+    let all = all_cases();
+    for Case(name, args, m, p, expected) in all.iter() {
         let (sql, config) = render(name, args).expect("it renders");
         let filtered = TestConfig { where_clause: Some("true".into()), ..TestConfig::default() };
         let relation = query::tested_relation("m", &filtered);
         let sql = sql
             .replace("from m\n", &format!("from {relation}\n"))
+            .replace("from m)", &format!("from {relation})"))
             .replace("from m group", &format!("from {relation} group"));
         assert!(sql.contains("dbt_subquery"), "{name}");
         let connection = Connection::open_in_memory().expect("an in-memory database");

@@ -1,0 +1,12 @@
+{# One row for each column of the set that the table has not, without regard to case. #}
+{% test expect_table_columns_to_contain_set(model, column_list, transform='upper') %}
+select found.column_name as found, wanted.column_name as wanted
+from (describe select * from {{ model }}) found
+right join (
+    values
+    {%- for column in column_list %}
+    ('{{ column | string | replace("'", "''") }}'){{ ',' if not loop.last }}
+    {%- endfor %}
+) wanted(column_name) on lower(found.column_name) = lower(wanted.column_name)
+where found.column_name is null
+{% endtest %}
