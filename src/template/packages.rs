@@ -1,4 +1,5 @@
-//! The macros that Kiln brings under the names that people know: dbt's own for DuckDB, and parts of `dbt_utils`.
+//! The macros that Kiln brings under the names that people know: dbt's own for DuckDB, and parts of
+//! `dbt_utils` and `dbt_date`.
 
 use super::MacroFile;
 use crate::diagnostic::SourceFile;
@@ -6,6 +7,9 @@ use crate::diagnostic::SourceFile;
 const FILES: &[(&str, &str, &str)] = &[
     ("dbt", "kiln/dbt/cross_db.sql", include_str!("packages/dbt/cross_db.sql")),
     ("dbt_utils", "kiln/dbt_utils/sql.sql", include_str!("packages/dbt_utils/sql.sql")),
+    ("dbt_utils", "kiln/dbt_utils/tables.sql", include_str!("packages/dbt_utils/tables.sql")),
+    ("dbt_utils", "kiln/dbt_utils/values.sql", include_str!("packages/dbt_utils/values.sql")),
+    ("dbt_date", "kiln/dbt_date/dates.sql", include_str!("packages/dbt_date/dates.sql")),
 ];
 
 /// All files.

@@ -7,7 +7,9 @@
 {% macro type_int() %}integer{% endmacro %}
 {% macro type_boolean() %}boolean{% endmacro %}
 {% macro current_timestamp() %}now(){% endmacro %}
-{% macro current_timestamp_backcompat() %}now()::timestamp{% endmacro %}
+{# The UTC time; casting `now()` would need the icu extension. #}
+{% macro current_timestamp_backcompat() %}make_timestamp(epoch_us(now())){% endmacro %}
+{% macro current_timestamp_in_utc_backcompat() %}make_timestamp(epoch_us(now())){% endmacro %}
 {% macro dateadd(datepart, interval, from_date_or_timestamp) %}({{ from_date_or_timestamp }} + (interval '1 {{ datepart }}' * ({{ interval }}))){% endmacro %}
 {% macro datediff(first_date, second_date, datepart) %}date_diff('{{ datepart }}', {{ first_date }}::timestamp, {{ second_date }}::timestamp){% endmacro %}
 {% macro date_trunc(datepart, date) %}date_trunc('{{ datepart }}', {{ date }}){% endmacro %}
@@ -33,3 +35,5 @@
 {% macro array_concat(array_1, array_2) %}list_concat({{ array_1 }}, {{ array_2 }}){% endmacro %}
 {% macro except() %}except{% endmacro %}
 {% macro intersect() %}intersect{% endmacro %}
+{% macro date_spine(datepart, start_date, end_date) %}{{ return(dbt_utils.date_spine(datepart, start_date, end_date)) }}{% endmacro %}
+{% macro generate_series(upper_bound) %}{{ return(dbt_utils.generate_series(upper_bound)) }}{% endmacro %}

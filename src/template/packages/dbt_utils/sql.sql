@@ -1,13 +1,21 @@
 {# The macros of dbt_utils that projects use most, for DuckDB. #}
 {% macro generate_surrogate_key(field_list) -%}
+{%- set missing = '' if var('surrogate_key_treat_nulls_as_empty_strings', false) else '_dbt_utils_surrogate_key_null_' -%}
 {%- set fields = [] -%}
 {%- for field in field_list -%}
-{%- do fields.append("coalesce(cast(" ~ field ~ " as varchar), '_dbt_utils_surrogate_key_null_')") -%}
+{%- do fields.append("coalesce(cast(" ~ field ~ " as varchar), '" ~ missing ~ "')") -%}
 {%- endfor -%}
 md5(cast({{ fields | join(" || '-' || ") }} as varchar))
 {%- endmacro %}
 
-{% macro surrogate_key(field_list) %}{{ return(dbt_utils.generate_surrogate_key(field_list)) }}{% endmacro %}
+{# What was there before `generate_surrogate_key`: fields as a list or one by one, and NULL counts as ''. #}
+{% macro surrogate_key(field_list) -%}
+{%- set fields = [] -%}
+{%- for field in ([field_list] + varargs | list if field_list is string else field_list) -%}
+{%- do fields.append("coalesce(cast(" ~ field ~ " as varchar), '')") -%}
+{%- endfor -%}
+md5(cast({{ fields | join(" || '-' || ") }} as varchar))
+{%- endmacro %}
 
 {% macro group_by(n) -%}
 group by {% for i in range(1, n + 1) %}{{ i }}{% if not loop.last %},{% endif %}{% endfor %}
@@ -22,13 +30,18 @@ group by {% for i in range(1, n + 1) %}{{ i }}{% if not loop.last %},{% endif %}
 {{ return(kept) }}
 {%- endmacro %}
 
-{% macro star(from, relation_alias=false, except=[], prefix='', suffix='', quote_identifiers=true) -%}
+{% macro star(from, relation_alias=false, except=[], prefix='', suffix='', quote_identifiers=true, unquote_aliases=false, rename={}) -%}
 {%- set columns = dbt_utils.get_filtered_columns_in_relation(from, except) -%}
+{%- set names = {} -%}
+{%- for old, new in rename.items() -%}{%- do names.update({old | lower: new}) -%}{%- endfor -%}
 {%- if columns | length == 0 -%}*{%- else -%}
 {%- for column in columns -%}
+{%- set alias = prefix ~ column ~ suffix -%}
 {%- if relation_alias -%}{{ relation_alias }}.{%- endif -%}
 {%- if quote_identifiers -%}{{ adapter.quote(column) }}{%- else -%}{{ column }}{%- endif -%}
-{%- if prefix != '' or suffix != '' %} as {{ adapter.quote(prefix ~ column ~ suffix) if quote_identifiers else prefix ~ column ~ suffix }}{%- endif -%}
+{%- if column | lower in names %} as {{ names[column | lower] }}
+{%- elif unquote_aliases %} as {{ alias }}
+{%- elif alias != column %} as {{ adapter.quote(alias) if quote_identifiers else alias }}{%- endif -%}
 {%- if not loop.last %},
   {% endif -%}
 {%- endfor -%}{%- endif -%}
@@ -53,9 +66,13 @@ select {{ column }} as value from {{ table }}{% if where is not none %} where {{
 {% macro safe_divide(numerator, denominator) %}({{ numerator }}) / nullif(({{ denominator }}), 0){% endmacro %}
 {% macro safe_add(field_list) %}{% set parts = [] %}{% for field in field_list %}{% do parts.append("coalesce(" ~ field ~ ", 0)") %}{% endfor %}{{ parts | join(' + ') }}{% endmacro %}
 {% macro safe_subtract(field_list) %}{% set parts = [] %}{% for field in field_list %}{% do parts.append("coalesce(" ~ field ~ ", 0)") %}{% endfor %}{{ parts | join(' - ') }}{% endmacro %}
-{% macro slugify(string) %}{{ return(string | lower | replace(' ', '_') | replace('-', '_')) }}{% endmacro %}
+{% macro slugify(string) %}
+{%- set words = modules.re.sub('[ -]+', '_', string | lower) -%}
+{%- set kept = modules.re.sub('[^a-z0-9_]+', '', words) -%}
+{{ return(modules.re.sub('^([0-9])', '_' ~ kept[:1], kept)) }}
+{% endmacro %}
 {% macro pretty_time(format='%H:%M:%S') %}{{ return(run_started_at.strftime(format)) }}{% endmacro %}
-{% macro pretty_log_format(message) %}{{ return(dbt_utils.pretty_time() ~ ' + ' ~ message) }}{% endmacro %}
+{% macro pretty_log_format(message='') %}{{ return(dbt_utils.pretty_time() ~ ' + ' ~ message) }}{% endmacro %}
 {% macro log_info(message) %}{{ log(dbt_utils.pretty_log_format(message), info=true) }}{% endmacro %}
 
 {% macro date_spine(datepart, start_date, end_date) -%}
@@ -66,9 +83,22 @@ where date_{{ datepart }} < cast({{ end_date }} as timestamp)
 
 {% macro generate_series(upper_bound) %}select unnest(generate_series(1, {{ upper_bound }})) as generated_number{% endmacro %}
 
+{# DuckDB matches columns by name and finds the types that they share; columns are asked for only to pick or cast some. #}
 {% macro union_relations(relations, column_override=none, include=[], exclude=[], source_column_name='_dbt_source_relation', where=none) -%}
+{%- if include and exclude -%}{{ exceptions.raise_compiler_error('`union_relations` takes `include` or `exclude`, not both') }}{%- endif -%}
+{%- set wanted = include | map('lower') | list -%}
+{%- set types = {} -%}
+{%- for name, type in (column_override or {}).items() -%}{%- do types.update({name | lower: type}) -%}{%- endfor -%}
 {%- for relation in relations %}
-select {% if source_column_name is not none %}'{{ relation.schema }}.{{ relation.identifier }}' as {{ source_column_name }}, {% endif %}*{% if exclude %} exclude ({{ exclude | join(', ') }}){% endif %} from {{ relation }}{% if where %} where {{ where }}{% endif %}
+{%- set columns = ['*' ~ (' exclude (' ~ exclude | join(', ') ~ ')' if exclude else '')] %}
+{%- if execute and (include or types) %}
+{%- set columns = [] %}
+{%- for column in dbt_utils.get_filtered_columns_in_relation(relation, exclude) if not include or column | lower in wanted %}
+{%- set name = adapter.quote(column) %}
+{%- do columns.append('cast(' ~ name ~ ' as ' ~ types[column | lower] ~ ') as ' ~ name if column | lower in types else name) %}
+{%- endfor %}
+{%- endif %}
+select {% if source_column_name is not none %}'{{ relation.schema }}.{{ relation.identifier }}' as {{ source_column_name }}, {% endif %}{{ columns | join(', ') }} from {{ relation }}{% if where %} where {{ where }}{% endif %}
 {%- if not loop.last %}
 union all by name
 {%- endif %}
