@@ -179,6 +179,11 @@ error[unknown-type]: `m`: there is no type `bigintt`
 2 |   cast({{ c }} * 100 as bigintt)
   |                         ^^^^^^^
   |
+ ::: models/m.sql:1:11
+  |
+1 | select {{ cents('amount') }} as cents from {{ ref('orders') }}
+  |           --------------- called from here
+  |
   = help: did you mean `bigint`?
 ");
 }
@@ -246,6 +251,8 @@ error[sql-syntax]: `m`: syntax error at or near `order_id`
   |
 3 | were order_id > 1
   |      ^^^^^^^^
+  |
+  = help: did you mean `where` in place of `were`?
 ");
     insta::assert_snapshot!(said("select order_id,\nfrom {{ ref('orders') }}\nwhere (order_id > 1\n"), @r"
 error[sql-syntax]: `m`: syntax error at or near `1`

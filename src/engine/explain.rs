@@ -50,7 +50,8 @@ pub fn explain(
     file: &Arc<SourceFile>,
     parents: &[Parent],
 ) -> Diagnostic {
-    let place = offset
+    let told = super::seek::place(&error.message, &rendered.sql, &rendered.slots, offset);
+    let place = told
         .and_then(|(offset, length)| {
             let offset = inside(&rendered.sql, offset);
             // DuckDB tells of an operator where it is, and not how long.
@@ -61,7 +62,23 @@ pub fn explain(
             let first = file.text.find(|c: char| !c.is_whitespace()).unwrap_or(0);
             Location::new(file, first..first)
         });
-    explain_at(lead, error, &place, parents)
+    let slip = match error.message.starts_with("syntax error at or near ") {
+        true => told.and_then(|(offset, _)| super::seek::slip(&rendered.sql, offset)),
+        false => None,
+    };
+    let explain_at = |place: &Location| {
+        let diagnostic = explain_at(lead, error, place, parents);
+        slip.iter().fold(diagnostic, |diagnostic, help| diagnostic.help(help.clone()))
+    };
+    let call = told.and_then(|(offset, _)| rendered.call(inside(&rendered.sql, offset), file));
+    match call {
+        // Nobody can change what Kiln brings.
+        Some(call) if place.file.path.starts_with("kiln") => {
+            explain_at(&call).related(&place, "written here")
+        }
+        Some(call) => explain_at(&place).related(&call, "called from here"),
+        None => explain_at(&place),
+    }
 }
 
 /// An error as a diagnostic at a place.
@@ -116,6 +133,12 @@ fn told(error: &SqlError, parents: &[Parent]) -> Told {
         let name = error.name.as_deref().or(quoted.first().copied()).unwrap_or_default();
         return no_column(name, None, candidates(text, error), parents);
     }
+    // In QUALIFY and ORDER BY, without quotes and without candidates.
+    if let Some(rest) = text.strip_prefix("Referenced column ")
+        && let Some((name, _)) = rest.split_once(" not found in FROM clause")
+    {
+        return no_column(name, None, Vec::new(), parents);
+    }
     if text.contains(" does not have a column named \"") && quoted.len() >= 2 {
         return no_column(quoted[1], Some(quoted[0]), candidates(text, error), parents);
     }
@@ -140,7 +163,9 @@ fn told(error: &SqlError, parents: &[Parent]) -> Told {
         // DuckDB always offers something, however far.
         let offered = quoted.last().filter(|_| text.contains("Did you mean"));
         let offered = offered.map(|near| near.rsplit('.').next().unwrap_or(near));
-        let help: Vec<String> = offered.and_then(|near| suggestion(name, [near])).into_iter().collect();
+        let near =
+            offered.into_iter().chain(if kind == "function" { &FORMS[..] } else { &[] }.iter().copied());
+        let help: Vec<String> = suggestion(name, near).into_iter().collect();
         return Told { code: Some(code), ..told(format!("there is no {kind} `{name}`"), "", help) };
     }
     if let Some(rest) = text.strip_prefix("Ambiguous reference to column name \"") {
@@ -167,9 +192,29 @@ fn told(error: &SqlError, parents: &[Parent]) -> Told {
     if let Some(rest) = text.strip_prefix("No function matches the given name and argument types ") {
         let call = rest.split('\'').nth(1).unwrap_or(rest);
         let offered: Vec<String> = signatures(text).map(|found| format!("there is `{found}`")).collect();
+        let count = |call: &str| arguments(call).map(|all| all.len());
+        if !offered.is_empty() && signatures(text).all(|found| !takes(found, count(call))) {
+            let mut counts: Vec<usize> = signatures(text).filter_map(count).collect();
+            counts.sort_unstable();
+            counts.dedup();
+            let counts: Vec<String> = counts.iter().map(usize::to_string).collect();
+            let name = call.split('(').next().unwrap_or(call);
+            let mut help = vec![format!("it takes {} arguments", counts.join(" or "))];
+            help.extend(offered.into_iter().take(3));
+            let given = count(call).unwrap_or_default();
+            let message = format!("`{name}` does not take {given} arguments: `{call}`");
+            return told(message, "", help);
+        }
         // An operator has dozens, which help nobody.
         let mut help = if offered.len() <= 3 { offered } else { Vec::new() };
-        help.push("cast an argument, as in `x::varchar`".into());
+        let is_date = |data_type: &&str| data_type.starts_with("TIMESTAMP") || *data_type == "DATE";
+        let shifts = call.starts_with(['+', '-'])
+            && arguments(call)
+                .is_some_and(|all| all.iter().any(is_date) && all.iter().any(|t| t.contains("INT")));
+        help.push(match shifts {
+            true => "add an interval, as in `x + interval 1 day`".into(),
+            false => "cast an argument, as in `x::varchar`".into(),
+        });
         return told(format!("no function takes these types: `{call}`"), "", help);
     }
     if text.starts_with("Could not choose a best candidate function") {
@@ -180,11 +225,31 @@ fn told(error: &SqlError, parents: &[Parent]) -> Told {
     if let Some(rest) = text.strip_prefix("syntax error at or near ") {
         return told(format!("syntax error at or near `{}`", rest.trim_matches('"')), "", Vec::new());
     }
+    if text.starts_with("Deprecated lambda arrow") {
+        let help = "write `lambda x: x + 1` in place of `x -> x + 1`";
+        return told("DuckDB's lambdas have no arrow any more".into(), "", vec![help.into()]);
+    }
     let advice = ADVICE.iter().find(|(begin, _)| text.starts_with(begin)).map(|(_, advice)| *advice);
     let first = text.split("; ").next().unwrap_or(text).trim_end_matches(['!', '.']);
     let help = suggestion(error.name.as_deref().unwrap_or_default(), candidates(text, error));
     told(lowered(first), "", help.into_iter().chain(advice.map(str::to_owned)).collect())
 }
+
+/// What looks like a function and is grammar, so that DuckDB never offers it.
+const FORMS: [&str; 12] = [
+    "coalesce",
+    "nullif",
+    "cast",
+    "try_cast",
+    "extract",
+    "substring",
+    "position",
+    "trim",
+    "overlay",
+    "row",
+    "grouping",
+    "exists",
+];
 
 /// What to do about sentences that say it badly or not at all.
 const ADVICE: [(&str, &str); 4] = [
@@ -251,6 +316,34 @@ fn candidates<'a>(text: &'a str, error: &'a SqlError) -> Vec<&'a str> {
 fn signatures(text: &str) -> impl Iterator<Item = &str> {
     let offered = text.split("Candidate functions:").nth(1).unwrap_or_default();
     offered.split("; ").map(str::trim).filter(|line| !line.is_empty())
+}
+
+/// The types in a call or a signature: `f(A, B(1, 2))`.
+fn arguments(call: &str) -> Option<Vec<&str>> {
+    let (open, close) = (call.find('(')?, call.rfind(" -> ").unwrap_or(call.len()));
+    let inner = call.get(open + 1..close)?.trim().strip_suffix(')')?;
+    let (mut all, mut depth, mut from) = (Vec::new(), 0, 0);
+    for (at, letter) in inner.char_indices() {
+        match letter {
+            '(' | '[' => depth += 1,
+            ')' | ']' => depth -= 1,
+            ',' if depth == 0 => {
+                all.push(inner[from..at].trim());
+                from = at + 1;
+            }
+            _ => {}
+        }
+    }
+    if !inner.trim().is_empty() {
+        all.push(inner[from..].trim());
+    }
+    Some(all)
+}
+
+/// Whether a signature takes so many arguments; one that cannot be read takes any.
+fn takes(signature: &str, count: Option<usize>) -> bool {
+    let known = arguments(signature).filter(|all| !all.iter().any(|one| one.contains("...")));
+    known.is_none_or(|all| Some(all.len()) == count)
 }
 
 fn listed(names: &[&str]) -> String {

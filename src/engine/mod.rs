@@ -9,6 +9,7 @@ pub mod load;
 pub mod publish;
 pub mod sandbox;
 pub mod seed;
+mod seek;
 pub mod session;
 pub mod shadow;
 pub mod state;

@@ -139,7 +139,11 @@ impl ProjectFile {
             fields.problem(
                 Diagnostic::error("unknown-target", format!("there is no target `{}`", wanted.value))
                     .at(&wanted.at, "")
-                    .suggest(&wanted.value, targets.keys().map(String::as_str)),
+                    .suggest(&wanted.value, targets.keys().map(String::as_str))
+                    .help(format!(
+                        "the targets are: {}",
+                        targets.keys().cloned().collect::<Vec<_>>().join(", ")
+                    )),
             );
         }
         let paths = Paths {

@@ -115,7 +115,10 @@ fn generic(resolver: &mut Resolver<'_>, params: &mut Params, tested: &Tested<'_>
     if !is_enabled(&settings, &mut resolver.problems) {
         return;
     }
-    check_args(resolver, entry, &wanted);
+    if !check_args(resolver, entry, &wanted) {
+        // Its macro would say the same once more.
+        return;
+    }
     let mut depends_on = vec![Dependency { node: tested.id.clone(), at: entry.at.clone() }];
     for (key, value) in &entry.args {
         let at = entry.arg_at.get(key).unwrap_or(&entry.at);
@@ -196,8 +199,10 @@ fn unknown_test(resolver: &mut Resolver<'_>, package: &str, entry: &TestEntry) {
     );
 }
 
-fn check_args(resolver: &mut Resolver<'_>, entry: &TestEntry, wanted: &[Param]) {
+/// Says what is wrong with a test's arguments; whether nothing is.
+fn check_args(resolver: &mut Resolver<'_>, entry: &TestEntry, wanted: &[Param]) -> bool {
     let test = &entry.test.value;
+    let mut fit = true;
     let names = || {
         wanted.iter().map(|param| param.name.as_str()).filter(|name| !["model", "column_name"].contains(name))
     };
@@ -207,6 +212,7 @@ fn check_args(resolver: &mut Resolver<'_>, entry: &TestEntry, wanted: &[Param]) 
         if takes_any || names().any(|name| name == key) {
             continue;
         }
+        fit = false;
         let at = entry.arg_at.get(key).unwrap_or(&entry.at);
         let takes = names().collect::<Vec<_>>().join(", ");
         let diagnostic =
@@ -227,6 +233,7 @@ fn check_args(resolver: &mut Resolver<'_>, entry: &TestEntry, wanted: &[Param]) 
         if given {
             continue;
         }
+        fit = false;
         let message = format!("`{test}` needs `{}`", param.name);
         let diagnostic = Diagnostic::error("test-args", message).at(&entry.at, "");
         resolver.problems.push(match param.name.as_str() {
@@ -234,6 +241,7 @@ fn check_args(resolver: &mut Resolver<'_>, entry: &TestEntry, wanted: &[Param]) 
             name => diagnostic.help(format!("write `{test}: {{arguments: {{{name}: ...}}}}`")),
         });
     }
+    fit
 }
 
 /// The name that dbt would make: `unique_orders_order_id`.

@@ -54,6 +54,21 @@ impl Rendered {
         text
     }
 
+    /// Where a template calls the macro that wrote a byte of `sql`; `None` where the template wrote it itself, or where
+    /// the call is not on the template's line before.
+    pub fn call(&self, offset: usize, template: &Arc<SourceFile>) -> Option<Location> {
+        let line = self.sql[..self.sql.floor_char_boundary(offset)].matches('\n').count();
+        let own = |origin: &&Origin| origin.file.path == template.path;
+        if self.origins.get(line)?.as_ref().is_none_or(|origin| own(&origin)) {
+            return None;
+        }
+        let before = self.origins[..line].iter().rev().flatten().find(own)?;
+        let start = template.offset(before.line, 1);
+        let text = template.text[start..].split('\n').next().unwrap_or("");
+        let range = called_in(text)?;
+        Some(Location::new(template, start + range.start..start + range.end))
+    }
+
     /// The place in the user's template for a byte offset of `sql`: the line is exact; the column is found by the
     /// text around the offset where the template's line holds it, else it is that of the expression that wrote it, else
     /// the line's first character.
@@ -89,6 +104,28 @@ impl Rendered {
     }
 }
 
+/// The call of a macro in a template's line: its one expression that is no relation; all of the line where there are more.
+fn called_in(line: &str) -> Option<Range<usize>> {
+    let mut found = Vec::new();
+    let mut at = 0;
+    while let Some(open) = ["{{", "{% call"].iter().filter_map(|open| line[at..].find(open)).min() {
+        let blank = |c: char| c == '-' || c.is_whitespace();
+        let from = at + open + 2;
+        let end = line[from..].find(['}', '%']).map_or(line.len(), |end| from + end);
+        let inner = line[from..end].trim_matches(blank);
+        let start = end - line[from..end].trim_start_matches(blank).len();
+        if !["ref(", "source(", "this", "config("].iter().any(|name| inner.starts_with(name)) {
+            found.push(start..start + inner.len());
+        }
+        at = end;
+    }
+    match found.as_slice() {
+        [] => None,
+        [one] => Some(one.clone()),
+        _ => Some(line.len() - line.trim_start().len()..line.trim_end().len()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -103,6 +140,17 @@ mod tests {
             origins: vec![origin(2), origin(3), None],
             sql,
         }
+    }
+
+    #[test]
+    fn the_call_of_a_macro_is_found_in_a_line() {
+        let called = |line: &str| called_in(line).map(|range| line[range].to_owned()).unwrap_or_default();
+        assert_eq!(called("  {{- cents('a') -}} as x"), "cents('a')");
+        assert_eq!(called("select {{ cents('a') }} from {{ ref('o') }}"), "cents('a')");
+        assert_eq!(called("{% call wrap(1) %}x"), "call wrap(1)");
+        assert_eq!(called("  {{ star("), "star(");
+        assert_eq!(called("  {{ a() }}, {{ b() }} "), "{{ a() }}, {{ b() }}");
+        assert_eq!(called("from {{ ref('o') }}"), "");
     }
 
     #[test]

@@ -152,6 +152,22 @@ pub(super) fn describe<'a>(
             let name = detail.trim_start_matches("test ").trim_end_matches(" is unknown");
             Diagnostic::error("template-unknown", format!("there is no test `{name}` to write after `is`"))
         }
+        ErrorKind::UnknownMethod if detail.starts_with("undefined has no method") => {
+            let path = written.and_then(|written| written.split('(').next()).unwrap_or("").trim();
+            let (package, name) = path.rsplit_once('.').unwrap_or((path, ""));
+            let diagnostic = Diagnostic::error(
+                "template-unknown",
+                format!("`{package}` is not defined, so it has no `{name}`"),
+            )
+            .suggest(package, known());
+            match package.contains('.') {
+                true => diagnostic,
+                false => diagnostic.help(format!(
+                    "if `{package}` is a package of dbt: Kiln installs none, so put what you use of it into `macros/{package}/`, \
+                     or write it without"
+                )),
+            }
+        }
         ErrorKind::UnknownMethod => {
             Diagnostic::error("template-unknown", format!("no such method: {detail}"))
         }
@@ -250,6 +266,11 @@ impl<'a> Args<'a> {
         let value = self.required(index, function, name)?;
         match value.kind() {
             ValueKind::String => Ok(super::marker::plain(value.as_str().unwrap_or(""))),
+            ValueKind::Undefined => Err(problem_with_help(
+                "template-arguments",
+                format!("`{function}()` needs a string for `{name}`, and this is not defined"),
+                "put the name in quotes, if it is one",
+            )),
             kind => Err(problem(
                 "template-arguments",
                 format!("`{function}()` needs a string for `{name}`, not {}", kind_name(kind)),

@@ -120,7 +120,11 @@ impl Library {
                     .at(&tag, "opened here")
                     .help(format!("end it with `{{% {end_word} %}}`")),
                 );
-                return;
+                // The next one is read by itself, so that its callers are not told that it is missing.
+                match word {
+                    "macro" => continue,
+                    _ => return,
+                }
             };
             let body = at..end.start;
             at = end.end;

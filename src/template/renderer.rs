@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use minijinja::{Environment, Error, ErrorKind, Output, State, UndefinedBehavior, Value};
 
 use super::callable::MacroRef;
-use super::errors::{self, Returned, Traced, Unanswered, source_of};
+use super::errors::{self, Problem, Returned, Traced, Unanswered, source_of};
+use super::lexer::{PieceKind, next_piece};
 use super::library::{Library, Origin};
 use super::objects::list::Dict;
 use super::objects::relation::TemplateRelation;
@@ -459,11 +460,44 @@ pub(super) fn place(error: &Error, rewritten: &Rewritten, file: &SourceFile, fir
         (Some(range), _) => rewritten.source_range(range),
         (None, Some(line)) => {
             let start = file.offset(first + line - 1, 1);
+            if let Some(range) = in_tag(error, &file.text, start) {
+                return range;
+            }
             let text = file.text[start..].split('\n').next().unwrap_or("");
             start + (text.len() - text.trim_start().len())..start + text.trim_end().len()
         }
         (None, None) => 0..0,
     }
+}
+
+/// The place of an error in a tag that begins on an earlier line than the one that minijinja tells, which is that of the
+/// last argument: the name that the error is about where the tag holds it once, else the tag's first line.
+fn in_tag(error: &Error, source: &str, line_start: usize) -> Option<Range<usize>> {
+    let mut at = 0;
+    let tag = loop {
+        let piece = next_piece(source, at).filter(|piece| piece.range.start < line_start)?;
+        if piece.range.end > line_start {
+            break piece;
+        }
+        at = piece.range.end;
+    };
+    if !matches!(tag.kind, PieceKind::Expression | PieceKind::Tag) {
+        return None;
+    }
+    let text = &source[tag.inner.clone()];
+    let message = source_of::<Problem>(error).map(|problem| problem.message.as_str()).unwrap_or_default();
+    let names = message.split('`').skip(1).step_by(2).map(|name| name.trim_end_matches("()"));
+    let mut found = names.filter(|name| !name.is_empty()).filter_map(|name| {
+        let mut all =
+            text.match_indices(name).map(|(at, _)| tag.inner.start + at..tag.inner.start + at + name.len());
+        all.next().filter(|_| all.next().is_none())
+    });
+    let first = || {
+        let from = tag.inner.start + (text.len() - text.trim_start().len());
+        let line = source[from..tag.inner.end].split('\n').next().unwrap_or("").trim_end();
+        from..from + line.len()
+    };
+    Some(found.by_ref().last().unwrap_or_else(first))
 }
 
 /// The text that an error points at; an attribute with what it is an attribute of.

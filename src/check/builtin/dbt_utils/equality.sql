@@ -1,5 +1,5 @@
 {# Rows that only one of the two has, as sets. Columns are matched by name: `union all by name` puts the other's into
-   this one's order, and a column that only one has stops the query, because the counts of columns differ. `columns(*)`
+   this one's order, and a column that only one has stops the query, because the counts of columns differ. A column to leave out may be in one alone. `columns(*)`
    goes through the types, so that `precision` rounds what is not a whole number and leaves the rest. #}
 {% test equality(model, compare_model, compare_columns=none, exclude_columns=none, precision=none) %}
 {{ config(fail_calc="count(*) + coalesce(abs(sum(case when which_diff = 'a_minus_b' then 1 else 0 end) - sum(case when which_diff = 'b_minus_a' then 1 else 0 end)), 0)") }}
@@ -8,7 +8,9 @@
 {%- endif %}
 {%- set picked %}
     {%- if compare_columns %}{{ compare_columns | join(', ') }}
-    {%- elif exclude_columns %}* exclude ({{ exclude_columns | join(', ') }})
+    {%- elif exclude_columns %}columns(lambda c: lower(c) not in (
+        {%- for column in exclude_columns %}'{{ column | string | lower | replace('"', '') | replace("'", "''") }}'{{ ', ' if not loop.last }}{% endfor -%}
+        ))
     {%- else %}*
     {%- endif %}
 {%- endset %}

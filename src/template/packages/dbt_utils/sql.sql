@@ -34,7 +34,9 @@ group by {% for i in range(1, n + 1) %}{{ i }}{% if not loop.last %},{% endif %}
 {%- set columns = dbt_utils.get_filtered_columns_in_relation(from, except) -%}
 {%- set names = {} -%}
 {%- for old, new in rename.items() -%}{%- do names.update({old | lower: new}) -%}{%- endfor -%}
-{%- if columns | length == 0 -%}*{%- else -%}
+{%- if columns | length == 0 -%}
+{{ '/* no columns are left */' if execute and adapter.get_columns_in_relation(from) | length > 0 else '*' }}
+{%- else -%}
 {%- for column in columns -%}
 {%- set alias = prefix ~ column ~ suffix -%}
 {%- if relation_alias -%}{{ relation_alias }}.{%- endif -%}
@@ -58,7 +60,7 @@ select {{ column }} as value from {{ table }}{% if where is not none %} where {{
 {% macro pivot(column, values, alias=true, agg='sum', cmp='=', prefix='', suffix='', then_value=1, else_value=0, quote_identifiers=true, distinct=false) -%}
 {%- for value in values %}
 {{ agg }}({% if distinct %}distinct {% endif %}case when {{ column }} {{ cmp }} '{{ dbt.escape_single_quotes(value) }}' then {{ then_value }} else {{ else_value }} end)
-{%- if alias %} as {{ adapter.quote(prefix ~ value ~ suffix) if quote_identifiers else prefix ~ value ~ suffix }}{% endif -%}
+{%- if alias %} as {{ adapter.quote(prefix ~ value ~ suffix) if quote_identifiers else dbt_utils.slugify(prefix ~ value ~ suffix) }}{% endif -%}
 {%- if not loop.last %},{% endif -%}
 {%- endfor %}
 {%- endmacro %}
@@ -90,7 +92,11 @@ where date_{{ datepart }} < cast({{ end_date }} as timestamp)
 {%- set types = {} -%}
 {%- for name, type in (column_override or {}).items() -%}{%- do types.update({name | lower: type}) -%}{%- endfor -%}
 {%- for relation in relations %}
-{%- set columns = ['*' ~ (' exclude (' ~ exclude | join(', ') ~ ')' if exclude else '')] %}
+{%- set columns = ['*'] %}
+{%- if exclude %}
+{#- Unlike EXCLUDE, this takes names that a table has not. #}
+{%- set columns = ["columns(lambda c: lower(c) not in ('" ~ exclude | map('lower') | map('replace', "'", "''") | join("', '") ~ "'))"] %}
+{%- endif %}
 {%- if execute and (include or types) %}
 {%- set columns = [] %}
 {%- for column in dbt_utils.get_filtered_columns_in_relation(relation, exclude) if not include or column | lower in wanted %}
