@@ -9,7 +9,7 @@ use super::verdict::{OUT_OF_REACH, Verdict, judge, outside};
 use super::{Cause, CompiledNode, State};
 use crate::diagnostic::{Diagnostic, Diagnostics, Location, Severity};
 use crate::engine::explain::{explain, parents};
-use crate::engine::lineage::{of_query, outputs_of_query};
+use crate::engine::lineage::{Told, of_query, outputs_of_query};
 use crate::engine::load::OWN_COLUMNS;
 use crate::engine::session::{ColumnType, SqlError};
 use crate::engine::shadow::{Shadow, Statement};
@@ -18,6 +18,7 @@ use crate::manifest::{Materialization, Node};
 use crate::names::{Fingerprint, NodeId};
 use crate::run::candidate::{Bound, Reading, bind};
 use crate::sql::lineage::Lineage;
+use crate::sql::literals::Literal;
 use crate::sql::relations;
 use crate::sql::rendered::Rendered;
 use crate::sql::tokens::{statements, without_end};
@@ -214,7 +215,11 @@ impl Binding<'_> {
         }
         let sql = if bound.sql.contains(';') { without_end(&bound.sql) } else { &bound.sql };
         self.ground.stand_read(self.shadow, rendered)?;
-        if let Some((columns, lineage)) = outputs_of_query(self.shadow.session(), sql)? {
+        if let Some(Told { columns, lineage, misfit }) = outputs_of_query(self.shadow.session(), sql)? {
+            if let Some(literal) = misfit {
+                self.tell_misfit(rendered, bound, &literal);
+                return Ok(Bind::Not(broken(self.node)));
+            }
             match self.node.config.materialized {
                 // A raw table has no second column of a name, where a query has `a` and `a_1`.
                 Materialization::Append if columns.iter().any(|column| is_numbered(&column.name)) => {}
@@ -228,6 +233,18 @@ impl Binding<'_> {
             }
         }
         self.bind_slowly(rendered, bound, sql)
+    }
+
+    /// Says that a text cannot be what it is taken for.
+    fn tell_misfit(&mut self, rendered: &Rendered, bound: &Bound, literal: &Literal) {
+        let node = self.node;
+        let place = literal.position.and_then(|(at, length)| rendered.locate(bound.to_rendered(at)?, length));
+        let place = place.unwrap_or_else(|| Location::new(&node.file, 0..0));
+        let message = format!("`{}`: '{}' is no {}", node.name, literal.text, literal.data_type);
+        let found = Diagnostic::error("sql-data", message)
+            .at(&place, "")
+            .help("mend it, or write `try_cast(… as …)`, which gives NULL where a text does not fit");
+        self.diagnostics.push(found);
     }
 
     /// Makes the model's table from its query: the way for what a plan does not show, and to mistakes at their places.

@@ -1,5 +1,7 @@
 //! Tests of compiling: whole projects in temporary folders, each kind of message as a snapshot.
 
+mod mistakes;
+
 use super::{CompileOptions, Compiled, compile, write_compiled};
 use crate::diagnostic::Style;
 use crate::engine::session::ColumnType;

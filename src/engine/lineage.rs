@@ -5,6 +5,8 @@
 
 use super::session::{ColumnType, Session, SqlError};
 use crate::sql::lineage::{Lineage, of_plan, outputs_of, parse_plan, parse_typed_plan};
+use crate::sql::literals::{Literal, doubtful};
+use crate::sql::quote;
 use crate::sql::relations::words;
 use crate::sql::shape::{self, Shape};
 use crate::sql::tokens::is_closed;
@@ -43,27 +45,57 @@ pub fn shape_of(
     })
 }
 
+/// What the plan of a query tells.
+#[derive(Debug)]
+pub struct Told {
+    /// Its outputs, in order.
+    pub columns: Vec<ColumnType>,
+    /// Where they come from.
+    pub lineage: Lineage,
+    /// A text in it that cannot be cast as it is cast.
+    pub misfit: Option<Literal>,
+}
+
 /// The outputs of a query and their lineage from one bind; `None` where the plan does not tell them, which is no verdict on
 /// the query: it may even be wrong.
 ///
 /// # Errors
 /// Only what stops a command: an interrupt, or no memory.
-pub fn outputs_of_query(
-    session: &Session,
-    sql: &str,
-) -> Result<Option<(Vec<ColumnType>, Lineage)>, SqlError> {
+pub fn outputs_of_query(session: &Session, sql: &str) -> Result<Option<Told>, SqlError> {
     // What closes a parenthesis that it did not open would be another query inside of one.
     if !is_closed(sql) {
         return Ok(None);
     }
-    let Ok(text) = plan(session, &format!("SELECT * FROM (\n{sql}\n)"))? else { return Ok(None) };
+    let Ok(text) = plan(session, &format!("{AROUND}{sql}\n)"))? else { return Ok(None) };
     let Some(plan) = parse_plan(&text) else { return Ok(None) };
+    let misfit = misfit(session, doubtful(&text), sql)?;
     drop(text);
     let Some(outputs) = outputs_of(&plan) else { return Ok(None) };
     let names: Vec<String> = outputs.iter().map(|(name, _)| name.clone()).collect();
     let lineage = of_plan(&plan, &names);
-    let columns = outputs.into_iter().map(|(name, data_type)| ColumnType { name, data_type });
-    Ok(Some((columns.collect(), lineage)))
+    let columns = outputs.into_iter().map(|(name, data_type)| ColumnType { name, data_type }).collect();
+    Ok(Some(Told { columns, lineage, misfit }))
+}
+
+/// What is put before a query whose outputs are asked for.
+const AROUND: &str = "SELECT * FROM (\n";
+
+/// The first literal that DuckDB cannot cast, with its place in `sql`.
+fn misfit(session: &Session, literals: Vec<Literal>, sql: &str) -> Result<Option<Literal>, SqlError> {
+    for mut literal in literals {
+        let ask =
+            format!("SELECT TRY_CAST({} AS {}) IS NULL", quote::literal(&literal.text), literal.data_type);
+        if !session.connection().query_row(&ask, [], |row| row.get::<_, bool>(0))? {
+            continue;
+        }
+        let written = quote::literal(&literal.text);
+        // Of `date '…'` DuckDB tells no place, of what a macro of its own holds a wrong one.
+        let told = literal.position.and_then(|(at, length)| Some((at.checked_sub(AROUND.len())?, length)));
+        let told = told.filter(|(at, length)| sql.get(*at..at + length) == Some(written.as_str()));
+        literal.position = told.or_else(|| sql.find(&written).map(|at| (at, written.len())));
+        return Ok(Some(literal));
+    }
+    Ok(None)
 }
 
 /// Joins and set operations of one query whose plan is asked for. The time that DuckDB 2.0.0 takes to print a plan grows with

@@ -163,8 +163,8 @@ pub(super) fn describe<'a>(
             match package.contains('.') {
                 true => diagnostic,
                 false => diagnostic.help(format!(
-                    "if `{package}` is a package of dbt: Kiln installs none, so put what you use of it into `macros/{package}/`, \
-                     or write it without"
+                    "if `{package}` is a package: Kiln installs none; write what you use of it into `macros/`, and call it without \
+                     `{package}.`"
                 )),
             }
         }

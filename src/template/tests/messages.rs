@@ -34,6 +34,18 @@ const FAILURES: &[(&str, &str, &str)] = &[
     ("too many arguments", "{% macro a(x) %}{% endmacro %}", "{{ a(1, 2) }}"),
     ("an unknown argument", "{% macro a(colour) %}{% endmacro %}", "{{ a(color=2) }}"),
     ("a macro that a package lacks", "", "{{ dbt_utils.stra(ref('x')) }}"),
+    (
+        "a macro that a package lacks, far from its arguments",
+        "",
+        "{{ dbt_utils.stra(\n  ref('x'),\n  except=[]\n) }}",
+    ),
+    ("a package that is not there", "", "{{ dbt_expectations_x.thing('a',\n  1) }}"),
+    ("a name without quotes", "", "{{ ref(orders) }}"),
+    (
+        "a macro that is not closed before another",
+        "{% macro a() %}\n  b\n{% macro c() %}d{% endmacro %}",
+        "{{ c() }}",
+    ),
     ("a dispatch that finds nothing", "", "{{ adapter.dispatch('f', 'shop')() }}"),
     ("a missing variable", "", "{{ var('first_dya') }}"),
     ("a missing environment variable", "", "select '{{ env_var('NOT_SET') }}'"),

@@ -329,6 +329,28 @@ fn embedded_sql_macros_give_sql() {
 }
 
 #[test]
+fn embedded_macros_follow_dbt_utils() {
+    let text = [
+        "{{ dbt_utils.surrogate_key('a', 'b') }}",
+        "{{ dbt_utils.slugify('1 Odd-name!') }}{{ dbt_utils.slugify(none) }}",
+        "{{ dbt_utils.pivot('c', [\"b's\"], quote_identifiers=false) }}",
+        "{{ dbt_utils.star(ref('x'), rename={'NAME': 'n2'}) }}",
+        "{{ dbt_utils.star(ref('x'), prefix='p_', unquote_aliases=true) }}",
+        "{{ dbt_utils.star(ref('x'), except=['id', 'name']) }}",
+        "{{ dbt_utils.union_relations([ref('x'), ref('y')], exclude=['Gone']) }}",
+        "{{ dbt_utils.union_relations([ref('x')], include=['NAME'], column_override={'name': 'text'}, source_column_name=none) }}",
+        "{{ dbt_utils.deduplicate(ref('x'), 'id', 'at desc') }}",
+        "{{ dbt_utils.unpivot(ref('x'), exclude=['id']) }}",
+        "{{ dbt_utils.nullcheck_table(ref('x')) }}",
+        "{{ dbt_utils.width_bucket('a', 0, 10, 5) }}",
+        "{{ dbt_utils.get_url_host('u') }} {{ dbt_utils.get_url_path('u') }} {{ dbt_utils.get_url_parameter('u', 'q') }}",
+        "{{ dbt_date.get_base_dates(n_dateparts=3, datepart='day') }}",
+        "{{ dbt_date.n_days_ago(2, 'd') }} {{ dbt_date.day_of_week('d', isoweek=false) }}",
+    ];
+    insta::assert_snapshot!(sql("", &text.join("\n--\n")));
+}
+
+#[test]
 fn a_project_may_put_a_macro_in_the_place_of_ref() {
     let macros = "{% macro ref(name) %}{{ return(builtins.ref(name ~ '_v2')) }}{% endmacro %}";
     let renderer = renderer(macros);

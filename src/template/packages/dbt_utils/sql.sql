@@ -69,6 +69,7 @@ select {{ column }} as value from {{ table }}{% if where is not none %} where {{
 {% macro safe_add(field_list) %}{% set parts = [] %}{% for field in field_list %}{% do parts.append("coalesce(" ~ field ~ ", 0)") %}{% endfor %}{{ parts | join(' + ') }}{% endmacro %}
 {% macro safe_subtract(field_list) %}{% set parts = [] %}{% for field in field_list %}{% do parts.append("coalesce(" ~ field ~ ", 0)") %}{% endfor %}{{ parts | join(' - ') }}{% endmacro %}
 {% macro slugify(string) %}
+{%- if string is none -%}{{ return('') }}{%- endif -%}
 {%- set words = modules.re.sub('[ -]+', '_', string | lower) -%}
 {%- set kept = modules.re.sub('[^a-z0-9_]+', '', words) -%}
 {{ return(modules.re.sub('^([0-9])', '_' ~ kept[:1], kept)) }}
