@@ -13,7 +13,10 @@ use crate::compile::cache::Cache;
 use crate::compile::cache::memory::Memory;
 use crate::compile::cache::watched::{Outside, WatchedEnv};
 use crate::compile::cache::whole::{Counts, Done, Told, Whole, asked, unchanged};
-use crate::compile::{CompileOptions, Compiled, Tables, compile as compile_project, lineage, write_compiled};
+use crate::compile::{
+    CompileOptions, Compiled, Tables, asks_database, compile as compile_project, in_database, lineage,
+    write_compiled,
+};
 use crate::error::{Error, Result};
 use crate::manifest::NodeKind;
 use crate::names::NodeId;
@@ -57,6 +60,10 @@ pub fn compile(terminal: &Terminal, global: &Global, args: &CompileArgs) -> Resu
     let workspace = ManuallyDrop::new(workspace);
     let selected = workspace.select(&args.selection.select, &args.selection.exclude)?;
     let outside = Outside::look(workspace.root(), &workspace.manifest);
+    let outside = match asks_database(&workspace) {
+        true => outside.and_then(|outside| outside.with_database(workspace.root(), &workspace.target.path)),
+        false => outside,
+    };
     let folder = match &args.target_path {
         Some(folder) => workspace.root().join(folder),
         None => workspace.target_folder(),
@@ -65,7 +72,7 @@ pub fn compile(terminal: &Terminal, global: &Global, args: &CompileArgs) -> Resu
     let is_whole = args.selection.select.is_empty() && args.selection.exclude.is_empty();
     let compile_options = CompileOptions {
         about: (!is_whole).then(|| Arc::new(with_ancestors(&workspace, &selected))),
-        ..remembering(&workspace)
+        ..remembering(&workspace)?
     };
     let mut compiled = ManuallyDrop::new(compile_project(&workspace, &compile_options)?);
     if warnings.has_errors() {
@@ -132,13 +139,14 @@ pub fn compile(terminal: &Terminal, global: &Global, args: &CompileArgs) -> Resu
 }
 
 /// How to compile a project of which `kiln compile` may have bound much already.
-pub(super) fn remembering(workspace: &Workspace) -> CompileOptions {
+pub(super) fn remembering(workspace: &Workspace) -> Result<CompileOptions> {
     let cache = Cache::new(&workspace.target_folder(), &binary());
-    CompileOptions {
+    Ok(CompileOptions {
+        existing: in_database(workspace)?,
         memory: Some(Arc::new(Memory::read(&cache))),
         tables: Tables::Needed,
         ..CompileOptions::default()
-    }
+    })
 }
 
 /// What is selected and all that it needs.

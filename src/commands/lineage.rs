@@ -16,7 +16,7 @@ use super::{Exit, Opened, open, show_messages};
 pub fn lineage(terminal: &Terminal, global: &Global, args: &LineageArgs) -> Result<Exit> {
     let Opened { workspace, .. } = open(terminal, global, "lineage", FullRefresh::No)?;
     let (node, column) = find_node(&workspace, &args.start)?;
-    let compiled = compile(&workspace, &remembering(&workspace))?;
+    let compiled = compile(&workspace, &remembering(&workspace)?)?;
     show_messages(terminal, &workspace);
     if compiled.diagnostics.has_errors() {
         return Err(Error::Project(compiled.diagnostics));

@@ -58,7 +58,7 @@ pub fn show(terminal: &Terminal, global: &Global, args: &ShowArgs) -> Result<Exi
 
 /// Shows names and types as they come out of compiling.
 fn schema(terminal: &Terminal, workspace: &Workspace, node: &Node, output: ShowOutput) -> Result<Exit> {
-    let compiled = compile(workspace, &remembering(workspace))?;
+    let compiled = compile(workspace, &remembering(workspace)?)?;
     let model = compiled.models.get(&node.id);
     let Some(columns) = model.and_then(|model| model.columns.as_ref()) else {
         if compiled.diagnostics.has_errors() {

@@ -44,7 +44,7 @@ use cache::memory::{Memory, Notes};
 use ground::Ground;
 
 pub use artifacts::write_compiled;
-pub use known::known_to;
+pub use known::{asks_database, in_database, known_to};
 pub use lineage::lineage;
 pub use outside::{set_aside, stands_as};
 

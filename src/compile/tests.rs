@@ -404,7 +404,7 @@ note[unknown-columns]: the columns of `app.clicks` are not known: it is outside 
 13 |       - name: clicks
    |               ^^^^^^
    |
-   = help: declare its `columns`, each with a `data_type`
+   = help: declare its `columns`, each with a `data_type`; those of a table in `target/dev.duckdb` are read there
 ");
     insta::assert_snapshot!(project.columns("child"), @"? the columns of `app.clicks` are not known: it is outside of the project, and no column is declared");
     let known = CompileOptions {

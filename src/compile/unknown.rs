@@ -58,7 +58,10 @@ impl Compiler<'_> {
             let mut note = Diagnostic::warning(code, message).at(&at, "");
             note.severity = Severity::Note;
             if !is_model && reason.is_some() {
-                note = note.help("declare its `columns`, each with a `data_type`");
+                let database = self.ground.workspace.target.path.display();
+                note = note.help(format!(
+                    "declare its `columns`, each with a `data_type`; those of a table in `{database}` are read there"
+                ));
             }
             self.diagnostics.push(note);
         }

@@ -29,15 +29,8 @@ pub struct Definitions {
 /// # Errors
 /// The file cannot be opened, or DuckDB does not copy its catalog.
 pub fn read(path: &Path) -> Result<Definitions> {
-    let config = Config::default()
-        .with("autoinstall_known_extensions", "false")
-        .and_then(|config| config.with("threads", "1"))
-        .map_err(SqlError::from)?;
-    let session = Session::new(Connection::open_in_memory_with_flags(config).map_err(SqlError::from)?)?;
-    session.execute(&format!(
-        "ATTACH {} AS kiln_published (READ_ONLY); ATTACH ':memory:' AS kiln_copy",
-        literal(&path.to_string_lossy())
-    ))?;
+    let session = attached(path)?;
+    session.execute("ATTACH ':memory:' AS kiln_copy")?;
     let found = session.count(
         "SELECT (SELECT count(*) FROM duckdb_functions() WHERE database_name = 'kiln_published' AND NOT internal) \
          + (SELECT count(*) FROM duckdb_types() WHERE database_name = 'kiln_published' AND NOT internal)",
@@ -53,7 +46,7 @@ pub fn read(path: &Path) -> Result<Definitions> {
         "SET allowed_directories = [{export}]; SET enable_external_access = false; SET lock_configuration = true"
     ))?;
     session.execute("COPY FROM DATABASE kiln_published TO kiln_copy (SCHEMA); USE kiln_copy")?;
-    let relations = relations(&session)?;
+    let relations = relations(&session, "kiln_copy")?;
     session.execute(&format!("DROP SCHEMA IF EXISTS {} CASCADE", identifier(DATA_SCHEMA)))?;
     let gone: Vec<String> = tables(&session)?
         .into_iter()
@@ -71,6 +64,28 @@ pub fn read(path: &Path) -> Result<Definitions> {
         schemas: schemas(&session)?,
         relations,
     })
+}
+
+/// The tables and views in a database with their columns, without those of Kiln's own. No row is read.
+///
+/// # Errors
+/// The file cannot be opened: another process writes it, or it is no database.
+pub fn relations_in(path: &Path) -> Result<Vec<(Relation, Vec<ColumnType>)>> {
+    let session = attached(path)?;
+    // A view may read a file; to tell its columns must not.
+    session.execute("SET enable_external_access = false; SET lock_configuration = true")?;
+    relations(&session, "kiln_published")
+}
+
+/// A session beside which a database is open for reading.
+fn attached(path: &Path) -> Result<Session> {
+    let config = Config::default()
+        .with("autoinstall_known_extensions", "false")
+        .and_then(|config| config.with("threads", "1"))
+        .map_err(SqlError::from)?;
+    let session = Session::new(Connection::open_in_memory_with_flags(config).map_err(SqlError::from)?)?;
+    session.execute(&format!("ATTACH {} AS kiln_published (READ_ONLY)", literal(&path.to_string_lossy())))?;
+    Ok(session)
 }
 
 fn tables(session: &Session) -> Result<Vec<(String, Relation)>> {
@@ -95,11 +110,12 @@ fn schemas(session: &Session) -> Result<Vec<String>> {
     Ok(rows.into_iter().flatten().flatten().collect())
 }
 
-fn relations(session: &Session) -> Result<Vec<(Relation, Vec<ColumnType>)>> {
+fn relations(session: &Session, database: &str) -> Result<Vec<(Relation, Vec<ColumnType>)>> {
     let rows = session.rows(&format!(
         "SELECT schema_name, table_name, column_name, data_type FROM duckdb_columns() \
-         WHERE database_name = 'kiln_copy' AND NOT internal AND schema_name NOT IN ({}, '_kiln') \
+         WHERE database_name = {} AND NOT internal AND schema_name NOT IN ({}, '_kiln') \
          ORDER BY schema_name, table_name, column_index",
+        literal(database),
         literal(DATA_SCHEMA)
     ))?;
     let mut all: Vec<(Relation, Vec<ColumnType>)> = Vec::new();

@@ -133,6 +133,14 @@ fn told(error: &SqlError, parents: &[Parent]) -> Told {
         let name = error.name.as_deref().or(quoted.first().copied()).unwrap_or_default();
         return no_column(name, None, candidates(text, error), parents);
     }
+    // The SELECT names a column of its own so, which DuckDB thinks is meant.
+    if text.contains("referenced that exists in the SELECT clause")
+        && let Some(name) = quoted.first()
+    {
+        let mut told = no_column(name, None, candidates(text, error), parents);
+        told.help.push(format!("what the SELECT calls `{name}` cannot be used in it before it is made"));
+        return told;
+    }
     // In QUALIFY and ORDER BY, without quotes and without candidates.
     if let Some(rest) = text.strip_prefix("Referenced column ")
         && let Some((name, _)) = rest.split_once(" not found in FROM clause")
@@ -144,12 +152,18 @@ fn told(error: &SqlError, parents: &[Parent]) -> Told {
     }
     if text.starts_with("Referenced table \"") {
         let name = quoted.first().copied().unwrap_or_default();
-        let known: Vec<&str> = quoted.iter().skip(1).copied().collect();
+        let known: Vec<&str> =
+            quoted.iter().skip(1).map(|known| known.rsplit('.').next().unwrap_or(known)).collect();
         let mut help: Vec<String> = suggestion(name, known.iter().copied()).into_iter().collect();
+        // `a.b` is a column of a table or a field of a column.
+        let message = match help.is_empty() {
+            true => format!("no table or column is called `{}` here", name.split('.').next().unwrap_or(name)),
+            false => format!("no table is called `{name}` here"),
+        };
         if !known.is_empty() {
             help.push(format!("the tables here are {}", listed(&known)));
         }
-        return told(format!("no table is called `{name}` here"), "", help);
+        return told(message, "", help);
     }
     if let Some((kind, rest)) = text.split_once(" with name ")
         && lower.contains("does not exist")
@@ -165,7 +179,11 @@ fn told(error: &SqlError, parents: &[Parent]) -> Told {
         let offered = offered.map(|near| near.rsplit('.').next().unwrap_or(near));
         let near =
             offered.into_iter().chain(if kind == "function" { &FORMS[..] } else { &[] }.iter().copied());
-        let help: Vec<String> = suggestion(name, near).into_iter().collect();
+        let other = (kind == "function").then(|| super::foreign::instead(name)).flatten();
+        let help = match other {
+            Some(other) => vec![format!("DuckDB has another way: `{other}`")],
+            None => suggestion(name, near).into_iter().collect(),
+        };
         return Told { code: Some(code), ..told(format!("there is no {kind} `{name}`"), "", help) };
     }
     if let Some(rest) = text.strip_prefix("Ambiguous reference to column name \"") {
@@ -337,6 +355,8 @@ fn arguments(call: &str) -> Option<Vec<&str>> {
     if !inner.trim().is_empty() {
         all.push(inner[from..].trim());
     }
+    // `/` and `*` part what is told by place from what is told by name.
+    all.retain(|argument| !["/", "*"].contains(argument));
     Some(all)
 }
 

@@ -3,6 +3,7 @@
 pub mod database;
 pub mod definitions;
 pub mod explain;
+mod foreign;
 pub mod increment;
 pub mod lineage;
 pub mod load;

@@ -46,6 +46,9 @@ pub(super) fn place(message: &str, sql: &str, slots: &[Slot], told: Found) -> Fo
     let quote = message.find(['"', '\''])?;
     let mark = &message[quote..=quote];
     let name = message[quote + 1..].split(mark).next()?;
+    if message.contains("referenced that exists in the SELECT clause") {
+        return used_for_itself(&tokens, sql, name);
+    }
     match keyword {
         Some(keyword) => only(behind(&tokens, sql, keyword).filter(|token| token.names(name, sql)), 1),
         None => only(tokens.iter().filter(|token| token.names(name, sql)), 1),
@@ -68,6 +71,9 @@ pub(super) fn slip(sql: &str, offset: usize) -> Option<String> {
         return Some(found);
     }
     let last = before.last()?;
+    if token.is(".", sql) && keyword(last) {
+        return Some(format!("`{0}` is a word of the grammar: as a name, write `\"{0}\"`", text(last)));
+    }
     let count = |word: &str| before.iter().filter(|token| token.is(word, sql)).count();
     if token.is(")", sql) && count(")") >= count("(") {
         return Some("this `)` closes nothing".into());
@@ -85,7 +91,18 @@ pub(super) fn slip(sql: &str, offset: usize) -> Option<String> {
         return Some("is a `)` missing before it?".into());
     }
     let value = |token: &Token| token.kind != Kind::Symbol && !keyword(token);
-    let comma = value(token) && (value(last) || last.is(")", sql) || last.is("end", sql));
+    if token.kind == Kind::Word && !keyword(token) && (last.is(")", sql) || last.is("end", sql)) {
+        return Some(format!("if `{0}` is meant as a name, write `as \"{0}\"`", text(token)));
+    }
+    if let [.., other, last] = before
+        && token.is("(", sql)
+        && last.kind == Kind::Word
+        && !keyword(last)
+        && (value(other) || other.is(")", sql))
+    {
+        return Some(format!("is a comma missing before `{}`?", text(last)));
+    }
+    let comma = value(token) && value(last);
     comma.then(|| format!("is a comma missing before `{}`?", text(token)))
 }
 
@@ -152,6 +169,23 @@ fn behind<'a>(tokens: &'a [Token], sql: &'a str, keyword: &'a str) -> impl Itera
         let depth = keyword.depth;
         tokens[at + 1..].iter().take_while(move |token| token.depth >= depth && !ends(token))
     })
+}
+
+/// The use of a name in the expression that gets this name: `a / 2 as a`.
+fn used_for_itself(tokens: &[Token], sql: &str, name: &str) -> Found {
+    let mut found = tokens.windows(2).enumerate().filter_map(|(at, pair)| {
+        let [before, token] = pair else { return None };
+        if !before.is("as", sql) || !token.names(name, sql) {
+            return None;
+        }
+        let inside = |other: &&Token| {
+            let ends = other.depth == before.depth && (other.is(",", sql) || other.is("select", sql));
+            other.depth >= before.depth && !ends
+        };
+        tokens[..at].iter().rev().take_while(inside).filter(|other| other.names(name, sql)).last()
+    });
+    let first = found.next()?;
+    found.next().is_none().then_some((first.range.start, first.range.len()))
 }
 
 /// The quote of a name that is never closed: a name that goes on over a `ref`.
@@ -380,6 +414,9 @@ mod tests {
         assert_eq!(found(key, "select s.b"), "select s.«b»");
         assert_eq!(found(key, "select s['b']"), "select s[«'b'»");
         assert_eq!(found(key, "select s.b, t.b"), "nowhere", "either may be meant");
+        let itself = "Column \"a\" referenced that exists in the SELECT clause - but";
+        assert_eq!(found(itself, "select b, f(a, 2) as a, c"), "select b, f(«a»");
+        assert_eq!(found(itself, "select a + 1 as a from (select a + 2 as a from t)"), "nowhere");
         let part = "extract specifier \"mnth\" not recognized";
         assert_eq!(found(part, "select date_trunc('mnth', d)"), "select date_trunc(«'mnth'»");
         let term = "GROUP BY term out of range - should be between 1 and 2";
@@ -433,18 +470,23 @@ mod tests {
             guess("select case when a then 1 else 0 as x", "as"),
             guess("select a is nul from t", "nul"),
             guess("select a from t where", "where"),
-        ].join("\n"), @r"
-        did you mean `select` in place of `selct`?
-        did you mean `from` in place of `form`?
-        did you mean `where` in place of `were`?
-        is a comma missing before `c`?
-        is a comma missing before `max`?
-        the comma before it is one too many
-        is a `)` missing before it?
-        this `)` closes nothing
-        is an `end` missing before it?
-        did you mean `null` in place of `nul`?
-        ");
+                guess("select sum(a) AT from t", "AT"),
+                guess("select max(a)\n  min(b)", "(b"),
+        ].join("\n"), @r#"
+did you mean `select` in place of `selct`?
+did you mean `from` in place of `form`?
+did you mean `where` in place of `were`?
+is a comma missing before `c`?
+is a comma missing before `max`?
+the comma before it is one too many
+is a `)` missing before it?
+this `)` closes nothing
+is an `end` missing before it?
+did you mean `null` in place of `nul`?
+
+if `AT` is meant as a name, write `as "AT"`
+is a comma missing before `min`?
+"#);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use kiln::compile::{CompileOptions, Compiled, compile};
 use kiln::diagnostic::Style;
 use kiln::manifest::Materialization;
 
-use crate::support::Shop;
+use crate::support::{Shop, binary};
 
 fn compiled(shop: &Shop, options: &CompileOptions) -> Compiled {
     let (workspace, _) = shop.open().unwrap_or_else(|error| panic!("{error}"));
@@ -145,4 +145,46 @@ fn mistakes_of_newcomers() {
     let said = compiled.diagnostics.render(Style::Plain);
     let lines: Vec<String> = said.lines().map(|line| line.chars().take(120).collect()).collect();
     insta::assert_snapshot!(lines.join("\n"));
+}
+
+/// Tables that another program loads, in the target's database or not.
+#[test]
+fn undeclared_sources_are_known_to_the_database() {
+    let shop = Shop::of(&[
+        ("kiln.yml", "name: shop\ntargets: {dev: {type: duckdb, path: shop.duckdb}}\n"),
+        (
+            "models/sources.yml",
+            "sources:\n  - name: app\n    tables:\n      - {name: orders, columns: [{name: id}]}\n      - {name: people, columns: [{name: id, data_type: integer}]}\n",
+        ),
+        ("models/o.sql", "select id, upper(status) as status from {{ source('app', 'orders') }}\n"),
+        ("models/p.sql", "select id from {{ source('app', 'people') }}\n"),
+    ]);
+    let columns = || {
+        let output = binary(shop.root(), &["show", "o", "--schema"]).output().expect("it runs");
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+    };
+    let compile = || {
+        let output = binary(shop.root(), &["compile"]).output().expect("it runs");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    assert!(compile().contains("the columns of `app.orders` are not known"));
+    assert!(compile().contains("those of a table in `shop.duckdb` are read there"), "and it is said again");
+    let made = duckdb::Connection::open(shop.root().join("shop.duckdb")).expect("a database");
+    // What is declared leads: a type that differs is found when the table is read.
+    made.execute_batch(
+        "CREATE SCHEMA app; CREATE TABLE app.orders (id BIGINT, status VARCHAR); CREATE TABLE app.people (id HUGEINT);
+         CREATE VIEW app.outside AS SELECT 1 AS x;",
+    )
+    .expect("sound statements");
+    assert!(compile().contains("are not known"), "another process has it open");
+    drop(made);
+    let said = compile();
+    assert!(!said.contains("not known") && said.contains("3 columns known"), "{said}");
+    assert!(columns().contains("│ status ┆ VARCHAR"), "{}", columns());
+    let made = duckdb::Connection::open(shop.root().join("shop.duckdb")).expect("a database");
+    made.execute_batch("ALTER TABLE app.orders RENAME status TO state; CHECKPOINT")
+        .expect("sound statements");
+    drop(made);
+    let said = compile();
+    assert!(said.contains("`app.orders` has no column `status`"), "{said}");
 }

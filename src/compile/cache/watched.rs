@@ -61,6 +61,33 @@ pub struct Outside {
     sources: Vec<(Vec<String>, Vec<SeenFile>)>,
     /// The day after which something is over, which is said.
     last_day: Option<String>,
+    /// The target's database, where columns of sources are read from it.
+    #[serde(default)]
+    database: Option<Database>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Database {
+    path: String,
+    /// Nothing where there is no such file.
+    seen: Option<SeenFile>,
+}
+
+impl Database {
+    fn look(root: &Path, path: String) -> Option<Self> {
+        let seen = match root.join(&path).is_file() {
+            true => Some(SeenFile::look(root, &path, false)?),
+            false => None,
+        };
+        Some(Self { path, seen })
+    }
+
+    fn is_same(&self, root: &Path) -> bool {
+        match &self.seen {
+            Some(file) => file.is_same(root),
+            None => !root.join(&self.path).is_file(),
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,7 +114,14 @@ impl Outside {
             seeds: seeds.collect::<Option<_>>()?,
             sources: sources.collect::<Option<_>>()?,
             last_day,
+            database: None,
         })
+    }
+
+    /// Looks at the target's database too.
+    pub fn with_database(self, root: &Path, path: &Path) -> Option<Self> {
+        let database = Some(Database::look(root, path.to_str()?.to_owned())?);
+        Some(Self { database, ..self })
     }
 
     /// Whether it can be told later that nothing has changed.
@@ -102,18 +136,25 @@ impl Outside {
             objects(root, patterns).is_some_and(|now| now.iter().map(|object| &object.name).eq(before))
         });
         let in_time = self.last_day.as_ref().is_none_or(|day| !endings::is_over(day, &now()));
-        in_time && sources && self.all().all(|file| file.is_same(root))
+        let database = self.database.as_ref().is_none_or(|database| database.is_same(root));
+        in_time && sources && database && self.all().all(|file| file.is_same(root))
     }
 
     /// What there is now, if it is what there was before and it can be told later that nothing has changed.
     pub fn look_again(self, root: &Path, manifest: &Manifest) -> Option<Self> {
-        let now = Self::look(root, manifest).filter(Self::is_certain)?;
+        let now = Self::look(root, manifest)?;
+        let now = match &self.database {
+            Some(database) => now.with_database(root, Path::new(&database.path))?,
+            None => now,
+        };
+        let now = Some(now).filter(Self::is_certain)?;
         // In this order: what changes between the two looks is found by the second.
         self.is_same(root).then_some(now)
     }
 
     fn all(&self) -> impl Iterator<Item = &SeenFile> {
-        self.seeds.iter().chain(self.sources.iter().flat_map(|(_, files)| files))
+        let database = self.database.iter().flat_map(|database| &database.seen);
+        self.seeds.iter().chain(self.sources.iter().flat_map(|(_, files)| files)).chain(database)
     }
 }
 
@@ -162,6 +203,7 @@ mod tests {
             seeds: Vec::new(),
             sources: Vec::new(),
             last_day: day.map(ToOwned::to_owned),
+            database: None,
         };
         let today = now().get(..10).map(ToOwned::to_owned);
         assert!(until(None).is_same(Path::new(".")));

@@ -71,10 +71,24 @@ error[sql-syntax]: `m`: unterminated quoted identifier
 }
 
 #[test]
+fn a_column_that_is_named_like_its_result_is_a_column() {
+    insta::assert_snapshot!(lines(&["select order_id,\n  amuont / 100 as amuont"]), @r"
+error[sql-binding]: `m`: `orders` has no column `amuont`
+ --> models/m.sql:2:3
+  |
+2 |   amuont / 100 as amuont
+  |   ^^^^^^ no such column
+  |
+  = help: did you mean `amount`?
+  = help: `orders` has `order_id`, `customer_id`, `order_date`, `amount`
+  = help: what the SELECT calls `amuont` cannot be used in it before it is made
+");
+}
+
+#[test]
 fn a_column_in_qualify_is_a_column() {
-    insta::assert_snapshot!(
-            said("select order_id\nfrom {{ ref('orders') }}\nqualify row_number() over (partition by custmer_id) = 1\n"),
-            @r"
+    let sql = "select order_id\nfrom {{ ref('orders') }}\nqualify row_number() over (partition by custmer_id) = 1\n";
+    insta::assert_snapshot!(said(sql), @r"
 error[sql-binding]: `m`: `orders` has no column `custmer_id`
  --> models/m.sql:3:41
   |
@@ -83,8 +97,7 @@ error[sql-binding]: `m`: `orders` has no column `custmer_id`
   |
   = help: did you mean `customer_id`?
   = help: `orders` has `order_id`, `customer_id`, `order_date`, `amount`
-"
-        );
+");
 }
 
 #[test]
@@ -229,4 +242,64 @@ error[test-args]: `dbt_utils.expression_is_true` has no argument `expresion`
   |
   = help: did you mean `expression`?
 ");
+}
+
+#[test]
+fn an_operator_takes_other_types() {
+    insta::assert_snapshot!(lines(&["select order_date / 2 as x"]), @r#"
+error[sql-binding]: `m`: no function takes these types: `/(DATE, INTEGER_LITERAL)`
+ --> models/m.sql:1:8
+  |
+1 | select order_date / 2 as x
+  |        ^^^^^^^^^^^^^^
+  |
+  = help: there is `"/"("left" FLOAT, "right" FLOAT, /) -> FLOAT`
+  = help: there is `"/"("left" DOUBLE, "right" DOUBLE, /) -> DOUBLE`
+  = help: there is `"/"("left" INTERVAL, "right" DOUBLE, /) -> INTERVAL`
+  = help: cast an argument, as in `x::varchar`
+"#);
+}
+
+#[test]
+fn functions_of_other_databases_are_known() {
+    insta::assert_snapshot!(lines(&["select dateadd(month, 1, order_date) as x", "select nvl(amount, 0) as x"]), @r"
+error[unknown-function]: `m`: there is no function `dateadd`
+ --> models/m.sql:1:8
+  |
+1 | select dateadd(month, 1, order_date) as x
+  |        ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+  |
+  = help: DuckDB has another way: `x + interval 1 month` or `{{ dbt.dateadd('month', 1, 'x') }}`
+
+
+error[unknown-function]: `m`: there is no function `nvl`
+ --> models/m.sql:1:8
+  |
+1 | select nvl(amount, 0) as x
+  |        ^^^^^^^^^^^^^^
+  |
+  = help: DuckDB has another way: `coalesce(a, b)`
+");
+}
+
+#[test]
+fn a_field_of_what_is_not_there() {
+    insta::assert_snapshot!(lines(&["select _meta.params.id as x", "select order.amount as x"]), @r#"
+error[sql-binding]: `m`: no table or column is called `_meta` here
+ --> models/m.sql:1:8
+  |
+1 | select _meta.params.id as x
+  |        ^^^^^^^^^^^^^^^
+  |
+  = help: the tables here are `orders`
+
+
+error[sql-syntax]: `m`: syntax error at or near `.`
+ --> models/m.sql:1:13
+  |
+1 | select order.amount as x
+  |             ^
+  |
+  = help: `order` is a word of the grammar: as a name, write `"order"`
+"#);
 }
