@@ -58,6 +58,8 @@ pub struct ProjectFiles {
     pub contracts: Vec<Arc<SourceFile>>,
     /// Files in `waivers/`.
     pub waivers: Vec<Arc<SourceFile>>,
+    /// Names of models in Python, which are not read.
+    pub python: Vec<String>,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -270,6 +272,7 @@ impl<'a> Walk<'a> {
             .unwrap_or_default();
         if place == Place::Models && ending == "py" {
             self.not_supported(relative, "Python models are not supported", "write the model in SQL");
+            self.found.python.push(stem.to_owned());
             return None;
         }
         let is_fixture = place == Place::Tests && folders.first().is_some_and(|first| first == "fixtures");

@@ -12,6 +12,8 @@ pub(super) struct Lineup {
     /// By name: package, id, place, enabled.
     nodes: BTreeMap<String, Vec<Entry>>,
     sources: BTreeMap<String, BTreeMap<String, Entry>>,
+    /// Models in Python.
+    python: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -29,6 +31,11 @@ pub(super) enum Enabled {
 }
 
 impl Lineup {
+    /// No names but those of models in Python, which nothing can read.
+    pub(super) fn new(python: &[String]) -> Self {
+        Self { python: python.to_vec(), ..Self::default() }
+    }
+
     /// Adds a model or a seed; gives the place of another one that has its name in its package.
     pub(super) fn add_node(
         &mut self,
@@ -111,6 +118,10 @@ impl Lineup {
             Some(package) => format!("there is no model or seed `{}` in `{package}`", call.name),
             None => format!("there is no model or seed `{}`", call.name),
         };
+        if self.python.contains(&call.name) {
+            let message = format!("`{}` is a Python model, which is not supported", call.name);
+            return Diagnostic::error("ref-not-found", message).at(&call.at, "").help("write it in SQL");
+        }
         let diagnostic = Diagnostic::error("ref-not-found", what).at(&call.at, "");
         let near = nearest(&call.name, self.node_names());
         if let (None, Some((source, _))) =

@@ -43,7 +43,7 @@ pub fn resolve(
         project,
         target,
         templates,
-        lineup: Lineup::default(),
+        lineup: Lineup::new(&project.files.python),
         properties: BTreeMap::new(),
         manifest: Manifest {
             project: project.file.name.value.clone(),
@@ -90,6 +90,13 @@ struct Draft<'a> {
     settings: Settings,
     parsed: ParsedTemplate,
     at: Location,
+}
+
+/// What the properties say, else what the template does.
+fn description(draft: &Draft<'_>) -> String {
+    let own = draft.properties.map(|own| own.description.clone()).filter(|text| !text.is_empty());
+    let said = || draft.settings.get("description").and_then(|said| said.value.as_str()).map(str::to_owned);
+    own.or_else(said).unwrap_or_default()
 }
 
 fn search_paths(project: &Project) -> Vec<String> {
@@ -267,7 +274,7 @@ impl<'a> Resolver<'a> {
             file: Arc::clone(&resource.file),
             relation,
             config,
-            description: draft.properties.map(|own| own.description.clone()).unwrap_or_default(),
+            description: description(draft),
             columns: draft.properties.map(|own| own.columns.clone()).unwrap_or_default(),
             depends_on,
             // What a snapshot checks is known when what it reads is there.
@@ -322,7 +329,8 @@ impl<'a> Resolver<'a> {
         let names = |files: &'a [Resource]| -> BTreeSet<&'a str> {
             files.iter().map(|resource| resource.name.as_str()).collect()
         };
-        let models = names(&self.project.files.models);
+        let mut models = names(&self.project.files.models);
+        models.extend(self.project.files.python.iter().map(String::as_str));
         let seeds = names(&self.project.files.seeds);
         let in_yaml = self.project.properties.snapshots.iter().map(|resource| resource.name.as_str());
         let snapshots = names(&self.project.files.snapshots).into_iter().chain(in_yaml).collect();

@@ -580,3 +580,38 @@ fn settings_of_all_levels_are_laid_over_each_other() {
     assert_eq!(node.config.materialized, Materialization::Ephemeral);
     assert_eq!(node.relation.plain(), "own.m");
 }
+
+#[test]
+fn a_model_in_python_is_said_to_be_one() {
+    insta::assert_snapshot!(said(&[
+        ("models/scored.py", "def model(dbt, session): pass"),
+        ("models/a.sql", "{{ config(description='What scored.') }} select * from {{ ref('scored') }}"),
+        ("models/schema.yml", "models: [{name: scored, description: in Python}]\n"),
+    ]), @r"
+error[ref-not-found]: `scored` is a Python model, which is not supported
+ --> models/a.sql:1:59
+  |
+1 | {{ config(description='What scored.') }} select * from {{ ref('scored') }}
+  |                                                           ^^^^^^^^^^^^^
+  |
+  = help: write it in SQL
+
+error[not-supported]: Python models are not supported
+--> models/scored.py
+ = help: write the model in SQL
+");
+}
+
+#[test]
+fn a_template_may_describe_its_model() {
+    let files = [
+        ("kiln.yml", "name: shop\n"),
+        ("models/a.sql", "{{ config(description='What scored.') }} select 1"),
+        ("models/b.sql", "{{ config(description='Not this.') }} select 1"),
+        ("models/schema.yml", "models: [{name: b, description: This.}]\n"),
+    ];
+    let (manifest, problems) = manifest(&files);
+    assert_eq!(problems.render(Style::Plain), "");
+    let described: Vec<&str> = manifest.nodes.values().map(|node| node.description.as_str()).collect();
+    assert_eq!(described, ["What scored.", "This."]);
+}

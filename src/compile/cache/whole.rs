@@ -168,6 +168,8 @@ fn lists<'a>(file: &'a ProjectFile, files: &'a ProjectFiles) -> Vec<Vec<&'a Arc<
         properties,
         contracts,
         waivers,
+        // A project with one is never without mistakes, which are not remembered.
+        python: _,
     } = files;
     let resources =
         [models, seeds, snapshots, fixtures, singular_tests, generic_tests, macros, docs, properties];
