@@ -61,6 +61,14 @@ pub struct Manifest {
     pub search_paths: Vec<String>,
 }
 
+impl Manifest {
+    /// The model, seed or snapshot of a package that has a name.
+    pub fn node_named(&self, package: &str, name: &str) -> Option<&Node> {
+        let kinds = ["model", "seed", "snapshot"];
+        kinds.iter().find_map(|kind| self.nodes.get(&NodeId::new(kind, package, name)))
+    }
+}
+
 /// How a node becomes something that can be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Materialization {
