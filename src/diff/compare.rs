@@ -360,24 +360,15 @@ impl Work<'_> {
             .and_then(|terms| Version::parse(&terms.version))
             .map(|from| needed(&from, change.bump).to_string());
         Ok(Finding {
-            rule: change.rule,
-            severity,
-            model: self.subject(id).to_owned(),
-            column: change.column.clone(),
-            old: change.old.clone(),
-            new: change.new.clone(),
-            message: change.message.clone(),
-            places: change.places.clone(),
             breaks,
             consumers_total: readers.count(before),
-            bump: change.bump,
             version_old: version(terms_old),
             version_new: version(terms_new),
             version_needed,
             why,
             help,
             proof,
-            waived: None,
+            ..change.clone().into_finding(self.subject(id), severity)
         })
     }
 
