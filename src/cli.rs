@@ -389,6 +389,8 @@ pub enum ResourceType {
     Model,
     /// Seeds.
     Seed,
+    /// Snapshots.
+    Snapshot,
     /// Source tables.
     Source,
     /// Data tests.
