@@ -1,6 +1,7 @@
 //! A change: one difference between two sides, before it is known who reads it and how loud it is.
 
-use super::finding::{Bump, Finding, Place, Severity, Side};
+use super::finding::{Finding, Place, Side};
+use super::grade::{Bump, Severity};
 use super::rule::Rule;
 use super::spot::Spot;
 

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::change::{Change, Check};
-use super::finding::{Bump, Finding, ModelChanges, Place, Proof, Report, Severity, Side, Unknown};
+use super::finding::{Finding, ModelChanges, Place, Proof, Report, Side, Unknown};
+use super::grade::{Bump, Severity};
 use super::ground::{Ground, Machine};
 use super::older::History;
 use super::origin::{Affected, Delta, Deltas, Key, Origin, Sides};

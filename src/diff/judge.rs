@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use super::change::{Change, top};
 use super::compare::Work;
-use super::finding::{Broken, Bump, Certainty, ConsumerKind, Finding, Proof, Severity, Side};
+use super::finding::{Broken, Certainty, ConsumerKind, Finding, Proof, Side};
+use super::grade::{Bump, Severity};
 use super::leak::leaks;
 use super::origin::{Affected, is_schema};
 use super::promise::Terms;
