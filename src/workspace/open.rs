@@ -21,7 +21,7 @@ use crate::names::{Fingerprint, NodeId, Relation};
 use crate::origin::Origin;
 use crate::project::{Expand, Project, ProjectFile, ProjectFiles, Target};
 use crate::template::{
-    Clock, Context, Dispatch, Expander, MacroFile, Renderer, TargetView, Template, TestCall,
+    Clock, Context, Dispatch, Expander, MacroFile, Renderer, TargetView, Template, TestCall, told_once,
 };
 
 /// The command that compares: a base that is compiled for it was right in its time.
@@ -109,6 +109,7 @@ impl Workspace {
                 .cloned()
                 .collect();
         }
+        let problems = told_once(problems);
         let dag = Dag::of(&manifest);
         let order = dag.topological();
         // What stands in a cycle has no place in the order.
