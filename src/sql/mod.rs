@@ -8,6 +8,7 @@ pub mod history;
 pub mod items;
 pub mod lineage;
 pub mod literals;
+pub mod plan;
 pub mod quote;
 pub mod relations;
 pub mod rendered;
