@@ -1,10 +1,12 @@
 //! The lineup: every name that `ref` and `source` can find, and what to say when they find nothing.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use crate::diagnostic::{Diagnostic, Diagnostics, Location, nearest};
+use crate::diagnostic::{Diagnostic, Diagnostics, Location, SourceFile, nearest};
 use crate::manifest::{Dependency, ParsedTemplate, RefCall, SourceCall};
 use crate::names::NodeId;
+use crate::project::ProjectFiles;
 
 /// Names of models, seeds and source tables, those that are disabled included.
 #[derive(Debug, Default)]
@@ -14,6 +16,8 @@ pub(super) struct Lineup {
     sources: BTreeMap<String, BTreeMap<String, Entry>>,
     /// Models in Python.
     python: Vec<String>,
+    /// Properties files, some of which may not be readable.
+    properties: Vec<Arc<SourceFile>>,
 }
 
 #[derive(Debug)]
@@ -31,9 +35,21 @@ pub(super) enum Enabled {
 }
 
 impl Lineup {
-    /// No names but those of models in Python, which nothing can read.
-    pub(super) fn new(python: &[String]) -> Self {
-        Self { python: python.to_vec(), ..Self::default() }
+    /// No names yet but those of models in Python, which nothing can read.
+    pub(super) fn new(files: &ProjectFiles) -> Self {
+        let properties = files.properties.iter().map(|resource| Arc::clone(&resource.file)).collect();
+        Self { python: files.python.clone(), properties, ..Self::default() }
+    }
+
+    /// The properties file that names a source, as text: it is not known, so something is wrong with that file.
+    fn writes_source(&self, source: &str) -> Option<&SourceFile> {
+        let is_name = |line: &str| {
+            let value = line.trim_start_matches(['-', '{', ' ']).strip_prefix("name:");
+            value.is_some_and(|value| value.trim().trim_matches(['"', '\'']) == source)
+        };
+        let found =
+            |file: &&Arc<SourceFile>| file.text.contains("sources:") && file.text.lines().any(is_name);
+        self.properties.iter().find(found).map(|file| &**file)
     }
 
     /// Adds a model or a seed; gives the place of another one that has its name in its package.
@@ -153,6 +169,12 @@ impl Lineup {
         let Some(tables) = self.sources.get(&call.source) else {
             let message = format!("there is no source `{}`", call.source);
             let diagnostic = Diagnostic::error("source-not-found", message).at(&call.at, "");
+            if let Some(file) = self.writes_source(&call.source) {
+                let file = file.path.display();
+                return diagnostic.help(format!(
+                    "it is written in `{file}`, where something else is wrong: mend that first"
+                ));
+            }
             return match nearest(&call.source, self.sources.keys().map(String::as_str)) {
                 Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
                 None => diagnostic.help("declare it under `sources:` in a properties file"),

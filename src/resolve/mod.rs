@@ -43,7 +43,7 @@ pub fn resolve(
         project,
         target,
         templates,
-        lineup: Lineup::new(&project.files.python),
+        lineup: Lineup::new(&project.files),
         properties: BTreeMap::new(),
         manifest: Manifest {
             project: project.file.name.value.clone(),

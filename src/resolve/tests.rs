@@ -615,3 +615,26 @@ fn a_template_may_describe_its_model() {
     let described: Vec<&str> = manifest.nodes.values().map(|node| node.description.as_str()).collect();
     assert_eq!(described, ["What scored.", "This."]);
 }
+
+#[test]
+fn a_source_in_a_file_with_mistakes_is_not_said_to_be_undeclared() {
+    let yaml = "sources:\n  - name: web\n    tabels: [{name: hits}]\n";
+    let sql = "select * from {{ source('web', 'hits') }}\n";
+    insta::assert_snapshot!(said(&[("models/web.yml", yaml), ("models/m.sql", sql)]), @r"
+error[source-not-found]: there is no source `web`
+ --> models/m.sql:1:18
+  |
+1 | select * from {{ source('web', 'hits') }}
+  |                  ^^^^^^^^^^^^^^^^^^^^^
+  |
+  = help: it is written in `models/web.yml`, where something else is wrong: mend that first
+
+error[unknown-key]: a source has no key `tabels`
+ --> models/web.yml:3:5
+  |
+3 |     tabels: [{name: hits}]
+  |     ^^^^^^
+  |
+  = help: did you mean `tables`?
+");
+}
