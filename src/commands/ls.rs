@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::cli::{Global, LsArgs, LsOutput, ResourceType};
 use crate::error::Result;
+use crate::manifest::{Dependency, NodeKind};
 use crate::names::NodeId;
 use crate::workspace::{FullRefresh, Workspace};
 
@@ -15,7 +16,6 @@ struct Item {
     id: NodeId,
     name: String,
     path: String,
-    more: Value,
 }
 
 /// Lists.
@@ -36,7 +36,7 @@ pub fn ls(terminal: &Terminal, global: &Global, args: &LsArgs) -> Result<Exit> {
         .map(|item| match args.output {
             LsOutput::Name => item.name,
             LsOutput::Path => item.path,
-            LsOutput::Json => json_line(item),
+            LsOutput::Json => json_line(&workspace, item),
         })
         .collect();
     if args.output == LsOutput::Path {
@@ -51,77 +51,66 @@ fn is_test(item: &Item) -> bool {
     matches!(item.kind, ResourceType::Test | ResourceType::UnitTest)
 }
 
-fn json_line(item: Item) -> String {
+fn json_line(workspace: &Workspace, item: Item) -> String {
     let mut object = serde_json::Map::new();
+    let more = more(workspace, &item.id);
     object.insert("unique_id".into(), json!(item.id));
     object.insert("name".into(), json!(item.name));
     object.insert("resource_type".into(), json!(item.id.resource_type()));
     object.insert("original_file_path".into(), json!(item.path));
-    if let Value::Object(more) = item.more {
+    if let Some(Value::Object(more)) = more {
         object.extend(more);
     }
     Value::Object(object).to_string()
 }
 
+/// A node, source, test or consumer, as it is listed.
 fn item(workspace: &Workspace, id: &NodeId) -> Option<Item> {
     let manifest = &workspace.manifest;
-    let parents = |all: &[crate::manifest::Dependency]| all.iter().map(|d| json!(d.node)).collect::<Vec<_>>();
-    let path = |path: &std::path::Path| path.to_string_lossy().replace('\\', "/");
-    if let Some(node) = manifest.nodes.get(id) {
-        let kind = match id.resource_type() {
-            "seed" => ResourceType::Seed,
-            "snapshot" => ResourceType::Snapshot,
-            _ => ResourceType::Model,
+    let (kind, name, path) = if let Some(node) = manifest.nodes.get(id) {
+        let kind = match node.kind {
+            NodeKind::Model => ResourceType::Model,
+            NodeKind::Seed => ResourceType::Seed,
+            NodeKind::Snapshot => ResourceType::Snapshot,
         };
-        let more = json!({
+        (kind, node.name.clone(), node.written_in())
+    } else if let Some(source) = manifest.sources.get(id) {
+        (ResourceType::Source, format!("source:{}", id.short()), source.at.path())
+    } else if let Some(test) = manifest.tests.get(id) {
+        (ResourceType::Test, test.name.clone(), test.at.path())
+    } else if let Some(test) = manifest.unit_tests.get(id) {
+        (ResourceType::UnitTest, id.short().to_owned(), test.declared.name.at.path())
+    } else {
+        let exposure = manifest.exposures.get(id)?;
+        (ResourceType::Exposure, format!("exposure:{}", exposure.name), exposure.at.path())
+    };
+    let path = path.to_string_lossy().replace('\\', "/");
+    Some(Item { kind, id: id.clone(), name, path })
+}
+
+/// What else there is to say of one.
+fn more(workspace: &Workspace, id: &NodeId) -> Option<Value> {
+    let manifest = &workspace.manifest;
+    let parents = |all: &[Dependency]| all.iter().map(|d| json!(d.node)).collect::<Vec<_>>();
+    if let Some(node) = manifest.nodes.get(id) {
+        return Some(json!({
             "layer": node.layer, "materialized": node.config.materialized.as_str(),
             "relation": node.relation.plain(), "tags": node.config.tags, "depends_on": parents(&node.depends_on),
-        });
-        return Some(Item {
-            kind,
-            id: id.clone(),
-            name: node.name.clone(),
-            path: path(node.written_in()),
-            more,
-        });
+        }));
     }
     if let Some(source) = manifest.sources.get(id) {
-        let name = format!("source:{}", id.short());
-        let more = json!({"tags": source.tags, "is_loaded": source.files.is_some()});
-        return Some(Item {
-            kind: ResourceType::Source,
-            id: id.clone(),
-            name,
-            path: path(source.at.path()),
-            more,
-        });
+        return Some(json!({"tags": source.tags, "is_loaded": source.files.is_some()}));
     }
     if let Some(test) = manifest.tests.get(id) {
-        let more = json!({
+        return Some(json!({
             "node": test.node, "column": test.column, "severity": super::words::severity(test.config.severity),
             "depends_on": parents(&test.depends_on),
-        });
-        let name = test.name.clone();
-        return Some(Item {
-            kind: ResourceType::Test,
-            id: id.clone(),
-            name,
-            path: path(test.at.path()),
-            more,
-        });
+        }));
     }
     if let Some(test) = manifest.unit_tests.get(id) {
         let given: Vec<&NodeId> = test.inputs.iter().flatten().collect();
-        return Some(Item {
-            kind: ResourceType::UnitTest,
-            id: id.clone(),
-            name: id.short().to_owned(),
-            path: path(test.declared.name.at.path()),
-            more: json!({"node": test.node, "given": given}),
-        });
+        return Some(json!({"node": test.node, "given": given}));
     }
     let exposure = manifest.exposures.get(id)?;
-    let more = json!({"type": exposure.kind, "depends_on": parents(&exposure.depends_on)});
-    let name = format!("exposure:{}", exposure.name);
-    Some(Item { kind: ResourceType::Exposure, id: id.clone(), name, path: path(exposure.at.path()), more })
+    Some(json!({"type": exposure.kind, "depends_on": parents(&exposure.depends_on)}))
 }
