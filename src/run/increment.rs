@@ -133,7 +133,7 @@ pub fn decide(
         definition,
         inputs,
         settles,
-        parents: parents_of(node, candidates),
+        parents: parents_of(workspace, node, candidates),
         is_fleeting,
         left_out: Vec::new(),
     };
@@ -391,18 +391,20 @@ fn with_cut(definition: &Fingerprint, interval: &Interval) -> Fingerprint {
     ])
 }
 
-/// The builds that a model reads.
-fn parents_of(node: &Node, candidates: &Candidates) -> Vec<String> {
-    let candidates = node.depends_on.iter().filter_map(|dependency| candidates.get(&dependency.node));
-    candidates.map(due::key).collect()
+/// The builds that a model reads, and those behind views.
+fn parents_of(workspace: &Workspace, node: &Node, candidates: &Candidates) -> Vec<String> {
+    due::behind(workspace, node, candidates).into_iter().map(due::key).collect()
+}
+
+/// Whether a model is built by intervals.
+pub(super) fn is_by_intervals(node: &Node) -> bool {
+    matches!(&node.config.incremental, Some(Incremental { strategy: Strategy::Interval(_), .. }))
 }
 
 /// Whether a model's decision needs its parents' rows: how far a model that is built by intervals goes is seen there. Of
 /// parents that are built by intervals themselves it is known beforehand.
 pub(super) fn asks_parents(workspace: &Workspace, node: &Node, candidates: &Candidates) -> bool {
-    let is_interval =
-        matches!(&node.config.incremental, Some(Incremental { strategy: Strategy::Interval(_), .. }));
-    is_interval
+    is_by_intervals(node)
         && timed_parents(workspace, node, candidates).any(|(_, _, candidate)| candidate.intervals.is_none())
 }
 

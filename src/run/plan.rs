@@ -250,22 +250,25 @@ pub(super) fn unwatched<'a>(workspace: &'a Workspace, node: &'a Node) -> Option<
             if manifest.sources.get(id).is_some_and(|source| source.files.is_none()) {
                 return Some(id);
             }
-            let shows_others = |parent: &&Node| {
-                matches!(parent.config.materialized, Materialization::View | Materialization::Ephemeral)
-                    && parent.config.volatile != Some(false)
-            };
-            queue.extend(manifest.nodes.get(id).filter(shows_others).filter(|_| seen.insert(id)));
+            let is_open = |parent: &&Node| shows_others(parent) && parent.config.volatile != Some(false);
+            queue.extend(manifest.nodes.get(id).filter(is_open).filter(|_| seen.insert(id)));
         }
     }
     None
+}
+
+/// Whether a node has no rows of its own: what it reads is what it shows.
+pub(super) fn shows_others(node: &Node) -> bool {
+    matches!(node.config.materialized, Materialization::View | Materialization::Ephemeral)
 }
 
 /// The name of a build that is to be made.
 pub(super) fn relation_name(node: &Node, fingerprint: &Fingerprint, known: &Known) -> String {
     let layer = node.layer.as_deref().unwrap_or(&node.relation.schema);
     let plain = format!("{layer}__{}__{}", node.name, fingerprint.short());
-    match known.builds.contains_key(fingerprint) {
-        // The build that exists may be the one that readers see: it is left alone.
+    // The build that exists may be the one that readers see: it is left alone. And a version of an incremental table that
+    // was collected is known by its name still, because its rows are in the table.
+    match known.builds.contains_key(fingerprint) || known.increments.contains_key(&plain) {
         true => format!("{plain}__{}", &Fingerprint::of([known.salt.as_bytes()]).short()[..6]),
         false => plain,
     }
@@ -353,5 +356,16 @@ pub fn is_decidable(
     let known = node.depends_on.iter().all(|dependency| candidates.contains_key(&dependency.node));
     // How far a model built by intervals goes is seen in what it reads.
     let asks = node.asks_database || increment::asks_parents(workspace, node, candidates);
-    known && !(asks && node.depends_on.iter().any(|dependency| building(&dependency.node)))
+    known && !(asks && is_reading(workspace, node, building))
+}
+
+/// Whether something that a node reads is still being built: what stands behind an ephemeral model too.
+fn is_reading(workspace: &Workspace, node: &Node, building: &dyn Fn(&NodeId) -> bool) -> bool {
+    node.depends_on.iter().any(|dependency| {
+        let pasted = workspace.manifest.nodes.get(&dependency.node);
+        building(&dependency.node)
+            || pasted
+                .filter(|parent| parent.config.materialized == Materialization::Ephemeral)
+                .is_some_and(|parent| is_reading(workspace, parent, building))
+    })
 }

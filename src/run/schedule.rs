@@ -22,8 +22,8 @@ use super::build::{BuildError, Job, make};
 use super::candidate::{Candidate, Candidates, Physical};
 use super::compare::check_limits;
 use super::event::{Action, Event, NodeReport, Observer, Outcome, TestReport, TestStatus};
-use super::increment::report_left_out;
-use super::plan::{Decision, Known, decide};
+use super::increment::{is_by_intervals, report_left_out};
+use super::plan::{Decision, Known, decide, shows_others};
 
 use stand::Grown;
 
@@ -226,6 +226,7 @@ impl Board<'_> {
         let manifest = &self.work.workspace.manifest;
         let mut near = Candidates::new();
         let mut queue: Vec<&NodeId> = batch.iter().collect();
+        let asks_far = batch.iter().any(|id| is_by_intervals(&manifest.nodes[id]));
         for id in batch {
             queue.extend(manifest.nodes[id].depends_on.iter().map(|dependency| &dependency.node));
             let gates = self.work.gates.get(id).into_iter().flatten();
@@ -234,9 +235,9 @@ impl Board<'_> {
         while let Some(id) = queue.pop() {
             let Some(candidate) = candidates.get(id).filter(|_| !near.contains_key(id)) else { continue };
             near.insert(id.clone(), candidate.clone());
-            // What is pasted brings along what it reads.
-            if matches!(candidate.physical, Physical::Inline(_))
-                && let Some(node) = manifest.nodes.get(id)
+            // What is pasted brings along what it reads, and a model built by intervals asks what stands behind views.
+            if let Some(node) = manifest.nodes.get(id)
+                && (matches!(candidate.physical, Physical::Inline(_)) || asks_far && shows_others(node))
             {
                 queue.extend(node.depends_on.iter().map(|dependency| &dependency.node));
             }

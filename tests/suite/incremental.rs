@@ -288,6 +288,27 @@ fn a_rollback_restores_the_rows_that_a_merge_replaced() {
 }
 
 #[test]
+fn a_version_that_was_collected_comes_again_without_its_old_rows() {
+    for config in ["incremental_strategy='append'", "incremental_strategy='merge', unique_key='id'"] {
+        let shop = shop(config);
+        good(&shop);
+        arrive(&shop, &["2,2026-01-03,200,2", "4,2026-01-03,40,2"]);
+        good(&shop);
+        let second = orders(&shop);
+        let (workspace, _) = shop.open().expect("a sound project");
+        kiln::run::rollback(&workspace, None, std::time::Duration::ZERO).expect("a rollback");
+        shop.replace("models/total.sql", "count(*) as orders", "count(id) as orders");
+        // The second version goes, and its rows stay in the table.
+        shop.replace("kiln.yml", "keep_releases: 3", "keep_releases: 1");
+        assert!(shop.run_selected("total").expect("a run").is_good());
+        good(&shop);
+        assert_eq!(orders(&shop), second, "{config}");
+        assert_eq!(shop.query("select count(*) from main.orders"), second.lines().count().to_string());
+        assert!(matches!(good(&shop).ending, Ending::Unchanged { .. }));
+    }
+}
+
+#[test]
 fn what_no_release_needs_is_collected() {
     let shop = shop("incremental_strategy='merge', unique_key='id'");
     shop.replace("kiln.yml", "keep_releases: 3", "keep_releases: 1");
@@ -455,6 +476,39 @@ fn another_target_takes_the_rows_over_and_changes_nothing() {
     assert_eq!(orders(&shop), "1|10|1\n2|20|1\n3|30|1", "what prod reads");
     good(&shop);
     assert_eq!(orders(&shop), "1|10|1\n2|200|2\n3|300|3");
+}
+
+#[test]
+fn a_version_that_another_target_makes_is_not_taken_for_the_one_that_was_collected() {
+    let shop = shop("incremental_strategy='merge', unique_key='id'");
+    shop.write(
+        "kiln.yml",
+        "name: shop\ndefault_target: prod\ntargets:\n  prod: {type: duckdb, path: shop.duckdb, keep_releases: 2}\n  dev: {type: duckdb, path: shop.duckdb, schema_prefix: dev_}\n",
+    );
+    // In a layer both targets' builds have one name.
+    for file in ["orders.sql", "total.sql", "large.sql"] {
+        let text = std::fs::read_to_string(shop.root().join("models").join(file)).expect("a model");
+        shop.remove(&format!("models/{file}"));
+        shop.write(&format!("models/curated/{file}"), &text);
+    }
+    let found =
+        |schema: &str| shop.query(&format!("select id, amount, batch from {schema}.orders order by all"));
+    good(&shop);
+    arrive(&shop, &["2,2026-01-03,200,2", "4,2026-01-03,40,2"]);
+    good(&shop);
+    let second = found("curated");
+    let (workspace, _) = shop.open().expect("a sound project");
+    kiln::run::rollback(&workspace, None, std::time::Duration::ZERO).expect("a rollback");
+    shop.replace("models/curated/total.sql", "count(*) as orders", "count(id) as orders");
+    assert!(shop.run_selected("total").expect("a run").is_good());
+    let options = kiln::workspace::WorkspaceOptions { target: Some("dev".into()), ..shop.options() };
+    let (dev, _) = kiln::workspace::Workspace::open(&options).expect("a sound project");
+    let all = crate::support::whole(&dev);
+    let report = kiln::run::run(&dev, &all, &Deaf, &std::sync::atomic::AtomicBool::new(false));
+    assert!(report.expect("a run").is_good());
+    assert_eq!(found("dev_curated"), second);
+    good(&shop);
+    assert_eq!(found("curated"), second);
 }
 
 /// Events that arrive in files, days made of them, and weekdays made of the days: both by intervals.
@@ -827,4 +881,57 @@ fn what_kiln_cannot_watch_is_looked_at_through_views_too() {
     let nothing = good(&shop);
     let taken = nothing.nodes.iter().find(|node| node.node.short() == "taken").expect("a report");
     assert!(matches!(taken.outcome, Outcome::NothingNew), "{:?}", taken.outcome);
+}
+
+/// Events as [`days`] has them, read through a model that has no rows of its own.
+fn days_through(materialized: &str) -> Shop {
+    let shop = days(1);
+    shop.write(
+        "models/curated/seen.sql",
+        &format!("{{{{ config(materialized='{materialized}', event_time='happened') }}}} select * from {{{{ ref('raw_events') }}}}\n"),
+    );
+    shop.write(
+        "models/curated/again.sql",
+        &format!("{{{{ config(materialized='{materialized}', event_time='happened') }}}} select * from {{{{ ref('orders') }}}}\n"),
+    );
+    shop.replace("models/curated/orders.sql", "ref('raw_events')", "ref('seen')");
+    shop.replace("models/curated/per_day.sql", "ref('orders')", "ref('again')");
+    shop
+}
+
+#[test]
+fn intervals_are_built_and_followed_through_models_without_rows() {
+    for materialized in ["view", "ephemeral"] {
+        let shop = days_through(materialized);
+        good(&shop);
+        let first = "2026-01-01|2026-01-01|1|10\n2026-01-02|2026-01-02|1|20\n2026-01-03|2026-01-03|1|30";
+        assert_eq!(per_day(&shop), first, "{materialized}");
+        let ledger = "select count(*) from _kiln.interval where model = 'per_day'";
+        assert_eq!(shop.query(ledger), "3", "it ends where the data does");
+        // The child looks back nowhere, and follows what was built again behind what it reads.
+        shop.write("landing/2.csv", "id,happened,amount\n4,2026-01-02 12:00:00,21\n");
+        good(&shop);
+        let second = first.replace("2|1|20", "2|2|41");
+        assert_eq!(per_day(&shop), second, "{materialized}");
+        assert!(matches!(good(&shop).ending, Ending::Unchanged { .. }));
+        shop.write("landing/3.csv", "id,happened,amount\n5,,1\n");
+        let message = warned(&good(&shop));
+        assert!(message.contains("1 row of `seen` left out: `happened` is NULL"), "{message}");
+    }
+}
+
+#[test]
+fn what_an_ephemeral_model_reads_is_not_cut_to_the_interval() {
+    let shop = days(0);
+    shop.write(
+        "models/curated/all_time.sql",
+        "{{ config(materialized='ephemeral') }} select count(*) as n from {{ ref('raw_events') }}\n",
+    );
+    shop.replace(
+        "models/curated/orders.sql",
+        "amount::bigint as amount from {{ ref('raw_events') }}",
+        "n as amount from {{ ref('raw_events') }}, {{ ref('all_time') }}",
+    );
+    good(&shop);
+    assert_eq!(shop.query("select distinct amount from curated.orders"), "3");
 }

@@ -1,18 +1,21 @@
 //! Due: which intervals a version builds.
 
+use std::collections::{HashSet, VecDeque};
+
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::engine::session::Session;
 use crate::engine::state::DATA_SCHEMA;
 use crate::engine::state::increment::Increment;
 use crate::interval::{Intervals, News, cut, due, end_of, from_text, holes, is_in, joined, now, tomorrow};
-use crate::manifest::{Interval, Node, Strategy};
-use crate::names::Relation;
-use crate::run::candidate::{Candidate, Candidates, Physical};
-use crate::run::plan::{Known, unwatched};
+use crate::manifest::{Interval, Node};
+use crate::names::{NodeId, Relation};
+use crate::run::candidate::{Candidate, Candidates, Physical, Reading, bind};
+use crate::run::plan::{Known, shows_others, unwatched};
 use crate::sql::quote::{identifier, literal};
 use crate::template::Window;
 use crate::workspace::Workspace;
 
+use super::is_by_intervals;
 use super::left_out::{LeftOut, Parent};
 
 /// What there is to ask when intervals are chosen.
@@ -84,11 +87,7 @@ impl Chooser<'_> {
         let mut parents = self.node.depends_on.iter().filter_map(|dependency| {
             let candidate = self.candidates.get(&dependency.node)?;
             let node = self.workspace.manifest.nodes.get(&dependency.node);
-            let is_told = node.is_some_and(|node| {
-                let by_intervals = node.config.incremental.as_ref();
-                by_intervals.is_some_and(|config| matches!(config.strategy, Strategy::Interval(_)))
-            });
-            Some((candidate, is_told))
+            Some((candidate, node.is_some_and(is_by_intervals)))
         });
         let anywhere = base.parents.is_empty()
             || parents.any(|(candidate, is_told)| !is_told && !base.parents.contains(&key(candidate)));
@@ -139,7 +138,10 @@ impl Chooser<'_> {
         let relation = match &candidate.physical {
             Physical::Build(name) => Relation::new(DATA_SCHEMA, name).to_string(),
             Physical::Raw { relation, .. } | Physical::Source(relation) => relation.to_string(),
-            Physical::Inline(_) | Physical::Slice { .. } => return Ok((None, None)),
+            Physical::Inline(rendered) => {
+                format!("(\n{}\n)", bind(rendered, self.candidates, Reading::Now).sql)
+            }
+            Physical::Slice { .. } => return Ok((None, None)),
         };
         let Some(session) = self.session else { return Ok((None, None)) };
         let name = column;
@@ -173,9 +175,13 @@ impl Chooser<'_> {
         });
         match found {
             Ok((newest, left)) => {
+                let shown = match candidate.physical {
+                    // Nothing has its name.
+                    Physical::Inline(_) => relation,
+                    _ => parent.relation.to_string(),
+                };
                 let query = format!(
-                    "select * from {} where {column} is null or not isfinite({column}::timestamp) or {column} < timestamp {begin} or {column} >= timestamp {cap}",
-                    parent.relation
+                    "select * from {shown} where {column} is null or not isfinite({column}::timestamp) or {column} < timestamp {begin} or {column} >= timestamp {cap}"
                 );
                 let of = Parent { name: parent.name.clone(), column: name.to_owned(), query };
                 Ok((newest, Some(LeftOut { of: Some(of), ..left }).filter(|left| left.rows() > 0)))
@@ -203,10 +209,11 @@ impl Chooser<'_> {
         self.known.increments.get(relation).map(|found| from_text(&found.covered)).unwrap_or_default()
     }
 
-    /// What parents that are built by intervals have built since a version was made: those intervals follow.
+    /// What parents that are built by intervals, also behind views, have built since a version was made: those intervals
+    /// follow.
     fn parents_built(&self, base: &Increment) -> Vec<Window> {
         let mut all = Vec::new();
-        for (_, _, candidate) in timed_parents(self.workspace, self.node, self.candidates) {
+        for candidate in behind(self.workspace, self.node, self.candidates) {
             let Physical::Build(relation) = &candidate.physical else { continue };
             let mut at = Some(relation.clone());
             if let Some(intervals) = &candidate.intervals {
@@ -272,6 +279,25 @@ pub(super) fn key(candidate: &Candidate) -> String {
         Physical::Build(relation) => relation.clone(),
         _ => candidate.fingerprint.as_str().to_owned(),
     }
+}
+
+/// What a model reads: its parents, and what stands behind those that are views or ephemeral.
+pub(super) fn behind<'a>(
+    workspace: &'a Workspace,
+    node: &'a Node,
+    candidates: &'a Candidates,
+) -> Vec<&'a Candidate> {
+    let nodes = &workspace.manifest.nodes;
+    let mut seen: HashSet<&NodeId> = HashSet::new();
+    let mut queue: VecDeque<&Node> = VecDeque::from([node]);
+    let mut found = Vec::new();
+    while let Some(node) = queue.pop_front() {
+        for dependency in node.depends_on.iter().filter(|dependency| seen.insert(&dependency.node)) {
+            found.extend(candidates.get(&dependency.node));
+            queue.extend(nodes.get(&dependency.node).filter(|parent| shows_others(parent)));
+        }
+    }
+    found
 }
 
 /// Parents with an `event_time`, with its name.

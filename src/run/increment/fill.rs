@@ -9,7 +9,7 @@ use crate::diagnostic::Diagnostic;
 use crate::engine::increment::shape::Shape;
 use crate::engine::increment::{Replaces, VERSION_COLUMN, columns_of, delta_of, quoted, rows_of};
 use crate::engine::session::{ColumnType, SqlError};
-use crate::manifest::{Dependency, Interval, Materialization, Node, NodeKind, Strategy};
+use crate::manifest::{Dependency, Interval, Node, NodeKind, Strategy};
 use crate::run::build::{Failure, explain};
 use crate::run::candidate::{Bound, Candidates, Physical, Reading, bind};
 use crate::run::names::Names;
@@ -103,10 +103,9 @@ impl Making<'_> {
     fn reads(&self, workspace: &Workspace) -> Reads {
         let has_time = |dependency: &Dependency| {
             let parent = workspace.manifest.nodes.get(&dependency.node)?;
-            let is_inline = parent.config.materialized == Materialization::Ephemeral;
             Some(match parent.kind {
                 NodeKind::Seed => None,
-                _ => Some(parent.config.event_time.is_some() && !is_inline),
+                _ => Some(parent.config.event_time.is_some()),
             })
         };
         let mut parents =
@@ -172,9 +171,6 @@ impl Filling<'_> {
     fn sliced(&self, window: &Window) -> Candidates {
         let mut sliced = self.candidates.clone();
         for (parent, column, candidate) in timed_parents(self.workspace, self.node(), self.candidates) {
-            if matches!(candidate.physical, Physical::Inline(_)) {
-                continue;
-            }
             let condition = Replaces::in_windows(column, std::slice::from_ref(window));
             let mut candidate = candidate.clone();
             candidate.physical = Physical::Slice { of: Box::new(candidate.physical), condition };
