@@ -10,6 +10,7 @@
 
 mod due;
 mod fill;
+mod late;
 mod left_out;
 mod make;
 mod refusal;
@@ -393,7 +394,7 @@ fn with_cut(definition: &Fingerprint, interval: &Interval) -> Fingerprint {
 
 /// The builds that a model reads, and those behind views.
 fn parents_of(workspace: &Workspace, node: &Node, candidates: &Candidates) -> Vec<String> {
-    due::behind(workspace, node, candidates).into_iter().map(due::key).collect()
+    due::behind(workspace, node, candidates).into_iter().map(|(_, candidate)| due::key(candidate)).collect()
 }
 
 /// Whether a model is built by intervals.

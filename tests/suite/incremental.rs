@@ -935,3 +935,37 @@ fn what_an_ephemeral_model_reads_is_not_cut_to_the_interval() {
     good(&shop);
     assert_eq!(shop.query("select distinct amount from curated.orders"), "3");
 }
+
+#[test]
+fn rows_that_came_too_late_for_their_interval_are_counted_once() {
+    let shop = days(1);
+    good(&shop);
+    shop.write(
+        "landing/2.csv",
+        "id,happened,amount\n4,2026-01-01 12:00:00,11\n5,2026-01-01 13:00:00,12\n6,2026-01-02 12:00:00,21\n7,2026-01-04 12:00:00,40\n",
+    );
+    insta::assert_snapshot!(warned(&good(&shop)), @"event_time_orders: 3 rows of `raw_events` came too late for an interval: `kiln run --select orders+ --from 2026-01-01 --to 2026-01-03` takes them in");
+    shop.write("landing/3.csv", "id,happened,amount\n8,2026-01-04 13:00:00,41\n");
+    assert_eq!(warned(&good(&shop)), "", "they were said already");
+    // What changes nothing else is said too, and through models without rows.
+    let shop = days_through("view");
+    good(&shop);
+    shop.write("landing/2.csv", "id,happened,amount\n4,2026-01-01 12:30:00,11\n");
+    let report = good(&shop);
+    insta::assert_snapshot!(warned(&report), @"event_time_orders: 1 row of `raw_events` came too late for an interval: `kiln run --select orders+ --from 2026-01-01 --to 2026-01-02` takes it in");
+    assert!(matches!(
+        report.nodes.iter().find(|node| node.node.short() == "orders").expect("a report").outcome,
+        Outcome::NothingNew
+    ));
+    let output = crate::support::binary(
+        shop.root(),
+        &["run", "--select", "orders+", "--from", "2026-01-01", "--to", "2026-01-02"],
+    )
+    .output()
+    .expect("it runs");
+    assert!(output.status.success());
+    assert!(per_day(&shop).starts_with("2026-01-01|2026-01-01|2|21\n"), "{}", per_day(&shop));
+    // A table that was loaded anew has no late rows: all of its rows are new.
+    let report = run_with(&shop, |options| options.load = kiln::run::land::Which::All);
+    assert_eq!(warned(&report), "");
+}

@@ -62,6 +62,7 @@ impl Chooser<'_> {
         // That rows lie before `begin` was said when the table was made.
         left_out.iter_mut().for_each(|left| left.early = 0);
         let due = due.ok_or_else(many)?;
+        let (wanted, is_changed) = (due.clone(), same == Same::No);
         let (built, same) = match &self.known.asked {
             None => (due, same),
             Some(asked) => {
@@ -74,6 +75,10 @@ impl Chooser<'_> {
                 (built, if done { Same::Yes } else { Same::No })
             }
         };
+        if is_changed {
+            let done: Vec<Window> = wanted.into_iter().chain(built.iter().cloned()).collect();
+            left_out.extend(self.late(&base.covered, &done));
+        }
         let covered = joined(covered.into_iter().chain(built.iter().cloned()));
         Ok((Intervals { covered, built, base: Some(base.relation.clone()) }, same, left_out))
     }
@@ -213,7 +218,7 @@ impl Chooser<'_> {
     /// follow.
     fn parents_built(&self, base: &Increment) -> Vec<Window> {
         let mut all = Vec::new();
-        for candidate in behind(self.workspace, self.node, self.candidates) {
+        for (_, candidate) in behind(self.workspace, self.node, self.candidates) {
             let Physical::Build(relation) = &candidate.physical else { continue };
             let mut at = Some(relation.clone());
             if let Some(intervals) = &candidate.intervals {
@@ -255,12 +260,12 @@ impl Chooser<'_> {
     }
 }
 
-fn first_row<const N: usize>(rows: Vec<Vec<Option<String>>>) -> [Option<String>; N] {
+pub(super) fn first_row<const N: usize>(rows: Vec<Vec<Option<String>>>) -> [Option<String>; N] {
     let mut cells = rows.into_iter().next().unwrap_or_default().into_iter();
     std::array::from_fn(|_| cells.next().flatten())
 }
 
-fn number(text: Option<String>) -> u64 {
+pub(super) fn number(text: Option<String>) -> u64 {
     text.and_then(|text| text.parse().ok()).unwrap_or(0)
 }
 
@@ -286,14 +291,14 @@ pub(super) fn behind<'a>(
     workspace: &'a Workspace,
     node: &'a Node,
     candidates: &'a Candidates,
-) -> Vec<&'a Candidate> {
+) -> Vec<(&'a NodeId, &'a Candidate)> {
     let nodes = &workspace.manifest.nodes;
     let mut seen: HashSet<&NodeId> = HashSet::new();
     let mut queue: VecDeque<&Node> = VecDeque::from([node]);
     let mut found = Vec::new();
     while let Some(node) = queue.pop_front() {
         for dependency in node.depends_on.iter().filter(|dependency| seen.insert(&dependency.node)) {
-            found.extend(candidates.get(&dependency.node));
+            found.extend(candidates.get_key_value(&dependency.node));
             queue.extend(nodes.get(&dependency.node).filter(|parent| shows_others(parent)));
         }
     }
