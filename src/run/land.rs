@@ -86,6 +86,15 @@ impl Landing<'_> {
         Ok(outcome)
     }
 
+    /// How many files a load would take in now.
+    ///
+    /// # Errors
+    /// The source or its files are wrong, or the database failed.
+    pub fn waiting(&self, node: &Node) -> Result<usize> {
+        let found = load::discover(self.workspace.root(), source_of(self.workspace, node)?)?;
+        Ok(load::pending(self.session.connection(), &node.id, &found.objects)?.objects.len())
+    }
+
     fn land_inside(
         &self,
         node: &Node,

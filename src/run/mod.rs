@@ -5,6 +5,7 @@ pub mod build;
 pub mod candidate;
 pub mod compare;
 pub mod event;
+mod foretold;
 pub mod freshness;
 pub mod increment;
 pub mod land;
@@ -215,7 +216,10 @@ impl Context<'_> {
         let mut candidates = raw_candidates(workspace, session)?;
         self.add_published(&nodes, &known, &mut candidates)?;
         broken.extend(broken_loads(workspace, &loads));
-        let (decisions, planned) = self.plan(&nodes, &known, &mut candidates, &broken)?;
+        let (decisions, mut planned) = self.plan(&nodes, &known, &mut candidates, &broken)?;
+        if self.options.policy == Policy::Plan {
+            self.foretell(&nodes, &mut planned);
+        }
         self.observer.event(Event::Planned(&planned));
         if self.options.policy == Policy::Plan {
             return Ok((self.report(started, loads, Vec::new(), Vec::new(), Ending::Withheld), false));
@@ -302,16 +306,20 @@ impl Context<'_> {
         Ok((broken, others))
     }
 
-    fn land(&self, nodes: &BTreeSet<NodeId>, broken: &[NodeReport]) -> Result<Vec<LoadOutcome>> {
-        let session = self.database.session();
-        let landing = Landing {
+    fn landing(&self) -> Landing<'_> {
+        Landing {
             workspace: self.workspace,
-            session,
+            session: self.database.session(),
             run_id: self.run_id,
             observer: self.observer,
             stop: self.stop,
             which: self.options.load,
-        };
+        }
+    }
+
+    fn land(&self, nodes: &BTreeSet<NodeId>, broken: &[NodeReport]) -> Result<Vec<LoadOutcome>> {
+        let session = self.database.session();
+        let landing = self.landing();
         interruptible(session, self.stop, || {
             let sound = |node: &&Node| !broken.iter().any(|report| report.node == node.id);
             raw_models(self.workspace, nodes).filter(sound).map(|node| landing.land(node)).collect()
