@@ -398,7 +398,7 @@ fn parents_of(workspace: &Workspace, node: &Node, candidates: &Candidates) -> Ve
 }
 
 /// Whether a model is built by intervals.
-pub(super) fn is_by_intervals(node: &Node) -> bool {
+pub fn is_by_intervals(node: &Node) -> bool {
     matches!(&node.config.incremental, Some(Incremental { strategy: Strategy::Interval(_), .. }))
 }
 

@@ -703,6 +703,23 @@ fn an_interval_that_is_done_again_and_is_the_same_makes_no_version() {
     assert_eq!(shop.query("select count(*) from curated.per_day"), "4");
 }
 
+#[test]
+fn a_window_is_for_models_that_are_built_by_intervals() {
+    let said = |shop: &Shop, arguments: &[&str]| {
+        let output = crate::support::binary(shop.root(), arguments).output().expect("it runs");
+        assert_eq!(output.status.code(), Some(2));
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    insta::assert_snapshot!(said(&days(0), &["run", "-s", "raw_events", "--from", "2026-01-01"]), @"
+    error: `--from` and `--to` change nothing: no selected model is built by intervals
+    help: those that are: `orders`, `per_day`
+    ");
+    insta::assert_snapshot!(said(&shop("incremental_strategy='append'"), &["run", "--from", "2026-01-01"]), @"
+    error: `--from` and `--to` change nothing: no selected model is built by intervals
+    help: `incremental_strategy: interval` makes a model one that is
+    ");
+}
+
 /// What a run says of tests that warned.
 fn warned(report: &RunReport) -> String {
     let told = report.tests().filter(|test| test.status == kiln::run::event::TestStatus::Warn);
