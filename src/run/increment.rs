@@ -406,7 +406,7 @@ pub fn is_by_intervals(node: &Node) -> bool {
 /// parents that are built by intervals themselves it is known beforehand.
 pub(super) fn asks_parents(workspace: &Workspace, node: &Node, candidates: &Candidates) -> bool {
     is_by_intervals(node)
-        && timed_parents(workspace, node, candidates).any(|(_, _, candidate)| candidate.intervals.is_none())
+        && timed_parents(workspace, node, candidates).any(|parent| parent.candidate.intervals.is_none())
 }
 
 /// Why all rows are built, if they are.

@@ -986,3 +986,55 @@ fn rows_that_came_too_late_for_their_interval_are_counted_once() {
     let report = run_with(&shop, |options| options.load = kiln::run::land::Which::All);
     assert_eq!(warned(&report), "");
 }
+
+#[test]
+fn a_table_outside_has_an_event_time_too() {
+    let shop = Shop::of(&[
+        ("kiln.yml", "name: shop\ntargets:\n  dev: {type: duckdb, path: shop.duckdb}\n"),
+        (
+            "models/sources.yml",
+            "sources: [{name: src, schema: src, tables: [{name: arrived, config: {event_time: happened}}]}]\n",
+        ),
+        (
+            "models/by_day.sql",
+            "{{ config(materialized='incremental', incremental_strategy='interval', event_time='happened', batch_size='day', begin='2026-01-01', lookback=1) }} select id, happened, (select count(*) from {{ source('src', 'arrived') }}) as seen from {{ source('src', 'arrived') }}\n",
+        ),
+    ]);
+    let changes = |sql: &str| {
+        let connection = duckdb::Connection::open(shop.root().join("shop.duckdb")).expect("a database");
+        connection.execute_batch(sql).expect("it runs");
+    };
+    changes(
+        "create schema src; create table src.arrived as from (values (1, timestamp '2026-01-03'), (2, timestamp '2026-01-04 12:00:00'), (3, timestamp '2026-01-04 13:00:00'), (4, NULL)) t(id, happened)",
+    );
+    let report = good(&shop);
+    insta::assert_snapshot!(warned(&report), @"event_time_by_day: 1 row of `src.arrived` left out: `happened` is NULL");
+    // It ends with the newest row, and each interval reads its own part of the table.
+    assert_eq!(shop.query("select count(*), max(\"end\")::date from _kiln.interval"), "4|2026-01-05");
+    assert_eq!(shop.query("select id, seen from main.by_day order by id"), "1|1\n2|2\n3|2");
+    changes("insert into src.arrived values (5, '2026-01-03 10:00:00'), (6, '2026-01-05')");
+    good(&shop);
+    assert_eq!(shop.query("select id, seen from main.by_day order by id"), "1|1\n2|2\n3|2\n6|1");
+    shop.replace("models/sources.yml", "event_time: happened", "event_time: hapened");
+    insta::assert_snapshot!(shop.refused(&["run"]), @r#"
+    error[event-time]: the `event_time` `hapened` of `src.arrived` cannot be read as a time: Referenced column "hapened" not found in FROM clause!
+     --> models/sources.yml:1:52
+      |
+    1 | sources: [{name: src, schema: src, tables: [{name: arrived, config: {event_time: hapened}}]}]
+      |                                                    ^^^^^^^
+      |
+      = help: name a column of it that is a DATE or a TIMESTAMP in UTC
+
+    1 error
+    "#);
+    shop.replace("models/sources.yml", "event_time: hapened", "event_time: [happened]");
+    insta::assert_snapshot!(shop.refused(&["run"]), @"
+    error[wrong-type]: `event_time` must be the name of a column
+     --> models/sources.yml:1:82
+      |
+    1 | sources: [{name: src, schema: src, tables: [{name: arrived, config: {event_time: [happened]}}]}]
+      |                                                                                  ^^^^^^^^^^
+
+    1 error
+    ");
+}

@@ -2,7 +2,7 @@
 
 use std::collections::{HashSet, VecDeque};
 
-use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::diagnostic::{Diagnostic, Diagnostics, Location};
 use crate::engine::session::Session;
 use crate::engine::state::DATA_SCHEMA;
 use crate::engine::state::increment::Increment;
@@ -106,15 +106,15 @@ impl Chooser<'_> {
         let mut newest: Option<String> = None;
         let mut left_out = Vec::new();
         let mut has_time = false;
-        for (parent, column, candidate) in timed_parents(self.workspace, self.node, self.candidates) {
+        for parent in timed_parents(self.workspace, self.node, self.candidates) {
             has_time = true;
-            let covered = self.covered(candidate);
+            let covered = self.covered(parent.candidate);
             let end = match covered.last() {
                 Some(last) => Some(last.end.clone()),
                 // It has no interval yet, and may not even be built.
-                None if candidate.intervals.is_some() => None,
+                None if parent.candidate.intervals.is_some() => None,
                 None => {
-                    let (at, left) = self.newest(parent, column, candidate)?;
+                    let (at, left) = self.newest(&parent)?;
                     left_out.extend(left);
                     at.and_then(|at| end_of(self.config.grain, &at))
                 }
@@ -134,13 +134,8 @@ impl Chooser<'_> {
         end_of(self.config.grain, &tomorrow()).unwrap_or_else(|| self.config.begin.clone())
     }
 
-    fn newest(
-        &self,
-        parent: &Node,
-        column: &str,
-        candidate: &Candidate,
-    ) -> Result<(Option<String>, Option<LeftOut>), Diagnostics> {
-        let relation = match &candidate.physical {
+    fn newest(&self, parent: &Timed<'_>) -> Result<(Option<String>, Option<LeftOut>), Diagnostics> {
+        let relation = match &parent.candidate.physical {
             Physical::Build(name) => Relation::new(DATA_SCHEMA, name).to_string(),
             Physical::Raw { relation, .. } | Physical::Source(relation) => relation.to_string(),
             Physical::Inline(rendered) => {
@@ -149,8 +144,8 @@ impl Chooser<'_> {
             Physical::Slice { .. } => return Ok((None, None)),
         };
         let Some(session) = self.session else { return Ok((None, None)) };
-        let name = column;
-        let column = identifier(column);
+        let name = parent.column;
+        let column = identifier(name);
         let (begin, cap) = (literal(&self.config.begin), literal(&self.cap()));
         // Most of the time the ends say that nothing is left out, and cost no look at the rows between.
         let ends = format!(
@@ -180,7 +175,7 @@ impl Chooser<'_> {
         });
         match found {
             Ok((newest, left)) => {
-                let shown = match candidate.physical {
+                let shown = match parent.candidate.physical {
                     // Nothing has its name.
                     Physical::Inline(_) => relation,
                     _ => parent.relation.to_string(),
@@ -188,18 +183,18 @@ impl Chooser<'_> {
                 let query = format!(
                     "select * from {shown} where {column} is null or not isfinite({column}::timestamp) or {column} < timestamp {begin} or {column} >= timestamp {cap}"
                 );
-                let of = Parent { name: parent.name.clone(), column: name.to_owned(), query };
+                let of = Parent { name: parent.name.to_owned(), column: name.to_owned(), query };
                 Ok((newest, Some(LeftOut { of: Some(of), ..left }).filter(|left| left.rows() > 0)))
             }
             Err(error) => Err(Diagnostic::error(
                 "event-time",
                 format!(
-                    "the `event_time` {column} of `{}` cannot be read as a time: {}",
+                    "the `event_time` `{name}` of `{}` cannot be read as a time: {}",
                     parent.name,
                     error.sentence()
                 ),
             )
-            .at(&parent.at, "")
+            .at(parent.at, "")
             .help("name a column of it that is a DATE or a TIMESTAMP in UTC")
             .into()),
         }
@@ -242,15 +237,11 @@ impl Chooser<'_> {
             window.start,
             window.end
         );
-        let newest = timed_parents(self.workspace, self.node, self.candidates).filter_map(
-            |(parent, column, found)| {
-                let newest = self.newest(parent, column, found).ok()?.0?;
-                Some(format!(
-                    "the newest `{column}` of `{}` is {newest}: leave out rows whose time is wrong",
-                    parent.name
-                ))
-            },
-        );
+        let newest = timed_parents(self.workspace, self.node, self.candidates).filter_map(|parent| {
+            let newest = self.newest(&parent).ok()?.0?;
+            let Timed { name, column, .. } = parent;
+            Some(format!("the newest `{column}` of `{name}` is {newest}: leave out rows whose time is wrong"))
+        });
         let diagnostic =
             Diagnostic::error("interval-config", message).at(&super::refusal::said(self.node, "begin"), "");
         newest
@@ -305,14 +296,34 @@ pub(super) fn behind<'a>(
     found
 }
 
-/// Parents with an `event_time`, with its name.
+/// A parent with an `event_time`.
+pub(super) struct Timed<'a> {
+    pub id: &'a NodeId,
+    pub name: &'a str,
+    /// Where it is declared.
+    pub at: &'a Location,
+    /// What readers call it.
+    pub relation: &'a Relation,
+    /// The column that holds the time.
+    pub column: &'a str,
+    pub candidate: &'a Candidate,
+}
+
+/// Parents with an `event_time`: models, seeds, and tables outside.
 pub(super) fn timed_parents<'a>(
     workspace: &'a Workspace,
     node: &'a Node,
     candidates: &'a Candidates,
-) -> impl Iterator<Item = (&'a Node, &'a str, &'a Candidate)> {
+) -> impl Iterator<Item = Timed<'a>> {
     node.depends_on.iter().filter_map(|dependency| {
-        let parent = workspace.manifest.nodes.get(&dependency.node)?;
-        Some((parent, parent.config.event_time.as_deref()?, candidates.get(&dependency.node)?))
+        let id = &dependency.node;
+        let candidate = candidates.get(id)?;
+        if let Some(source) = workspace.manifest.sources.get(id) {
+            let (column, relation) = (source.event_time.as_deref()?, &source.relation);
+            return Some(Timed { id, name: id.short(), at: &source.at, relation, column, candidate });
+        }
+        let parent = workspace.manifest.nodes.get(id)?;
+        let (column, relation) = (parent.config.event_time.as_deref()?, &parent.relation);
+        Some(Timed { id, name: &parent.name, at: &parent.at, relation, column, candidate })
     })
 }

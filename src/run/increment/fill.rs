@@ -18,7 +18,7 @@ use crate::sql::rendered::Rendered;
 use crate::template::{Form, Window};
 use crate::workspace::Workspace;
 
-use super::due::timed_parents;
+use super::due::{Timed, timed_parents};
 use super::left_out::LeftOut;
 use super::make::Making;
 use super::{Base, Step, with_base};
@@ -102,6 +102,9 @@ impl Making<'_> {
     /// Whether all that the model reads has an `event_time`, seeds aside.
     fn reads(&self, workspace: &Workspace) -> Reads {
         let has_time = |dependency: &Dependency| {
+            if let Some(source) = workspace.manifest.sources.get(&dependency.node) {
+                return Some(Some(source.event_time.is_some()));
+            }
             let parent = workspace.manifest.nodes.get(&dependency.node)?;
             Some(match parent.kind {
                 NodeKind::Seed => None,
@@ -170,11 +173,12 @@ impl Filling<'_> {
     /// The candidates, with the interval's part of every parent that has an `event_time`.
     fn sliced(&self, window: &Window) -> Candidates {
         let mut sliced = self.candidates.clone();
-        for (parent, column, candidate) in timed_parents(self.workspace, self.node(), self.candidates) {
+        for Timed { id, column, candidate, .. } in timed_parents(self.workspace, self.node(), self.candidates)
+        {
             let condition = Replaces::in_windows(column, std::slice::from_ref(window));
             let mut candidate = candidate.clone();
             candidate.physical = Physical::Slice { of: Box::new(candidate.physical), condition };
-            sliced.insert(parent.id.clone(), candidate);
+            sliced.insert(id.clone(), candidate);
         }
         sliced
     }
