@@ -284,7 +284,7 @@ impl Board<'_> {
                 }
             }
         }
-        let Grown { changes, left_out, standing: stood } =
+        let Grown { changes, left_out, elapsed, standing: stood } =
             self.build(session, &mut nodes, &mut candidates, &mut reports, started)?;
         // Raw tables and builds that exist are only tested.
         let failed: HashSet<NodeId> = reports.iter().map(|report| report.node.clone()).collect();
@@ -332,7 +332,12 @@ impl Board<'_> {
             };
             let rows = candidates.get(id).and_then(|candidate| candidate.rows);
             let change = changes.get(id).copied();
-            reports.push(NodeReport { rows, change, tests, ..self.report(node, outcome, started) });
+            let mut report = NodeReport { rows, change, tests, ..self.report(node, outcome, started) };
+            if batch.len() > 1 {
+                // The others' time is not its own.
+                report.elapsed = elapsed.get(id).copied().unwrap_or_default();
+            }
+            reports.push(report);
         }
         for (node, decision) in nodes {
             self.lock().done.decisions.insert(node.id.clone(), decision);
@@ -382,6 +387,7 @@ impl Board<'_> {
         let mut broken = HashSet::new();
         let mut stands = HashMap::new();
         let mut left_out = HashMap::new();
+        let mut elapsed = HashMap::new();
         let jobs: Vec<Job<'_>> = nodes
             .iter()
             .filter(|(_, decision)| decision.action == Action::Build)
@@ -396,6 +402,7 @@ impl Board<'_> {
             match make(work.workspace, session, work.run_id, group, candidates) {
                 Ok(made) => {
                     for (job, made) in group.iter().zip(made) {
+                        elapsed.insert(job.node.id.clone(), made.elapsed);
                         if let Some(problem) = made.failed {
                             broken.insert(job.node.id.clone());
                             reports.push(self.report(job.node, Outcome::Error(problem), started));
@@ -456,7 +463,7 @@ impl Board<'_> {
                 },
             );
         }
-        Ok(Grown { changes, left_out, standing: standing.into_keys().collect() })
+        Ok(Grown { changes, left_out, elapsed, standing: standing.into_keys().collect() })
     }
 
     fn finish(&self, report: NodeReport, candidates: &Candidates) {
