@@ -442,6 +442,39 @@ fn columns_that_change() {
 }
 
 #[test]
+fn a_value_that_does_not_fit_a_column_of_another_type_is_told_with_the_types() {
+    let shop = shop("incremental_strategy='append'");
+    good(&shop);
+    arrive(&shop, &["4,2026-01-03,much,2"]);
+    shop.write("models/schema.yml", "models: []\n");
+    insta::assert_snapshot!(failure(&shop), @"
+    error[sql-data]: `orders` did not build: could not convert string 'much' to INT64 when casting from source column amount
+     --> models/orders.sql:1:1
+      |
+    1 | {{ config(materialized='incremental', incremental_strategy='append') }}
+      | ^
+      |
+      = help: `amount` is VARCHAR now and BIGINT in the table
+      = help: cast it in the model, write `on_schema_change='sync_all_columns'`, or run with `--full-refresh`
+    ");
+    let shop = days(0);
+    good(&shop);
+    shop.replace("models/curated/orders.sql", "batch_size='day'", "batch_size='day', on_change='forward'");
+    shop.replace("models/curated/orders.sql", "amount::bigint", "amount");
+    shop.write("landing/2.csv", "id,happened,amount\n4,2026-01-03 12:00:00,much\n");
+    insta::assert_snapshot!(failure(&shop), @"
+    error[sql-data]: `orders` did not build: could not convert string 'much' to INT64 when casting from source column amount
+     --> models/curated/orders.sql:1:1
+      |
+    1 | {{ config(materialized='incremental', incremental_strategy='interval', event_time='happened', batch_size='day', on_change='forward', ...
+      | ^
+      |
+      = help: `amount` is VARCHAR now and BIGINT in the table
+      = help: cast it in the model, write `on_schema_change='sync_all_columns'`, or run with `--full-refresh`
+    ");
+}
+
+#[test]
 fn another_target_takes_the_rows_over_and_changes_nothing() {
     let shop = shop("incremental_strategy='merge', unique_key='id'");
     shop.write(

@@ -70,10 +70,11 @@ impl Making<'_> {
             self.session.describe(&bound.sql).map_err(|error| filling.told(error, 0, &bound, &rendered))?;
         self.check_columns(&new)?;
         filling.check_time(&new)?;
+        let mut there = new.clone();
         let (table, select) = match base {
             None => (rows_of(self.relation()), format!("*, 1::BIGINT AS {}", identifier(VERSION_COLUMN))),
             Some(base) => {
-                let there = columns_of(self.session, &base.increment.relation)?;
+                there = columns_of(self.session, &base.increment.relation)?;
                 let shape = self.shape(&there, &new)?;
                 (delta_of(self.relation()), shape.select(&new))
             }
@@ -82,7 +83,8 @@ impl Making<'_> {
         let left_out = filling.out_of_reach(&bound, config)?;
         let mut filled = Filled { rows: 0, new, built: Vec::new(), failed: Vec::new(), left_out };
         for window in windows {
-            match filling.insert(&table, &select, window, &mut filled.left_out) {
+            let rows = filling.insert(&table, &select, window, &mut filled.left_out);
+            match rows.map_err(|failure| self.retyped(failure, &there, &filled.new)) {
                 Ok(rows) => filled.built.push((window.clone(), rows)),
                 Err(Failure::Node(problem)) if problem.code == "sql-data" => {
                     filled.failed.push((window.clone(), problem));
