@@ -172,7 +172,8 @@ pub fn decide(
             (Some(first), Some(last)) => {
                 Form::DeltaWindow(Window { start: first.start.clone(), end: last.end.clone() })
             }
-            _ => Form::Delta,
+            // None is due, and the template may name its interval all the same.
+            _ => interval.map_or(Form::Delta, |config| Form::DeltaWindow(crate::interval::first(config))),
         },
     };
     let delta = workspace.render_form(node, &form, &names)?;
@@ -260,8 +261,9 @@ impl Drafting<'_> {
         let windows = intervals.as_ref().map(|intervals| to_text(&intervals.built)).unwrap_or_default();
         let asked = self.known.asked.is_some() && intervals.is_some();
         if asked && rest == Same::No {
-            // Only what was asked for is done: what else changed is still to come.
+            // Only what was asked for is done: what else changed is still to come, and so are the parents' new rows.
             self.settles = None;
+            self.parents.clone_from(&base.increment.parents);
             self.inputs = Fingerprint::of([self.inputs.as_str().as_bytes(), self.known.salt.as_bytes()]);
         }
         let salt = if asked { self.known.salt.as_str() } else { "" };
@@ -294,6 +296,9 @@ impl Drafting<'_> {
                 if intervals.built.is_empty() && self.known.asked.is_some() =>
             {
                 format!("{why}: nothing, since what it reads ends before")
+            }
+            (Strategy::Interval(_), Some(intervals)) if intervals.built.is_empty() => {
+                format!("{why}: no interval is due")
             }
             (Strategy::Interval(config), Some(intervals)) => {
                 format!("{why}: {}", told(config.grain, &intervals.built))

@@ -646,6 +646,38 @@ fn late_rows_come_with_lookback_or_with_a_window() {
     assert_eq!(shop.query("select max(day)::date from curated.per_day"), "2026-01-03");
     good(&shop);
     assert_eq!(shop.query("select max(day)::date from curated.per_day"), "2026-01-04");
+    // Nor are rows of intervals that are there.
+    shop.write("landing/4.csv", "id,happened,amount\n7,2026-01-03 12:00:00,300\n8,2026-01-04 13:00:00,400\n");
+    run_with(&shop, |options| options.window = window("2026-01-01", "2026-01-02"));
+    good(&shop);
+    let last = "select string_agg(amount, ' ' order by day) from curated.per_day where day >= '2026-01-03'";
+    assert_eq!(shop.query(last), "330 440");
+    assert!(matches!(good(&shop).ending, Ending::Unchanged { .. }));
+}
+
+#[test]
+fn intervals_go_forward_with_a_changed_definition() {
+    let shop = days(0);
+    shop.replace("models/curated/orders.sql", "lookback=0", "lookback=0, on_change='forward'");
+    good(&shop);
+    shop.replace("models/curated/orders.sql", "amount::bigint", "amount::bigint * 100");
+    insta::assert_snapshot!(plan(&shop, None), @"build: its SQL or configuration changed: no interval is due");
+    good(&shop);
+    insta::assert_snapshot!(plan(&shop, None), @"reuse: unchanged since the release");
+    shop.write("landing/2.csv", "id,happened,amount\n4,2026-01-04 12:00:00,40\n");
+    good(&shop);
+    let built = "select string_agg(day::date || ' ' || amount, ', ' order by day) from curated.per_day";
+    assert_eq!(shop.query(built), "2026-01-01 10, 2026-01-02 20, 2026-01-03 3000, 2026-01-04 4000");
+    // A window beyond the data has no interval either.
+    shop.write("landing/3.csv", "id,happened,amount\n5,2026-01-04 13:00:00,50\n");
+    let moment = |text: &str| kiln::manifest::moment(text).expect("a moment");
+    let report = run_with(&shop, |options| {
+        options.window =
+            Some(kiln::template::Window { start: moment("2026-02-01"), end: moment("2026-02-03") });
+    });
+    assert!(report.is_good(), "{report:#?}");
+    good(&shop);
+    assert_eq!(shop.query("select amount from curated.per_day where day = '2026-01-04'"), "9000");
 }
 
 #[test]
