@@ -23,6 +23,8 @@ pub struct Candidate {
     pub rows: Option<u64>,
     /// Its intervals, where this run builds it by intervals.
     pub intervals: Option<Box<Intervals>>,
+    /// For what has no rows of its own: why it is never the same twice, if it is not.
+    pub volatile: Option<String>,
 }
 
 /// Where a candidate is.
@@ -254,7 +256,7 @@ mod tests {
     }
 
     fn candidate(physical: Physical) -> Candidate {
-        Candidate { fingerprint: Fingerprint::of([]), physical, rows: None, intervals: None }
+        Candidate { fingerprint: Fingerprint::of([]), physical, rows: None, intervals: None, volatile: None }
     }
 
     #[test]

@@ -17,7 +17,7 @@ use super::audit::Audited;
 use super::candidate::{Candidate, Candidates, Physical, Reading, bind};
 use super::event::{Action, TestReport, TestStatus};
 use super::land::raw_candidates;
-use super::plan::{Known, Refresh, decide, is_decidable, volatile};
+use super::plan::{Decision, Known, Refresh, decide, is_decidable, volatile};
 
 /// Rows of each kind that are sampled.
 const SAMPLES: usize = 5;
@@ -115,7 +115,7 @@ fn candidate(
         return Ok(Err(CompareState::NotBuilt("what it is can be known only when it is built".into())));
     }
     let decision = decide(workspace, node, candidates, known, Some(session))?;
-    let intervals = decision.intervals();
+    let (intervals, changing) = (decision.intervals(), decision.volatile);
     let physical = match decision.action {
         Action::Inline => Physical::Inline(Box::new(decision.rendered)),
         Action::Reuse => Physical::Build(decision.relation),
@@ -124,7 +124,8 @@ fn candidate(
             return Ok(Err(always.map_or(CompareState::NotBuilt(decision.reason), CompareState::Volatile)));
         }
     };
-    Ok(Ok(Candidate { fingerprint: decision.fingerprint, physical, rows: decision.rows, intervals }))
+    let Decision { fingerprint, rows, .. } = decision;
+    Ok(Ok(Candidate { fingerprint, physical, rows, intervals, volatile: changing }))
 }
 
 fn beside(

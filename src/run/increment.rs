@@ -30,7 +30,7 @@ use crate::workspace::Workspace;
 use super::candidate::{Candidate, Candidates, Physical};
 use super::event::Action;
 use super::names::Names;
-use super::plan::{Decision, Known, Refresh, definition, made_from, relation_name, why_changed};
+use super::plan::{Decision, Known, Refresh, definition, inherit, made_from, relation_name, why_changed};
 use crate::interval::{Intervals, from_text, joined, to_text, told};
 
 use due::{Chooser, Same, timed_parents};
@@ -114,6 +114,7 @@ pub fn decide(
     let names = Names { workspace, candidates, session };
     let rendered = workspace.render(node, &names)?;
     let (definition, mut always) = definition(workspace, node, &rendered)?;
+    inherit(node, candidates, &mut always);
     let definition = match interval {
         Some(interval) => with_cut(&definition, interval),
         None => definition,
@@ -240,6 +241,7 @@ impl Drafting<'_> {
             rows: base.rows,
             growth: None,
             is_fleeting: self.is_fleeting,
+            volatile: None,
         }
     }
 
@@ -365,6 +367,7 @@ impl Drafting<'_> {
                 rendered,
                 growth: Some(Box::new(Growth { step: Step::Nothing, ..growth })),
                 is_fleeting: self.is_fleeting,
+                volatile: None,
             },
             None => Decision {
                 action: Action::Build,
@@ -381,6 +384,7 @@ impl Drafting<'_> {
                 rows: None,
                 growth: Some(Box::new(growth)),
                 is_fleeting: self.is_fleeting,
+                volatile: None,
             },
         }
     }
@@ -461,6 +465,7 @@ fn with_base(node: &Node, base: &Increment, candidates: &Candidates) -> Candidat
         physical: Physical::Build(base.relation.clone()),
         rows: None,
         intervals: None,
+        volatile: None,
     };
     own.insert(node.id.clone(), this);
     own

@@ -195,6 +195,7 @@ pub fn raw_candidates(workspace: &Workspace, session: &Session) -> Result<Candid
             physical: Physical::Raw { relation: node.relation.clone(), columns, batch },
             rows: Some(rows),
             intervals: None,
+            volatile: None,
         };
         // A test of the source reads the raw table: that is where the source's data is.
         for dependency in &node.depends_on {
@@ -213,6 +214,7 @@ pub fn raw_candidates(workspace: &Workspace, session: &Session) -> Result<Candid
                 physical: Physical::Source(source.relation.clone()),
                 rows: None,
                 intervals: None,
+                volatile: None,
             },
         );
     }

@@ -44,7 +44,7 @@ use event::{
     TestReport,
 };
 use land::{Landing, Which, raw_candidates, raw_models};
-use plan::{Decision, Known, Refresh, decide, is_decidable};
+use plan::{Decision, Known, Refresh, decide, is_decidable, shows_others};
 use schedule::{Agenda, Done, Work};
 
 /// What a run is asked to do.
@@ -355,12 +355,18 @@ impl Context<'_> {
                             physical: Physical::Inline(Box::new(decision.rendered)),
                             rows: None,
                             intervals: None,
+                            volatile: decision.volatile,
                         },
                     );
                 }
                 continue;
             }
-            if let Some(candidate) = known.published(&node.name) {
+            if let Some(mut candidate) = known.published(&node.name) {
+                if node.config.materialized == Materialization::View && self.is_behind(id, nodes) {
+                    let decided =
+                        decide(self.workspace, node, candidates, known, Some(self.database.session()));
+                    candidate.volatile = decided.ok().and_then(|decision| decision.volatile);
+                }
                 candidates.insert(id.clone(), candidate);
             }
         }
@@ -392,6 +398,15 @@ impl Context<'_> {
             true => Ok(()),
             false => Err(problems.into()),
         }
+    }
+
+    /// Whether something selected reads a node, itself or through what has no rows of its own.
+    fn is_behind(&self, id: &NodeId, nodes: &BTreeSet<NodeId>) -> bool {
+        let manifest = &self.workspace.manifest;
+        self.workspace.dag.descendants(id, Some(1)).iter().any(|child| {
+            nodes.contains(child)
+                || manifest.nodes.get(child).is_some_and(shows_others) && self.is_behind(child, nodes)
+        })
     }
 
     /// Decides what can be decided before anything is built.
@@ -454,6 +469,7 @@ impl Context<'_> {
                         physical,
                         rows: decision.rows,
                         intervals: decision.intervals(),
+                        volatile: decision.volatile.clone(),
                     };
                     provisional.insert(id.clone(), candidate);
                     decisions.insert(id.clone(), decision);

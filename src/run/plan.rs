@@ -67,6 +67,7 @@ impl Known {
             physical: Physical::Build(published.relation.clone()),
             rows: self.builds.get(&published.fingerprint).and_then(|build| build.rows),
             intervals: None,
+            volatile: None,
         })
     }
 }
@@ -101,6 +102,8 @@ pub struct Decision {
     pub growth: Option<Box<Growth>>,
     /// Whether the next run makes it anew though nothing changed: it is never the same twice.
     pub is_fleeting: bool,
+    /// For what has no rows of its own: why what it shows is never the same twice, if it is not.
+    pub volatile: Option<String>,
 }
 
 impl Decision {
@@ -132,6 +135,8 @@ pub fn decide(
         }
     };
     let (definition, mut always) = definition(workspace, node, &rendered)?;
+    inherit(node, candidates, &mut always);
+    let volatile = always.clone().filter(|_| shows_others(node));
     let mut parts = made_from(workspace, node, &definition, candidates, &mut always);
     // A view runs its volatile functions when it is read: it needs no new build for them.
     if always.is_some() && matches!(node.config.materialized, Materialization::Table | Materialization::Seed)
@@ -154,6 +159,7 @@ pub fn decide(
             rows: None,
             growth: None,
             is_fleeting,
+            volatile,
         });
     }
     let existing = known.builds.get(&fingerprint).filter(|_| known.refresh == Refresh::Reuse);
@@ -173,6 +179,7 @@ pub fn decide(
             rendered,
             growth: None,
             is_fleeting,
+            volatile,
         },
         None => Decision {
             action: Action::Build,
@@ -187,9 +194,22 @@ pub fn decide(
             rendered,
             growth: None,
             is_fleeting,
+            volatile,
         },
     };
     Ok(decision)
+}
+
+/// What a node reads may never be the same twice, and have no rows that would keep what it was: then the node is not
+/// either.
+pub(super) fn inherit(node: &Node, candidates: &Candidates, always: &mut Option<String>) {
+    for dependency in &node.depends_on {
+        let Some(why) = candidates.get(&dependency.node).and_then(|parent| parent.volatile.as_ref()) else {
+            continue;
+        };
+        always.get_or_insert_with(|| format!("it reads `{}`: {why}", dependency.node.short()));
+    }
+    as_marked(node, always);
 }
 
 /// What a build is made from: the node, what it says, and its parents' builds. `always` becomes why it can never be reused.
@@ -215,12 +235,17 @@ pub(super) fn made_from(
     {
         always.get_or_insert_with(|| format!("it reads `{}`, which kiln cannot watch", source.short()));
     }
+    as_marked(node, always);
+    parts
+}
+
+/// What the configuration says of it counts more than what the SQL looks like.
+fn as_marked(node: &Node, always: &mut Option<String>) {
     match node.config.volatile {
         Some(false) => *always = None,
         Some(true) => *always = Some(MARKED_VOLATILE.into()),
         None => {}
     }
-    parts
 }
 
 const MARKED_VOLATILE: &str = "it is marked `volatile: true`";

@@ -423,6 +423,7 @@ impl Board<'_> {
                                 physical: Physical::Build(job.decision.relation.clone()),
                                 rows: made.rows,
                                 intervals: job.decision.intervals(),
+                                volatile: job.decision.volatile.clone(),
                             },
                         );
                     }
@@ -460,6 +461,7 @@ impl Board<'_> {
                     physical,
                     rows: decision.rows,
                     intervals: standing.get(&node.id).cloned().unwrap_or_else(|| decision.intervals()),
+                    volatile: decision.volatile.clone(),
                 },
             );
         }

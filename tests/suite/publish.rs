@@ -433,3 +433,32 @@ fn models_that_are_built_together_have_times_of_their_own() {
     let seconds = "select arg_max(model, seconds) from _kiln.build";
     assert_eq!(shop.query(seconds), "slow");
 }
+
+#[test]
+fn what_changes_by_itself_changes_through_views_too() {
+    let shop = Shop::of(&[
+        ("kiln.yml", "name: shop\nlayers: []\ntargets:\n  dev: {type: duckdb, path: shop.duckdb}\n"),
+        ("models/dice.sql", "{{ config(materialized='view') }} select random() as n\n"),
+        ("models/thrown.sql", "{{ config(materialized='ephemeral') }} select n from {{ ref('dice') }}\n"),
+        ("models/kept.sql", "{{ config(materialized='table') }} select n from {{ ref('thrown') }}\n"),
+        ("models/after.sql", "{{ config(materialized='table') }} select n from {{ ref('kept') }}\n"),
+    ]);
+    let thrown = || {
+        assert!(shop.run().expect("a run").is_good());
+        shop.query("select n from main.after")
+    };
+    let first = thrown();
+    let second = thrown();
+    assert_ne!(first, second, "the view gives another number each time");
+    assert!(shop.run_selected("kept").expect("a run").is_good());
+    assert_ne!(shop.query("select n from main.kept"), second, "also where the view is not selected");
+    let output =
+        crate::support::binary(shop.root(), &["run", "--explain", "-s", "kept"]).output().expect("it runs");
+    insta::assert_snapshot!(String::from_utf8_lossy(&output.stdout), @"
+    model  action  why
+    kept   build   it reads `thrown`: it reads `dice`: it uses random(), which gives something else each time
+    ");
+    shop.replace("models/dice.sql", "materialized='view'", "materialized='view', volatile=false");
+    let third = thrown();
+    assert_eq!(thrown(), third, "its author knows better");
+}
