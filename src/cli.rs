@@ -3,6 +3,7 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 const EXAMPLES: &str = "\
@@ -258,7 +259,12 @@ A finding that is waived in `waivers/` is printed and does not count; `kiln waiv
 Exit codes: 0 clean; 1 findings at or above `--fail-on`; 2 it could not be checked.")]
 pub struct DiffArgs {
     /// A git commit, branch or tag; `published` for what readers see; or a folder with a `kiln.yml`
-    #[arg(long, value_name = "REF|published|PATH", required_unless_present_any = ["rules", "data"])]
+    #[arg(
+        long,
+        value_name = "REF|published|PATH",
+        required_unless_present_any = ["rules", "data"],
+        value_parser = NonEmptyStringValueParser::new()
+    )]
     pub base: Option<String>,
     /// The mildest severity that fails
     #[arg(long, value_name = "error|warning|note", default_value = "error", hide_possible_values = true)]
@@ -344,7 +350,7 @@ pub struct WaiveArgs {
     #[arg(long, value_name = "YYYY-MM-DD")]
     pub expires: Option<String>,
     /// What the change is compared with, as in `kiln diff`
-    #[arg(long, value_name = "REF|published|PATH")]
+    #[arg(long, value_name = "REF|published|PATH", value_parser = NonEmptyStringValueParser::new())]
     pub base: String,
     /// The mildest severity that counts
     #[arg(long, value_name = "error|warning|note", default_value = "error", hide_possible_values = true)]
@@ -389,6 +395,8 @@ pub enum ResourceType {
     Model,
     /// Seeds.
     Seed,
+    /// Snapshots.
+    Snapshot,
     /// Source tables.
     Source,
     /// Data tests.

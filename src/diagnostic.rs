@@ -240,6 +240,13 @@ fn shown_source(text: &str) -> Cow<'_, str> {
 }
 
 impl Location {
+    /// The first line of a place: that of a collection in YAML reaches to whatever follows it.
+    pub fn first_line(&self) -> Self {
+        let text = self.file.text.get(self.span.clone()).unwrap_or_default();
+        let length = text.split('\n').next().unwrap_or_default().trim_end().len();
+        Self::new(&self.file, self.span.start..self.span.start + length)
+    }
+
     /// The span moved inside the text and onto character boundaries.
     fn clamped(&self) -> Range<usize> {
         let text = &self.file.text;
@@ -307,6 +314,15 @@ impl Diagnostics {
     /// Whether one of them is an error.
     pub fn has_errors(&self) -> bool {
         self.0.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
+    }
+
+    /// The same, but those of a code only warn.
+    pub fn softened(&self, code: &str) -> Self {
+        let soften = |found: &Diagnostic| match found.code == code {
+            true => Diagnostic { severity: Severity::Warning, ..found.clone() },
+            false => found.clone(),
+        };
+        self.sorted().into_iter().map(soften).collect()
     }
 
     /// Whether there is none at all.

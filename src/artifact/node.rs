@@ -291,7 +291,7 @@ impl<'a> Surroundings<'a> {
     /// A model or a seed.
     pub fn node(&'a self, node: &'a Node) -> Entry<'a> {
         let manifest = &self.workspace.manifest;
-        let original = shown(&node.file.path);
+        let original = shown(node.written_in());
         let has_code = node.kind != NodeKind::Seed;
         let is_model = node.kind == NodeKind::Model;
         let declared = self.properties.get(&(node.kind, node.name.as_str()));
@@ -335,27 +335,27 @@ impl<'a> Surroundings<'a> {
             doc_blocks: [],
             depends_on,
             root_path: (!has_code).then_some("."),
-            code: has_code.then(|| self.model_code(node, &original)),
+            code: has_code.then(|| self.model_code(node)),
             model: is_model.then(|| ModelPart {
                 access: setting(settings, "access").unwrap_or("protected").to_owned(),
                 constraints: of_table(&node.columns, constraints),
                 version: None,
                 latest_version: None,
-                deprecation_date: None,
+                deprecation_date: node.deprecation_date().map(moment),
             }),
             test: None,
             original_file_path: original,
         }
     }
 
-    fn model_code(&self, node: &Node, original: &str) -> Code {
+    fn model_code(&self, node: &Node) -> Code {
         let sql = self.compiled.and_then(|compiled| compiled.models.get(&node.id)).map(|model| &model.sql);
         let contract = node.config.all.get("contract");
         let flag = |key: &str| contract.and_then(|contract| contract.get(key)).and_then(Value::as_bool);
         self.code(
             &node.depends_on,
             sql.filter(|sql| !sql.is_empty()).cloned(),
-            original,
+            &shown(&node.file.path),
             ContractPart {
                 enforced: flag("enforced").unwrap_or(false),
                 alias_types: flag("alias_types").unwrap_or(true),
@@ -433,5 +433,13 @@ pub(super) fn docs(settings: &Object) -> Docs<'_> {
     Docs {
         show: said.and_then(|docs| docs.get("show")).and_then(Value::as_bool).unwrap_or(true),
         node_color: said.and_then(|docs| docs.get("node_color")).and_then(Value::as_str),
+    }
+}
+
+/// A day as dbt writes it; what has a time, as it was written.
+fn moment(written: &str) -> String {
+    match written.len() {
+        10 => format!("{written}T00:00:00+00:00"),
+        _ => written.to_owned(),
     }
 }

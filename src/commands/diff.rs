@@ -120,11 +120,13 @@ pub(super) fn judge(
         CompileOptions { memory: memory.clone(), tables: Tables::Needed, ..CompileOptions::default() };
     let checkout = Compiling::checkout(workspace, &known)?;
     let mut history = History::new();
-    let (base, label, notes) = match global.project_dir.join(wanted).join(FILE_NAME).is_file() {
-        true => {
-            let root = global.project_dir.join(wanted);
-            (Compiling::base(&options, &root, &checkout, memory)?.view, wanted.to_owned(), Vec::new())
+    let root = global.project_dir.join(wanted);
+    let (base, label, notes) = match root.join(FILE_NAME).is_file() {
+        true if root.canonicalize().is_ok_and(|root| root == checkout.workspace.root()) => {
+            return Err(Error::usage(format!("`--base {wanted}` is this project itself"))
+                .hint("name a commit, `published`, or the folder of another checkout"));
         }
+        true => (Compiling::base(&options, &root, &checkout, memory)?.view, wanted.to_owned(), Vec::new()),
         false => {
             let hash = git::resolve(checkout.workspace.root(), wanted)?;
             let files = transitive(&checkout, &settings);

@@ -23,7 +23,7 @@ pub fn explain(terminal: &Terminal, workspace: &Workspace, options: &RunOptions)
             .iter()
             .map(|planned| {
                 let fields = json!({
-                    "v": super::json_log::VERSION, "at": super::words::now(), "run_id": null, "event": "planned",
+                    "v": super::terminal::LOG_VERSION, "at": super::words::now(), "run_id": null, "event": "planned",
                     "node": planned.node, "action": planned.action.as_str(), "reason": planned.reason,
                 });
                 format!("{fields}\n")

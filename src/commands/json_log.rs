@@ -32,9 +32,6 @@ use crate::run::event::{Event, LoadOutcome, NodeReport, Observer, Outcome, TestR
 
 use super::terminal::Terminal;
 
-/// The layout's version.
-pub const VERSION: u32 = 1;
-
 /// Writes each event as it comes.
 pub struct JsonLog<'a> {
     /// Where to.

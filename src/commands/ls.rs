@@ -70,6 +70,7 @@ fn item(workspace: &Workspace, id: &NodeId) -> Option<Item> {
     if let Some(node) = manifest.nodes.get(id) {
         let kind = match id.resource_type() {
             "seed" => ResourceType::Seed,
+            "snapshot" => ResourceType::Snapshot,
             _ => ResourceType::Model,
         };
         let more = json!({
@@ -80,7 +81,7 @@ fn item(workspace: &Workspace, id: &NodeId) -> Option<Item> {
             kind,
             id: id.clone(),
             name: node.name.clone(),
-            path: path(&node.file.path),
+            path: path(node.written_in()),
             more,
         });
     }

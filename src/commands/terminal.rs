@@ -17,6 +17,9 @@ use crate::error::{Error, Result};
 /// Environment variables whose values are never shown, as in `env_var`.
 const SECRET_PREFIXES: [&str; 2] = ["DBT_ENV_SECRET", "KILN_SECRET"];
 
+/// The version of the layout of events as JSON.
+pub const LOG_VERSION: u32 = 1;
+
 /// What stands for a secret.
 const MASK: &str = "*****";
 
@@ -265,7 +268,7 @@ impl Terminal {
         }
         let run_id = self.run_id.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut line = Map::new();
-        line.insert("v".into(), json!(super::json_log::VERSION));
+        line.insert("v".into(), json!(LOG_VERSION));
         line.insert("at".into(), json!(super::words::now()));
         line.insert("run_id".into(), json!(run_id));
         line.insert("event".into(), json!(event));

@@ -38,6 +38,7 @@ use crate::run::candidate::{Candidates, Reading, bind as put_in};
 use crate::sql::lineage::Lineage;
 use crate::sql::rendered::Rendered;
 use crate::sql::tokens::without_end;
+use crate::template::told_once;
 use crate::workspace::Workspace;
 
 use cache::memory::{Memory, Notes};
@@ -207,7 +208,7 @@ fn compile_with(
         models: compiler.nodes,
         sources: compiler.sources,
         tests: compiler.tests,
-        diagnostics: compiler.diagnostics,
+        diagnostics: told_once(compiler.diagnostics),
         shadow: compiler.shadows.swap_remove(0),
         remembered: compiler.remembered,
         notes: compiler.notes,

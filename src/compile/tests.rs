@@ -383,6 +383,66 @@ error[ref-not-found]: there is no model or seed `nothing`
 }
 
 #[test]
+fn a_broken_macro_is_told_once_and_not_by_each_of_its_callers() {
+    let project = built(&[
+        (
+            "macros/a.sql",
+            "{% macro cents(x) %}{{ x }} * 100{% endmacroo %}\n{% macro fine() %}1{% endmacro %}\n",
+        ),
+        ("macros/b.sql", "{% macro outer(x) %}{{ cents(x) }}{% endmacro %}\n{% macro odd %}{% endmacro %}\n"),
+        ("macros/c.sql", "{% test small(model) %}select * from {{ model }}\n"),
+        ("models/m.sql", "select {{ cents('amount') }} as a from {{ ref('orders') }}\n"),
+        (
+            "models/n.sql",
+            "select {{ outer('amount') }} as a, {{ fine() }} as one, {{ odd() }} from {{ ref('orders') }}\n",
+        ),
+        ("models/o.sql", "select {{ fine() }} as one, * from {{ ref('m') }}\n"),
+        ("models/schema.yml", "models: [{name: orders, data_tests: [small: {most: 3}]}]\n"),
+    ]);
+    insta::assert_snapshot!(project.messages(), @r#"
+error[template-syntax]: broken Jinja: this `{% macro %}` is never closed
+ --> macros/a.sql:1:1
+  |
+1 | {% macro cents(x) %}{{ x }} * 100{% endmacroo %}
+  | ^^^^^^^^^^^^^^^^^^^^ opened here
+  |
+  = help: end it with `{% endmacro %}`
+
+error[template-syntax]: broken Jinja: `odd` needs its parameters in parentheses
+ --> macros/b.sql:2:3
+  |
+2 | {% macro odd %}{% endmacro %}
+  |   ^^^^^^^^^^^
+
+error[template-syntax]: broken Jinja: this `{% test %}` is never closed
+ --> macros/c.sql:1:1
+  |
+1 | {% test small(model) %}select * from {{ model }}
+  | ^^^^^^^^^^^^^^^^^^^^^^^ opened here
+  |
+  = help: end it with `{% endtest %}`
+
+note[not-checked]: not checked, because `m` has errors: `o`
+ --> models/m.sql:1:1
+  |
+1 | select {{ cents('amount') }} as a from {{ ref('orders') }}
+  | ^
+
+note[not-checked]: not checked, because `cents` has errors: `models/m.sql`, `models/n.sql`
+ --> models/n.sql:1:11
+  |
+1 | select {{ outer('amount') }} as a, {{ fine() }} as one, {{ odd() }} from {{ ref('orders') }}
+  |           ^^^^^^^^^^^^^^^
+
+note[not-checked]: not checked, because `small` has errors: `models/schema.yml`
+ --> models/schema.yml:1:38
+  |
+1 | models: [{name: orders, data_tests: [small: {most: 3}]}]
+  |                                      ^^^^^^^^^^^^^^^^
+"#);
+}
+
+#[test]
 fn what_reads_an_unknown_source_is_unknown_and_said_so() {
     let project = built(&[
         ("models/clicks_by_day.sql", "select day, count(*) from {{ source('app', 'clicks') }} group by 1\n"),

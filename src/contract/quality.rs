@@ -255,7 +255,7 @@ fn read_one(yaml: &Yaml, level: Level, diagnostics: &mut Diagnostics) -> Quality
         Some("warning" | "warn" | "info" | "information") => TestSeverity::Warn,
         _ => TestSeverity::Error,
     };
-    diagnostics.extend(super::read::lenient(fields.finish()));
+    diagnostics.extend(fields.finish().softened("unknown-key"));
     let id = id.or(name).map(|text| text.value);
     Quality { id, kind, severity, dimension, description, at: yaml.at.clone() }
 }
@@ -266,7 +266,7 @@ fn documentation(reason: &str) -> QualityKind {
 
 fn missing(fields: &mut Fields<'_>, key: &str) -> QualityKind {
     let message = format!("a quality rule of this type needs `{key}`");
-    let at = super::read::first_line(fields.at());
+    let at = fields.at().first_line();
     fields.problem(Diagnostic::error("missing-key", message).at(&at, ""));
     documentation("it is not complete")
 }

@@ -11,7 +11,7 @@ use super::{
     Compatibility, Contract, CustomProperty, Lifecycle, LogicalType, Property, QualityKind, Relationship,
     Status, Version,
 };
-use crate::diagnostic::{Diagnostic, Diagnostics, Located, Location, Severity, SourceFile};
+use crate::diagnostic::{Diagnostic, Diagnostics, Located, SourceFile};
 use crate::yaml::{self, Fields, Kind, Yaml};
 
 /// Reads a file's contracts, one for each entry of `schema`.
@@ -40,7 +40,7 @@ pub fn read(file: &Arc<SourceFile>, diagnostics: &mut Diagnostics) -> Vec<Contra
     let mut slas = Vec::new();
     for item in fields.list("slaProperties") {
         let (inner, raw) = sla::read_one(item, default_element.as_ref());
-        diagnostics.extend(lenient(inner.finish()));
+        diagnostics.extend(inner.finish().softened("unknown-key"));
         slas.extend(raw);
     }
     let raw = |value: Option<&Yaml>| value.map_or(Value::Null, Yaml::to_json);
@@ -67,7 +67,7 @@ pub fn read(file: &Arc<SourceFile>, diagnostics: &mut Diagnostics) -> Vec<Contra
         }
         _ if !supported => {}
         _ => {
-            let at = fields.key_at("schema").cloned().unwrap_or_else(|| first_line(fields.at()));
+            let at = fields.key_at("schema").cloned().unwrap_or_else(|| fields.at().first_line());
             fields.problem(
                 Diagnostic::warning("contract-empty", "this contract promises nothing about any model")
                     .at(&at, "")
@@ -77,25 +77,8 @@ pub fn read(file: &Arc<SourceFile>, diagnostics: &mut Diagnostics) -> Vec<Contra
     }
     super::references::resolve(&mut contracts, diagnostics);
     sla::attach_all(&slas, &mut contracts, diagnostics);
-    diagnostics.extend(lenient(fields.finish()));
+    diagnostics.extend(fields.finish().softened("unknown-key"));
     contracts
-}
-
-/// The same findings, but an unknown key only warns: the standard is read in three versions, and what Kiln does not
-/// read it keeps.
-pub(super) fn lenient(problems: Diagnostics) -> Diagnostics {
-    let soften = |problem: &Diagnostic| match problem.code {
-        "unknown-key" => Diagnostic { severity: Severity::Warning, ..problem.clone() },
-        _ => problem.clone(),
-    };
-    problems.sorted().into_iter().map(soften).collect()
-}
-
-/// The first line of a place: that of a collection reaches to whatever follows it.
-pub(super) fn first_line(at: &Location) -> Location {
-    let text = at.file.text.get(at.span.clone()).unwrap_or_default();
-    let length = text.split('\n').next().unwrap_or_default().trim_end().len();
-    Location::new(&at.file, at.span.start..at.span.start + length)
 }
 
 struct File<'a> {
@@ -192,7 +175,7 @@ fn custom_properties(fields: &mut Fields<'_>) -> Vec<CustomProperty> {
             at: item.at.clone(),
         }));
     }
-    for problem in lenient(problems).sorted() {
+    for problem in problems.softened("unknown-key").sorted() {
         fields.problem(problem.clone());
     }
     found
@@ -234,7 +217,7 @@ fn entry_of(file: &File<'_>, yaml: &Yaml, diagnostics: &mut Diagnostics) -> Opti
     let grain = grain.map(|grain| grain_of(grain, &properties, &mut fields)).unwrap_or_default();
     let compatibility = own.iter().chain(&file.custom).find(|custom| custom.property == "compatibility");
     let compatibility = compatibility.map(|custom| compatibility_of(custom, &mut fields)).unwrap_or_default();
-    diagnostics.extend(lenient(fields.finish()));
+    diagnostics.extend(fields.finish().softened("unknown-key"));
     let name = name?;
     let model = physical_name.unwrap_or_else(|| name.clone());
     let last = model.value.rsplit('.').next().unwrap_or_default().trim_matches('"').to_owned();
@@ -358,7 +341,7 @@ fn property(
         properties.extend(self::property(item, relationships, &format!("{path}."), diagnostics));
     }
     let at = yaml.at.clone();
-    diagnostics.extend(lenient(fields.finish()));
+    diagnostics.extend(fields.finish().softened("unknown-key"));
     let (name, column) = (name?.value, column?);
     Some(Property {
         column,
@@ -408,12 +391,12 @@ fn relationship(yaml: &Yaml, column: Option<&str>, diagnostics: &mut Diagnostics
     };
     let refused = problem.is_some();
     if let Some(message) = problem {
-        let diagnostic = Diagnostic::error("contract-relationship", message).at(&first_line(&yaml.at), "");
+        let diagnostic = Diagnostic::error("contract-relationship", message).at(&yaml.at.first_line(), "");
         fields.problem(
             diagnostic.help("write `to: customers.id`; on a schema entry also `from: orders.customer_id`"),
         );
     }
-    diagnostics.extend(lenient(fields.finish()));
+    diagnostics.extend(fields.finish().softened("unknown-key"));
     let at = to.first().map(|to| to.at.clone())?;
     let to = to.into_iter().map(|name| name.value).collect();
     (!refused).then(|| Relationship { from, model: Located::new(String::new(), at), to, at: yaml.at.clone() })

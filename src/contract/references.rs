@@ -2,7 +2,6 @@
 //! `schema/customers_id/properties/id` mean.
 
 use super::Contract;
-use super::read::first_line;
 use crate::diagnostic::{Diagnostic, Diagnostics, Located};
 
 /// What a reference may call an entry of the file, and what the project calls it.
@@ -33,7 +32,7 @@ pub(super) fn resolve(contracts: &mut [Contract], diagnostics: &mut Diagnostics)
                 let (from, to) = (relationship.from.join(", "), relationship.to.join(", "));
                 diagnostics.push(
                     Diagnostic::warning("contract-relationship", "Kiln cannot follow this reference")
-                        .at(&first_line(&relationship.at), "")
+                        .at(&relationship.at.first_line(), "")
                         .help(
                             "write `to: customers.id`, a model and its column; it is listed and not checked",
                         ),

@@ -1,7 +1,6 @@
 //! What a contract promises about the service: how old the data may be, and when the model goes away.
 
 use super::Contract;
-use super::read::first_line;
 use crate::diagnostic::{Diagnostic, Diagnostics, Located, Location};
 use crate::yaml::{Fields, Yaml};
 
@@ -111,7 +110,7 @@ pub(super) fn seconds(raw: &RawSla) -> Result<u64, Diagnostic> {
         return Err(problem(format!("`{}` is no number", raw.value.value), &raw.value.at));
     };
     let Some(unit) = raw.unit.as_ref().map(|unit| unit.value.trim()) else {
-        return Err(problem(format!("`{}` needs a `unit`", raw.property.value), &first_line(&raw.at)));
+        return Err(problem(format!("`{}` needs a `unit`", raw.property.value), &raw.at.first_line()));
     };
     let length = match unit.to_ascii_lowercase().as_str() {
         "s" | "sec" | "second" | "seconds" => 1.0,
@@ -169,7 +168,7 @@ fn attach_age(raw: &RawSla, contracts: &mut [Contract], diagnostics: &mut Diagno
     if raw.elements.is_empty() {
         diagnostics.push(
             Diagnostic::warning("contract-sla", format!("`{}` does not say of which column", raw.property.value))
-                .at(&first_line(&raw.at), "")
+                .at(&raw.at.first_line(), "")
                 .help("add `element: model.column`, the column whose newest value is the data's age; until then it is listed and not checked"),
         );
         contracts.iter_mut().for_each(|contract| attach(contract, raw, SlaKind::Other));

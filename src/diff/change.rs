@@ -1,6 +1,7 @@
 //! A change: one difference between two sides, before it is known who reads it and how loud it is.
 
-use super::finding::{Bump, Place, Severity, Side};
+use super::finding::{Finding, Place, Side};
+use super::grade::{Bump, Severity};
 use super::rule::Rule;
 use super::spot::Spot;
 
@@ -50,6 +51,30 @@ impl Change {
             severity: None,
             is_promise: false,
             check: None,
+        }
+    }
+
+    /// The change as a finding about a model, before anybody is known whom it breaks.
+    pub fn into_finding(self, model: &str, severity: Severity) -> Finding {
+        Finding {
+            rule: self.rule,
+            severity,
+            model: model.to_owned(),
+            column: self.column,
+            old: self.old,
+            new: self.new,
+            message: self.message,
+            places: self.places,
+            breaks: Vec::new(),
+            consumers_total: 0,
+            bump: self.bump,
+            version_old: None,
+            version_new: None,
+            version_needed: None,
+            why: self.why,
+            help: self.help,
+            proof: None,
+            waived: None,
         }
     }
 

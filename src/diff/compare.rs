@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::change::{Change, Check};
-use super::finding::{Bump, Finding, ModelChanges, Place, Proof, Report, Severity, Side, Unknown};
+use super::finding::{Finding, ModelChanges, Place, Proof, Report, Side, Unknown};
+use super::grade::{Bump, Severity};
 use super::ground::{Ground, Machine};
 use super::older::History;
 use super::origin::{Affected, Delta, Deltas, Key, Origin, Sides};
@@ -360,24 +361,15 @@ impl Work<'_> {
             .and_then(|terms| Version::parse(&terms.version))
             .map(|from| needed(&from, change.bump).to_string());
         Ok(Finding {
-            rule: change.rule,
-            severity,
-            model: self.subject(id).to_owned(),
-            column: change.column.clone(),
-            old: change.old.clone(),
-            new: change.new.clone(),
-            message: change.message.clone(),
-            places: change.places.clone(),
             breaks,
             consumers_total: readers.count(before),
-            bump: change.bump,
             version_old: version(terms_old),
             version_new: version(terms_new),
             version_needed,
             why,
             help,
             proof,
-            waived: None,
+            ..change.clone().into_finding(self.subject(id), severity)
         })
     }
 

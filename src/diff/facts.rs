@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::change::{Change, Check, ticked};
-use super::finding::{Bump, Severity, Side};
+use super::finding::Side;
+use super::grade::{Bump, Severity};
 use super::promise::{ColumnPromise, Limit, Promise};
 use super::rule::Rule;
 use super::schema::undetermined;

@@ -9,6 +9,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Component, Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use crate::diagnostic::visible;
 use crate::error::{Error, Result};
 
 /// Larger files are data; they are not needed to compile.
@@ -94,14 +95,22 @@ impl Repository {
         match self.git(&["rev-parse", "--verify", "--quiet", "--end-of-options", &wanted])? {
             Ok(hash) => Ok(hash.trim().to_owned()),
             Err(_) => {
-                let error = Error::usage(format!("git knows no commit `{reference}` here"));
+                let error = Error::usage(format!("git knows no commit `{}` here", visible(reference)));
                 let name = reference.strip_prefix("origin/").unwrap_or(reference);
-                Err(match self.is_shallow()? {
-                    true => error.hint(format!(
+                let is_name = !name.starts_with(['-', '/'])
+                    && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_./".contains(c));
+                Err(error.hint(match (self.is_shallow()?, is_name) {
+                    (true, true) => format!(
                         "this clone is shallow: `git fetch --depth=1 origin {name}:refs/remotes/origin/{name}` brings it"
-                    )),
-                    false => error.hint(format!("`git fetch origin {name}` brings it, if it is a branch of `origin`")),
-                })
+                    ),
+                    (true, false) => "this clone is shallow: `git fetch --unshallow` brings all commits".to_owned(),
+                    (false, true) => {
+                        format!("`git fetch origin {name}` brings it, if it is a branch of `origin`")
+                    }
+                    (false, false) => {
+                        "name a branch, a tag or a commit, `published`, or a folder with a `kiln.yml`".to_owned()
+                    }
+                }))
             }
         }
     }

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use super::change::{Change, top};
 use super::compare::Work;
-use super::finding::{Broken, Bump, Certainty, ConsumerKind, Finding, Proof, Severity, Side};
+use super::finding::{Broken, Certainty, ConsumerKind, Finding, Proof, Side};
+use super::grade::{Bump, Severity};
 use super::leak::leaks;
 use super::origin::{Affected, is_schema};
 use super::promise::Terms;
@@ -131,29 +132,14 @@ impl Work<'_> {
                 .filter(|(change, _)| change.is_promise && change.bump == bump)
                 .map(|(change, _)| change.message.clone())
                 .collect();
-            let mut why = change.why.clone();
-            let severity = self.severity(&change, Some(after), &[], &[], None, &mut why);
+            let severity = self.severity(&change, Some(after), &[], &[], None, &mut Vec::new());
             found.push((
                 new_id.clone(),
                 Finding {
-                    rule: change.rule,
-                    severity,
-                    model: name.clone(),
-                    column: None,
-                    old: change.old,
-                    new: change.new,
-                    message: change.message,
-                    places: change.places,
-                    breaks: Vec::new(),
-                    consumers_total: 0,
-                    bump,
                     version_old: Some(before.version.clone()),
                     version_new: Some(after.version.clone()),
                     version_needed: Some(wanted.to_string()),
-                    why,
-                    help: change.help,
-                    proof: None,
-                    waived: None,
+                    ..change.into_finding(name, severity)
                 },
             ));
         }
@@ -187,29 +173,12 @@ impl Work<'_> {
                     leak.from_class, leak.to_column
                 ));
             let terms = model.promise.terms.as_ref();
-            let mut why = Vec::new();
-            let severity = self.severity(&change, terms, &[], &[], None, &mut why);
+            let severity = self.severity(&change, terms, &[], &[], None, &mut Vec::new());
             found.push((
                 leak.to.clone(),
                 Finding {
-                    rule: change.rule,
-                    severity,
-                    model: model.name.clone(),
-                    column: change.column,
-                    old: change.old,
-                    new: change.new,
-                    message: change.message,
-                    places: change.places,
-                    breaks: Vec::new(),
-                    consumers_total: 0,
-                    bump: change.bump,
-                    version_old: None,
                     version_new: terms.map(|terms| terms.version.clone()),
-                    version_needed: None,
-                    why,
-                    help: change.help,
-                    proof: None,
-                    waived: None,
+                    ..change.into_finding(&model.name, severity)
                 },
             ));
         }

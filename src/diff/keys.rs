@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::change::{Change, Check, ticked};
-use super::finding::{Bump, Severity, Side};
+use super::finding::Side;
+use super::grade::{Bump, Severity};
 use super::promise::{Promise, Reference};
 use super::rule::Rule;
 use super::terms::{Comparison, Presence};

@@ -11,6 +11,7 @@ mod facts;
 mod finding;
 pub mod format;
 pub mod git;
+mod grade;
 mod ground;
 mod judge;
 mod keys;
@@ -40,9 +41,9 @@ pub use base::Compiling;
 pub use change::Check;
 pub use compare::{Comparison, Prove, compare};
 pub use finding::{
-    Broken, Bump, Certainty, ConsumerKind, Finding, ModelChanges, Place, Proof, Report, Severity, Side,
-    Unknown, Waived,
+    Broken, Certainty, ConsumerKind, Finding, ModelChanges, Place, Proof, Report, Side, Unknown, Waived,
 };
+pub use grade::{Bump, Severity};
 pub use ground::Machine;
 pub use promise::Promise;
 pub use released::{consumer_row, model_row};

@@ -2,7 +2,8 @@
 
 use super::change::{Change, top};
 use super::compare::Work;
-use super::finding::{Bump, Place, Severity, Side, Unknown};
+use super::finding::{Place, Side, Unknown};
+use super::grade::{Bump, Severity};
 use super::origin::{Origin, is_schema};
 use super::rule::Rule;
 use super::schema::{self, Renames};

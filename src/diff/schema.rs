@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::change::{Change, ticked};
-use super::finding::{Bump, Severity};
+use super::grade::{Bump, Severity};
 use super::lattice::{Difference, DifferenceKind, Step, Type, differences};
 use super::rule::Rule;
 use crate::engine::session::ColumnType;

@@ -1,7 +1,8 @@
 //! Changes of what is promised of quality and of the service: rules, ages, retention.
 
 use super::change::Change;
-use super::finding::{Severity, Side};
+use super::finding::Side;
+use super::grade::Severity;
 use super::promise::{Must, Promise, QualityPromise, ServicePromise};
 use super::rule::Rule;
 use super::terms::{Comparison, Presence};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::finding::{Bump, Severity};
+use super::grade::{Bump, Severity};
 use super::rule::{Protects, Rule};
 use crate::contract::{Compatibility, CompatibilityMode, Version};
 use crate::diagnostic::{Diagnostic, Diagnostics, Located};

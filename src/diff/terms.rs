@@ -1,7 +1,8 @@
 //! Changes of promises: what two versions of a contract, or of a model's tests, say differently.
 
 use super::change::Change;
-use super::finding::{Bump, Severity, Side};
+use super::finding::Side;
+use super::grade::{Bump, Severity};
 use super::promise::{Promise, Terms};
 use super::rule::Rule;
 use super::schema::Renames;

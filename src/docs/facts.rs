@@ -132,12 +132,10 @@ impl<'a> NodeFacts<'a> {
     pub fn file(&self) -> String {
         let path = match self.thing {
             Thing::Source(source) => source.at.path(),
-            Thing::Node(node) => &node.file.path,
+            Thing::Node(node) => node.written_in(),
             Thing::Consumer(exposure) => exposure.at.path(),
         };
-        let path = path.to_string_lossy().replace('\\', "/");
-        // The SQL of a snapshot that is written as YAML has a name behind that of its file.
-        path.split(" (`").next().unwrap_or_default().to_owned()
+        path.to_string_lossy().replace('\\', "/")
     }
 
     /// The folder of that file.

@@ -4,7 +4,8 @@
 //! Such a query is no error: its lineage is unknown, with the reason.
 
 use super::session::{ColumnType, Session, SqlError};
-use crate::sql::lineage::{Lineage, of_plan, outputs_of, parse_plan, parse_typed_plan};
+use crate::sql::lineage::{Lineage, of_plan, outputs_of};
+use crate::sql::plan;
 use crate::sql::relations::words;
 use crate::sql::shape::{self, Shape};
 use crate::sql::tokens::is_closed;
@@ -14,11 +15,11 @@ use crate::sql::tokens::is_closed;
 /// # Errors
 /// Only what stops a command: an interrupt, or no memory.
 pub fn of_query(session: &Session, sql: &str, outputs: &[String]) -> Result<Lineage, SqlError> {
-    let text = match plan(session, sql)? {
+    let text = match plan_of(session, sql)? {
         Ok(text) => text,
         Err(reason) => return Ok(Lineage::unknown(outputs, reason)),
     };
-    Ok(match parse_plan(&text) {
+    Ok(match plan::parse(&text) {
         Some(plan) => of_plan(&plan, outputs),
         None => Lineage::unknown(outputs, "duckdb's plan is nested too deep to follow"),
     })
@@ -33,11 +34,11 @@ pub fn shape_of(
     sql: &str,
     table: &dyn Fn(&str, &str) -> String,
 ) -> Result<Result<Shape, String>, SqlError> {
-    let text = match plan(session, sql)? {
+    let text = match plan_of(session, sql)? {
         Ok(text) => text,
         Err(reason) => return Ok(Err(reason)),
     };
-    Ok(match parse_typed_plan(&text) {
+    Ok(match plan::parse_typed(&text) {
         Some(plan) => shape::of_plan(&plan, table),
         None => Err("duckdb's plan is nested too deep to follow".into()),
     })
@@ -56,8 +57,8 @@ pub fn outputs_of_query(
     if !is_closed(sql) {
         return Ok(None);
     }
-    let Ok(text) = plan(session, &format!("SELECT * FROM (\n{sql}\n)"))? else { return Ok(None) };
-    let Some(plan) = parse_plan(&text) else { return Ok(None) };
+    let Ok(text) = plan_of(session, &format!("SELECT * FROM (\n{sql}\n)"))? else { return Ok(None) };
+    let Some(plan) = plan::parse(&text) else { return Ok(None) };
     drop(text);
     let Some(outputs) = outputs_of(&plan) else { return Ok(None) };
     let names: Vec<String> = outputs.iter().map(|(name, _)| name.clone()).collect();
@@ -71,7 +72,7 @@ pub fn outputs_of_query(
 const MOST_OPERATORS: usize = 5_000;
 
 /// The bound plan of a query as JSON, without members that are null or empty, or why there is none.
-fn plan(session: &Session, sql: &str) -> Result<Result<String, String>, SqlError> {
+fn plan_of(session: &Session, sql: &str) -> Result<Result<String, String>, SqlError> {
     const ASK: &str =
         "SELECT json_serialize_plan(?::VARCHAR, optimize := false, skip_null := true, skip_empty := true)";
     if has_more_operators(sql, MOST_OPERATORS) {

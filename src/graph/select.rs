@@ -38,7 +38,12 @@ pub fn select(
     select: &[String],
     exclude: &[String],
 ) -> Result<BTreeSet<NodeId>> {
-    let selected = match select.iter().all(|text| text.trim().is_empty()) {
+    if !select.is_empty() && select.iter().all(|text| text.trim().is_empty()) {
+        // A script whose variable is empty would else do everything.
+        return Err(Error::usage("`--select` is empty, so nothing is selected")
+            .hint("leave it out to select everything"));
+    }
+    let selected = match select.is_empty() {
         true => everything(manifest).cloned().collect(),
         false => with_tests(manifest, union(manifest, dag, select)?),
     };
@@ -48,7 +53,7 @@ pub fn select(
 
 /// Package, folders and name of a model or a seed: what `fqn:` matches.
 pub fn fqn(manifest: &Manifest, node: &Node) -> Vec<String> {
-    fqn_of(manifest, &node.package, &node.file.path, &node.name)
+    fqn_of(manifest, &node.package, node.written_in(), &node.name)
 }
 
 /// Package, folders of a file and a name.

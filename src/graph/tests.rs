@@ -99,6 +99,7 @@ fn what_cannot_be_selected_is_said() {
         "x+y",
         "orders",
         "resource_type:x",
+        " ",
     ]
     .iter()
     .map(|text| selected(&[text], &[]))

@@ -12,6 +12,7 @@ mod test;
 mod unit_rows;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
@@ -59,6 +60,14 @@ pub struct Manifest {
     pub unit_tests: BTreeMap<NodeId, UnitTest>,
     /// Search paths of models, seeds and tests: what is below them in a file's path are its folders.
     pub search_paths: Vec<String>,
+}
+
+impl Manifest {
+    /// The model, seed or snapshot of a package that has a name.
+    pub fn node_named(&self, package: &str, name: &str) -> Option<&Node> {
+        let kinds = ["model", "seed", "snapshot"];
+        kinds.iter().find_map(|kind| self.nodes.get(&NodeId::new(kind, package, name)))
+    }
 }
 
 /// How a node becomes something that can be read.
@@ -130,6 +139,15 @@ pub struct Node {
 }
 
 impl Node {
+    /// The file that it is written in: of a snapshot in YAML, whose SQL has no file, the properties.
+    pub fn written_in(&self) -> &Path {
+        let path = self.file.path.as_path();
+        let is_yaml =
+            |above: &&Path| above.extension().is_some_and(|ending| ending == "yml" || ending == "yaml");
+        let properties = path.parent().filter(|_| self.kind == NodeKind::Snapshot).filter(is_yaml);
+        properties.unwrap_or(path)
+    }
+
     /// dbt's `deprecation_date`, as written: the day from which nobody should read it.
     pub fn deprecation_date(&self) -> Option<&str> {
         self.config.all.get("deprecation_date")?.as_str()

@@ -57,7 +57,8 @@ pub(super) fn blocks(file: &Resource, problems: &mut Diagnostics) -> Vec<Resourc
 
 /// The snapshot of all rows of a relation.
 pub(super) fn of_relation(resource: &Resource, name: &str, relation: &Located<String>) -> Resource {
-    let path = format!("{} (`{name}`)", relation.at.path().display());
+    // dbt's name for it: it has no file of its own.
+    let path = relation.at.path().join(format!("{name}.sql"));
     let file: Arc<SourceFile> =
         SourceFile::new(path, format!("select * from {{{{ {} }}}}\n", relation.value));
     Resource {

@@ -9,8 +9,7 @@ use crate::project::Project;
 
 /// Runs all of them.
 pub(super) fn all(project: &Project, manifest: &Manifest, problems: &mut Diagnostics) {
-    // Not all is known of what is broken, and that has been reported already.
-    for node in manifest.nodes.values().filter(|node| !manifest.broken.contains(&node.id)) {
+    for node in manifest.nodes.values() {
         directions(manifest, node, problems);
         loading(manifest, node, problems);
         contract(manifest, node, problems);
@@ -24,7 +23,7 @@ pub(super) fn all(project: &Project, manifest: &Manifest, problems: &mut Diagnos
 /// Which rows changed can be told by a key alone.
 fn limits(manifest: &Manifest, node: &Node, problems: &mut Diagnostics) {
     let Some(limits) = node.config.limits.as_ref().filter(|limits| limits.changed.is_some()) else { return };
-    if manifest.key_of(&node.id).is_empty() {
+    if manifest.key_of(&node.id).is_empty() && !manifest.broken.contains(&node.id) {
         let message = format!("`max_changed_rows` needs a key, and `{}` has none", node.name);
         problems.push(
             Diagnostic::error("audit-key", message)
@@ -102,6 +101,10 @@ fn loading(manifest: &Manifest, node: &Node, problems: &mut Diagnostics) {
     }
     let loaded = node.depends_on.iter().filter(files_of).count();
     if loaded == 1 && node.depends_on.len() == 1 {
+        return;
+    }
+    // What it reads may be what could not be found, which has been reported already.
+    if manifest.broken.contains(&node.id) {
         return;
     }
     let (at, label) = match node.depends_on.iter().find(|dependency| !files_of(dependency)) {

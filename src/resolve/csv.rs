@@ -17,7 +17,7 @@ pub fn csv(text: &str, delimiter: &str, place: Places<'_>, problems: &mut Diagno
         value: value.map_or(UnitValue::Null, UnitValue::Text),
         at: place(range),
     };
-    let mut head = Head { columns: Vec::new(), place };
+    let mut head = Head { columns: Vec::new(), delimiter, place };
     let broken = records(text, delimiter, place, |record| {
         match head.take(record) {
             Ok(Some(row)) => table.rows.push(row.into_iter().map(cell).collect()),
@@ -33,7 +33,7 @@ pub fn csv(text: &str, delimiter: &str, place: Places<'_>, problems: &mut Diagno
 
 /// The first thing that is wrong with the rows of a file, whatever their values.
 pub fn misshapen(text: &str, delimiter: &str, place: Places<'_>) -> Option<Diagnostic> {
-    let mut head = Head { columns: Vec::new(), place };
+    let mut head = Head { columns: Vec::new(), delimiter, place };
     let mut found = None;
     let broken = records(text, delimiter, place, |record| {
         let start = record.first().map_or(0, |(_, range)| range.start);
@@ -67,6 +67,7 @@ pub fn misshapen(text: &str, delimiter: &str, place: Places<'_>) -> Option<Diagn
 /// The names of the columns, which say how many values a row has.
 struct Head<'p> {
     columns: Vec<Located<String>>,
+    delimiter: &'p str,
     place: Places<'p>,
 }
 
@@ -101,9 +102,14 @@ impl Head<'_> {
             counted(wants as u64, "column", "columns")
         );
         let problem = Diagnostic::error("unit-test-rows", message).at(&(self.place)(start..end), "");
+        let delimiter = match self.delimiter {
+            "," => "a comma".to_owned(),
+            "\t" => "a tab".to_owned(),
+            other => format!("a `{other}`"),
+        };
         Err(vec![problem.help(match has > wants {
-            true => "put a value with a comma in it into double quotes",
-            false => "write a comma for each value, also for one that is empty",
+            true => format!("put a value with {delimiter} in it into double quotes"),
+            false => format!("put {delimiter} between all values, empty ones too"),
         })])
     }
 }

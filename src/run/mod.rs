@@ -10,6 +10,7 @@ pub mod freshness;
 pub mod increment;
 pub mod land;
 pub mod names;
+mod options;
 pub mod plan;
 mod promised;
 mod publication;
@@ -23,7 +24,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::diff::{Finding, Rule};
 use crate::engine::database::Database;
 use crate::engine::load;
 use crate::engine::session::Session;
@@ -31,9 +31,9 @@ use crate::engine::state::{self, RunEnd};
 use crate::error::{Error, Result};
 use crate::manifest::{Materialization, Node, Test};
 use crate::names::NodeId;
-use crate::template::Window;
 use crate::workspace::Workspace;
 
+pub use options::{Allowed, Policy, RunOptions, Scope};
 pub use retest::{TestRun, test, test_after};
 pub use rollback::rollback;
 
@@ -43,67 +43,9 @@ use event::{
     Action, Ending, Event, LoadOutcome, NodeReport, Observer, Outcome, PlannedNode, Rest, RunReport, Started,
     TestReport,
 };
-use land::{Landing, Which, raw_candidates, raw_models};
+use land::{Landing, raw_candidates, raw_models};
 use plan::{Decision, Known, Refresh, decide, is_decidable, shows_others};
 use schedule::{Agenda, Done, Work};
-
-/// What a run is asked to do.
-#[derive(Debug, Clone)]
-pub struct RunOptions {
-    /// Nodes to build and tests to run. Everything of the project, unless it was selected.
-    pub selected: BTreeSet<NodeId>,
-    /// Whether it is everything: then models that the project no longer has are taken from the readers.
-    pub scope: Scope,
-    /// Builds anew what exists.
-    pub refresh: Refresh,
-    /// The window of time that models built by intervals do again (`--from`, `--to`).
-    pub window: Option<Window>,
-    /// Which objects raw models load.
-    pub load: Which,
-    /// What is published when something failed.
-    pub policy: Policy,
-    /// How long to wait for a database that another process holds.
-    pub patience: Duration,
-    /// Changes that break promises and are published all the same.
-    pub allow: Vec<Allowed>,
-}
-
-/// A change that may break promises, in one run.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Allowed {
-    /// Of which rule.
-    pub rule: Rule,
-    /// Of which model.
-    pub model: String,
-}
-
-impl Allowed {
-    fn covers(&self, finding: &Finding) -> bool {
-        self.rule == finding.rule && self.model == finding.model
-    }
-}
-
-/// Whether a run is of the whole project.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scope {
-    /// All of it.
-    Whole,
-    /// What was selected.
-    Part,
-}
-
-/// What is published.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Policy {
-    /// All or nothing.
-    Whole,
-    /// What does not depend on a failure (`--partial`).
-    Partial,
-    /// Nothing (`--no-publish`).
-    Nothing,
-    /// Nothing is even built: the plan is made and shown (`--explain`).
-    Plan,
-}
 
 /// What is checked before anything is loaded or built, when the database is open: the unit tests. A model whose report is
 /// bad is not built, nor is what reads it.

@@ -7,6 +7,7 @@ pub mod highlight;
 pub mod history;
 pub mod items;
 pub mod lineage;
+pub mod plan;
 pub mod quote;
 pub mod relations;
 pub mod rendered;

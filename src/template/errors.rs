@@ -1,12 +1,13 @@
 //! How a failure inside minijinja becomes a diagnostic at the user's line.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 
 use minijinja::value::ValueKind;
 use minijinja::{Error, ErrorKind, Value};
 
-use crate::diagnostic::{Diagnostic, Location};
+use crate::diagnostic::{Diagnostic, Diagnostics, Location, Severity};
 
 /// A failure with a code of its own.
 #[derive(Debug, Clone)]
@@ -14,6 +15,42 @@ pub(super) struct Problem {
     pub code: &'static str,
     pub message: String,
     pub help: Vec<String>,
+}
+
+/// The code of a call to a macro that cannot be read, which has been said where the macro stands.
+pub(super) const BROKEN_MACRO: &str = "template-macro-broken";
+
+/// The findings, with one note for each broken macro in the place of an error for each of its calls.
+pub fn told_once(problems: Diagnostics) -> Diagnostics {
+    if !problems.sorted().iter().any(|found| found.code == BROKEN_MACRO) {
+        return problems;
+    }
+    let mut callers: BTreeMap<String, Vec<Location>> = BTreeMap::new();
+    let mut told = Diagnostics::new();
+    for found in problems.sorted() {
+        // Through other macros it is the outermost call that is not checked.
+        let call = found.related.last().or(found.primary.as_ref());
+        match call.filter(|_| found.code == BROKEN_MACRO) {
+            Some((at, _)) => callers.entry(found.message.clone()).or_default().push(at.clone()),
+            None => told.push(found.clone()),
+        }
+    }
+    for (message, calls) in callers {
+        const SHOWN: usize = 8;
+        let mut files: Vec<String> = calls.iter().map(|at| format!("`{}`", at.path().display())).collect();
+        files.sort_unstable();
+        files.dedup();
+        let more = match files.len().saturating_sub(SHOWN) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        files.truncate(SHOWN);
+        let message = format!("not checked, because {message}: {}{more}", files.join(", "));
+        let mut note = Diagnostic::warning("not-checked", message).at(&calls[0], "");
+        note.severity = Severity::Note;
+        told.push(note);
+    }
+    told
 }
 
 /// A failure inside a macro, with the places of the calls that led there, innermost first.

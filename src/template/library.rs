@@ -120,7 +120,8 @@ impl Library {
                     .at(&tag, "opened here")
                     .help(format!("end it with `{{% {end_word} %}}`")),
                 );
-                return;
+                self.add_broken(word, name.map(|name| name.text(source)), &package, &tag, origin);
+                continue;
             };
             let body = at..end.start;
             at = end.end;
@@ -150,8 +151,7 @@ impl Library {
                 }
                 "snapshot" | "materialization" => {}
                 _ => {
-                    let full =
-                        if word == "macro" { name_text.to_owned() } else { format!("test_{name_text}") };
+                    let full = full_name(word, name_text);
                     let parts = Parts {
                         number,
                         start: piece.range.start,
@@ -163,11 +163,39 @@ impl Library {
                     };
                     match Macro::new(&package, full, &file.file, &parts) {
                         Ok(made) => self.add(made, origin, diagnostics),
-                        Err(diagnostic) => diagnostics.push(*diagnostic),
+                        Err(diagnostic) => {
+                            diagnostics.push(*diagnostic);
+                            self.add_broken(word, Some(name_text), &package, &tag, origin);
+                        }
                     }
                 }
             }
         }
+    }
+
+    /// Keeps the name of a macro that cannot be read, so that nobody who calls it is told that there is none.
+    fn add_broken(
+        &mut self,
+        word: &str,
+        name: Option<&str>,
+        package: &Arc<str>,
+        at: &Location,
+        origin: Origin,
+    ) {
+        let Some(name) = name.filter(|_| ["macro", "test", "data_test"].contains(&word)) else { return };
+        let made = Macro {
+            package: Arc::clone(package),
+            name: full_name(word, name),
+            at: at.clone(),
+            params: Vec::new(),
+            varargs: true,
+            kwargs: true,
+            whole: at.span.clone(),
+            rewritten: Rewritten::default(),
+            broken: true,
+        };
+        // That there are two of the name was or will be said of the other one.
+        self.add(made, origin, &mut Diagnostics::new());
     }
 
     fn add(&mut self, made: Macro, origin: Origin, diagnostics: &mut Diagnostics) {
@@ -260,6 +288,14 @@ impl Library {
         all.sort_unstable();
         all.dedup();
         all
+    }
+}
+
+/// As it is called inside: a generic test's name begins with `test_`.
+fn full_name(word: &str, name: &str) -> String {
+    match word {
+        "macro" => name.to_owned(),
+        _ => format!("test_{name}"),
     }
 }
 

@@ -40,6 +40,7 @@ use crate::names::{NodeId, Relation};
 use crate::sql::rendered::Rendered;
 use crate::yaml::Object;
 
+pub use errors::told_once;
 pub use renderer::Renderer;
 pub use shelf::{DocsText, MacroText};
 

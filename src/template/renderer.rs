@@ -119,7 +119,7 @@ impl Renderer {
         if let Err(error) = env.add_template_owned(CALL, call) {
             diagnostics.push(Diagnostic::error("template-syntax", format!("kiln's own template: {error}")));
         }
-        for (index, made) in library.macros.iter_mut().enumerate() {
+        for (index, made) in library.macros.iter_mut().enumerate().filter(|(_, made)| !made.broken) {
             let text = std::mem::take(&mut made.rewritten.text);
             if let Err(error) = env.add_template_owned(slice_name(index), text) {
                 made.broken = true;

@@ -16,7 +16,8 @@ use kiln::interval;
 use kiln::manifest::{Node, Strategy};
 use kiln::names::{NodeId, Relation};
 use kiln::project::{ProjectFile, ProjectFiles};
-use kiln::sql::lineage::{of_plan, outputs_of, parse_plan, parse_typed_plan};
+use kiln::sql::lineage::{of_plan, outputs_of};
+use kiln::sql::plan::{parse, parse_typed};
 use kiln::sql::rendered::Rendered;
 use kiln::sql::{cte, highlight, items, relations, seat, shape, tokens};
 use kiln::template::{Form, QueryTable, Resolve, Window};
@@ -53,7 +54,7 @@ pub fn jinja(text: &str) {
 
 /// The walkers over DuckDB's plan, which get it as JSON.
 pub fn plan(text: &str) {
-    let Some(plan) = parse_plan(text) else { return };
+    let Some(plan) = parse(text) else { return };
     let outputs = match outputs_of(&plan) {
         Some(outputs) => outputs.into_iter().map(|(name, _)| name).collect(),
         None => vec!["x".to_owned(), "y".to_owned()],
@@ -70,7 +71,7 @@ pub fn plan(text: &str) {
     }
     assert_eq!(lineage, of_plan(&plan, &outputs));
     // What is left out without types may be damaged.
-    let Some(plan) = parse_typed_plan(text) else { return };
+    let Some(plan) = parse_typed(text) else { return };
     let table = |schema: &str, name: &str| format!("{schema}.{name}");
     let _ = shape::of_plan(&plan, &table);
 }

@@ -146,3 +146,19 @@ fn mistakes_of_newcomers() {
     let lines: Vec<String> = said.lines().map(|line| line.chars().take(120).collect()).collect();
     insta::assert_snapshot!(lines.join("\n"));
 }
+
+#[test]
+fn mistakes_of_every_kind_come_at_once_and_nothing_is_left_behind() {
+    let shop = Shop::of(&[
+        ("kiln.yml", "name: shop\nlayers: []\ntargets: {dev: {type: duckdb, path: shop.duckdb}}\n"),
+        ("models/a.sql", "select 1 as id\n"),
+        ("models/b.sql", "select idd from {{ ref('a') }}\n"),
+        ("models/c.sql", "select * from {{ ref('aa') }}\n"),
+        ("models/d.sql", "{{ config(materialized='tabel') }} select 1 as id\n"),
+    ]);
+    let said = shop.refused(&["compile"]);
+    for expected in ["`a` has no column `idd`", "no model or seed `aa`", "`tabel` is not a", "3 errors"] {
+        assert!(said.contains(expected), "{expected} is missing:\n{said}");
+    }
+    assert!(!shop.root().join("target/manifest.json").exists());
+}

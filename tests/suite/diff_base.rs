@@ -225,6 +225,22 @@ fn another_folder_is_a_base_too() {
 }
 
 #[test]
+fn a_base_that_is_no_other_project_is_refused() {
+    let shop = committed();
+    let refused = |base: &str| {
+        let (code, out, err) = diff(shop.root(), &[&format!("--base={base}")]);
+        assert_eq!(code, Some(2), "{out}{err}");
+        err
+    };
+    // What an empty variable of a CI gives must not compare the project with itself.
+    assert!(refused("").contains("a value is required for '--base"), "{}", refused(""));
+    assert!(refused(".").contains("is this project itself"), "{}", refused("."));
+    let odd = refused("--output=x");
+    assert!(odd.contains("name a branch, a tag or a commit") && !odd.contains("git fetch"), "{odd}");
+    assert!(refused("nope").contains("`git fetch origin nope` brings it"), "{}", refused("nope"));
+}
+
+#[test]
 fn the_rules_are_listed_with_the_severities_of_the_project() {
     let shop = shop();
     shop.write("kiln.yml", &format!("{PROJECT}diff: {{severities: {{column-removed: note}}}}\n"));

@@ -9,7 +9,8 @@ use kiln::compile::{CompileOptions, compile};
 use kiln::contract;
 use kiln::diagnostic::{Diagnostics, Location, SourceFile};
 use kiln::error::Error;
-use kiln::sql::lineage::{of_plan, parse_plan};
+use kiln::sql::lineage::of_plan;
+use kiln::sql::plan;
 use kiln::sql::tokens;
 use kiln::yaml::{self, Kind, Yaml};
 use proptest::prelude::*;
@@ -281,7 +282,7 @@ fn pointers(value: &serde_json::Value) -> Vec<String> {
 
 fn walk_plan(text: &str) {
     let outputs = ["x".to_owned(), "y".to_owned()];
-    if let Some(plan) = parse_plan(text) {
+    if let Some(plan) = plan::parse(text) {
         let lineage = of_plan(&plan, &outputs);
         let names: Vec<&str> = lineage.columns.iter().map(|column| column.output.as_str()).collect();
         assert_eq!(names, ["x", "y"], "an output was lost");

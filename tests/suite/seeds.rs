@@ -47,7 +47,7 @@ fn a_bad_row_is_told_at_its_line() {
     3 | 3
       | ^
       |
-      = help: write a comma for each value, also for one that is empty
+      = help: put a comma between all values, empty ones too
 
     1 error
     ");
@@ -112,8 +112,11 @@ fn what_duckdb_would_read_otherwise_is_told() {
     3 | 2
       | ^
       |
-      = help: write a comma for each value, also for one that is empty
+      = help: put a comma between all values, empty ones too
     ");
+    let config = "seeds:\n  - {name: s, config: {delimiter: '|'}}\n";
+    let piped = said(&[("seeds/s.csv", "a|b\n1|2|3\n"), ("seeds/s.yml", config)], &["run"]);
+    assert!(piped.contains("put a value with a `|` in it into double quotes"), "{piped}");
     insta::assert_snapshot!(seed("a,b,A\n1,2,3\n"), @"
     error[seed-load]: the seed `s` did not load: the column `A` is there twice
      --> seeds/s.csv:1:5

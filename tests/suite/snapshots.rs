@@ -147,6 +147,17 @@ fn whole_relations_are_declared_in_yaml() {
         shop.query("select name, since::date, until::date from main.in_yaml order by since"),
         "ann|2026-01-01|2026-02-01\nanna|2026-02-01|9999-12-31"
     );
+    // Its SQL has no file; what tools are told is the file that it is written in.
+    let listed = |arguments: &[&str]| {
+        let output = binary(shop.root(), arguments).output().expect("a process");
+        String::from_utf8(output.stdout).expect("UTF-8")
+    };
+    let select = ["ls", "--resource-type", "snapshot", "--select", "in_yaml", "--output"];
+    assert_eq!(listed(&[&select[..], &["name"]].concat()), "in_yaml\n");
+    assert_eq!(listed(&[&select[..], &["path"]].concat()), "models/snapshots.yml\n");
+    assert!(binary(shop.root(), &["compile"]).status().expect("a process").success());
+    let compiled = shop.root().join("target/compiled/shop/models/snapshots.yml/in_yaml.sql");
+    assert!(compiled.is_file());
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The report as GitHub's workflow commands: one annotation for each finding, at the line that caused it.
 
-use super::{Page, marked, one_line, owed, proof};
+use super::{Page, details, marked, one_line};
 use crate::diff::{Finding, Severity};
 
 /// The commands, one a line.
@@ -54,18 +54,7 @@ fn message(finding: &Finding) -> String {
     if let (Some(old), Some(new)) = (&finding.old, &finding.new) {
         lines.push(format!("{old} → {new}"));
     }
-    lines.extend(owed(finding));
-    for broken in &finding.breaks {
-        let owner = broken.owner.as_ref().and_then(|owner| owner.email.as_ref().or(owner.name.as_ref()));
-        let owner = owner.map(|who| format!(", owner {who}")).unwrap_or_default();
-        lines.push(format!("breaks {} ({}{owner}): {}", broken.name, broken.certainty.as_str(), broken.how));
-    }
-    lines.extend(finding.why.iter().cloned());
-    lines.extend(proof(finding));
-    if let Some(waived) = &finding.waived {
-        lines.push(format!("waived: {}", waived.reason));
-    }
-    lines.extend(finding.help.iter().map(|help| format!("help: {help}")));
+    lines.extend(details(finding));
     lines.join("\n")
 }
 

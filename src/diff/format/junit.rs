@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Page, Proposal, owed, proof};
+use super::{Page, Proposal, details};
 use crate::diff::{Finding, Rule};
 
 /// The document.
@@ -65,16 +65,7 @@ pub fn junit(page: &Page<'_>) -> String {
 fn describe(finding: &Finding) -> String {
     let mut lines = vec![format!("{}: {}", finding.severity.as_str(), finding.message)];
     lines.extend(finding.places.iter().map(|place| format!("{} {}", place.label, place.at)));
-    lines.extend(owed(finding));
-    for broken in &finding.breaks {
-        lines.push(format!("breaks {} ({}): {}", broken.name, broken.certainty.as_str(), broken.how));
-    }
-    lines.extend(finding.why.iter().cloned());
-    lines.extend(proof(finding));
-    if let Some(waived) = &finding.waived {
-        lines.push(format!("waived: {}", waived.reason));
-    }
-    lines.extend(finding.help.iter().map(|help| format!("help: {help}")));
+    lines.extend(details(finding));
     lines.join("\n")
 }
 

@@ -150,6 +150,19 @@ fn proof(finding: &Finding) -> Option<String> {
     })
 }
 
+/// What there is to say below a finding's message, a line each: what is owed, who breaks, why, what to do.
+fn details(finding: &Finding) -> Vec<String> {
+    let broken = finding.breaks.iter().map(|broken| {
+        let owner = broken.owner.as_ref().and_then(|owner| owner.email.as_ref().or(owner.name.as_ref()));
+        let owner = owner.map(|who| format!(", owner {who}")).unwrap_or_default();
+        format!("breaks {} ({}{owner}): {}", broken.name, broken.certainty.as_str(), broken.how)
+    });
+    let waived = finding.waived.iter().map(|waived| format!("waived: {}", waived.reason));
+    let help = finding.help.iter().map(|help| format!("help: {help}"));
+    let lines = owed(finding).into_iter().chain(broken).chain(finding.why.iter().cloned());
+    lines.chain(proof(finding)).chain(waived).chain(help).collect()
+}
+
 /// How a waiver for a finding is asked for, to be pasted into a shell.
 fn waive_command(page: &Page<'_>, finding: &Finding) -> String {
     let (base, subject) = (shell_word(page.base), shell_word(&finding.subject()));

@@ -15,9 +15,10 @@ use proptest::sample::Index;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Value, json};
 
-use super::{of_query, outputs_of_query, plan, shape_of};
+use super::{of_query, outputs_of_query, plan_of, shape_of};
 use crate::engine::session::Session;
-use crate::sql::lineage::{Lineage, TableColumn, of_plan, parse_plan};
+use crate::sql::lineage::{Lineage, TableColumn, of_plan};
+use crate::sql::plan::parse;
 
 fn session(setup: &str) -> Session {
     let session = Session::new(Connection::open_in_memory().unwrap()).unwrap();
@@ -154,10 +155,10 @@ fn plans() -> Vec<(Value, Vec<String>)> {
             let outputs =
                 session.describe(&case.query).unwrap().into_iter().map(|column| column.name).collect();
             plans.extend(
-                plan(&session, &case.query)
+                plan_of(&session, &case.query)
                     .unwrap()
                     .ok()
-                    .and_then(|text| parse_plan(&text))
+                    .and_then(|text| parse(&text))
                     .map(|p| (p, outputs)),
             );
         }

@@ -6,9 +6,10 @@ use serde_json::Value;
 
 use super::deps::{Deps, Kind};
 use super::expression::function;
-use super::operator::{Walk, Walked, index, list};
+use super::operator::{Walk, Walked};
 use super::relation::{Column, Relation};
 use crate::names;
+use crate::sql::plan::{index, list};
 
 /// Table functions that give nothing but what they are given.
 const PURE: [&str; 7] =

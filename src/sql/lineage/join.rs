@@ -4,8 +4,9 @@ use serde_json::Value;
 
 use super::deps::{Deps, Kind};
 use super::expression::as_reference;
-use super::operator::{Walk, Walked, index, list};
+use super::operator::{Walk, Walked};
 use super::relation::{Column, Delim, Relation};
+use crate::sql::plan::{index, list};
 
 /// The conditions of a join.
 #[derive(Debug, Default)]

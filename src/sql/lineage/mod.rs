@@ -19,7 +19,6 @@ mod deps;
 mod expression;
 mod get;
 mod join;
-mod json;
 mod operator;
 mod relation;
 #[cfg(test)]
@@ -33,7 +32,6 @@ use serde_json::Value;
 use crate::names;
 
 pub(super) use expression::takes_order;
-pub use json::{parse as parse_plan, parse_typed as parse_typed_plan};
 
 /// A column of a table, as the plan names it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

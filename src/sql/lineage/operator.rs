@@ -10,6 +10,7 @@ use super::expression::{as_reference, deps, holds_expression, is_fixed, takes_or
 use super::relation::{Column, Delim, Relation, moved};
 use super::{ColumnLineage, Lineage};
 use crate::names;
+use crate::sql::plan::{index, list};
 
 /// Nested operators. A chain of CTEs takes two levels for each.
 const MAX_DEPTH: usize = 600;
@@ -496,14 +497,4 @@ impl Walk {
 fn constants(count: usize, table: Option<u64>) -> Relation {
     let columns = (0..count).map(|at| Column::default().bound(table, at)).collect();
     Relation { columns, ..Relation::default() }
-}
-
-/// A member that is a list; a missing one is empty, as DuckDB leaves them out.
-pub(super) fn list<'a>(node: &'a Value, name: &str) -> &'a [Value] {
-    node.get(name).and_then(Value::as_array).map_or(&[], Vec::as_slice)
-}
-
-/// A member that is a number.
-pub(super) fn index(node: &Value, name: &str) -> Option<u64> {
-    node.get(name).and_then(Value::as_u64)
 }

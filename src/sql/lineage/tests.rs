@@ -3,7 +3,8 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{of_plan, parse_plan};
+use super::of_plan;
+use crate::sql::plan;
 
 fn outputs() -> Vec<String> {
     vec!["a".to_owned()]
@@ -21,7 +22,7 @@ fn nonsense_is_unknown() {
 #[test]
 fn operators_nested_without_end_are_unknown() {
     let level = "{\"type\":\"LOGICAL_LIMIT\",\"children\":[";
-    let plan = parse_plan(&(level.repeat(1_400) + &"]}".repeat(1_400))).unwrap();
+    let plan = plan::parse(&(level.repeat(1_400) + &"]}".repeat(1_400))).unwrap();
     insta::assert_snapshot!(
         of_plan(&plan, &outputs()).reasons.first().unwrap(), @"a plan nested too deep to follow"
     );
@@ -32,9 +33,9 @@ proptest! {
     fn any_text_is_read_or_refused(text in "[\\[\\]{}\":,a0 \\\\]{0,40}") {
         // What serde_json reads, this reads in the same way.
         if let Ok(expected) = serde_json::from_str::<Value>(&text) {
-            prop_assert_eq!(parse_plan(&text), Some(expected));
+            prop_assert_eq!(plan::parse(&text), Some(expected));
         } else {
-            let _ = parse_plan(&text);
+            let _ = plan::parse(&text);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The plan's JSON, read without recursion.
+//! DuckDB's bound plan as JSON, read without recursion, and the members of its nodes.
 //!
 //! serde_json stops at 128 levels, which a query of forty chained CTEs or a sum of seventy terms passes. This reads any
 //! depth up to a limit, and leaves out members that lineage never looks at, which are two thirds of the text.
@@ -201,6 +201,21 @@ fn scalar_end(bytes: &[u8], start: usize) -> Option<usize> {
         at += 1;
     }
     (at > start).then_some(at)
+}
+
+/// A member that is a list; a missing one is empty, as DuckDB leaves them out.
+pub(super) fn list<'a>(node: &'a Value, name: &str) -> &'a [Value] {
+    node.get(name).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
+
+/// A member that is a number.
+pub(super) fn index(node: &Value, name: &str) -> Option<u64> {
+    node.get(name).and_then(Value::as_u64)
+}
+
+/// A member that is a text; a missing one is empty.
+pub(super) fn text<'a>(node: &'a Value, name: &str) -> &'a str {
+    node.get(name).and_then(Value::as_str).unwrap_or_default()
 }
 
 #[cfg(test)]
