@@ -71,6 +71,16 @@ fn step(grain: Grain, moment: DateTime, count: i64) -> DateTime {
     }
 }
 
+/// The beginning of the interval that holds a moment.
+pub fn start_of(grain: Grain, moment: &str) -> Option<String> {
+    Some(write(start(grain, parse(moment)?)))
+}
+
+/// A moment as a person writes it, as one word: a day where it is the beginning of one.
+pub fn shown(moment: &str) -> String {
+    moment.strip_suffix(" 00:00:00").map_or_else(|| moment.replace(' ', "T"), str::to_owned)
+}
+
 /// The end of the interval that holds a moment.
 pub fn end_of(grain: Grain, moment: &str) -> Option<String> {
     Some(write(step(grain, start(grain, parse(moment)?), 1)))

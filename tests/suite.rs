@@ -5,6 +5,8 @@ mod support;
 
 #[path = "suite/artifacts.rs"]
 mod artifacts;
+#[path = "suite/combinations.rs"]
+mod combinations;
 #[path = "suite/commands.rs"]
 mod commands;
 #[path = "suite/contracts.rs"]

@@ -49,6 +49,8 @@ pub(super) struct SourceEntry<'a> {
 #[derive(Debug, Serialize)]
 struct SourceConfig<'a> {
     enabled: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    event_time: Option<&'a str>,
     meta: &'a Object,
     tags: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -226,6 +228,7 @@ impl<'a> Surroundings<'a> {
             tags: &source.tags,
             config: SourceConfig {
                 enabled: true,
+                event_time: source.event_time.as_deref(),
                 meta: &source.meta,
                 tags: &source.tags,
                 loaded_at_field: source.loaded_at_field.as_deref(),

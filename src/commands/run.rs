@@ -13,8 +13,9 @@ use crate::diff::{Rule, Severity as DiffSeverity};
 use crate::error::{Error, Result};
 use crate::idle::{self, Idle, Warned};
 use crate::manifest::moment;
-use crate::names::Fingerprint;
+use crate::names::{Fingerprint, NodeId};
 use crate::run::event::{Ending, Outcome, RunReport, TestReport, TestStatus};
+use crate::run::increment::is_by_intervals;
 use crate::run::land::Which;
 use crate::run::plan::Refresh;
 use crate::run::{self, Allowed, Policy, RunOptions, Scope};
@@ -167,11 +168,15 @@ fn options(global: &Global, args: &RunArgs, workspace: &Workspace) -> Result<Run
     if !is_whole && selected.is_empty() {
         return Err(Error::usage("the selection is empty").hint("`kiln ls` lists what there is"));
     }
+    let window = window(args)?;
+    if window.is_some() && !selected.iter().any(|id| by_intervals(workspace, id)) {
+        return Err(no_intervals(workspace));
+    }
     Ok(RunOptions {
         selected,
         scope: if is_whole { Scope::Whole } else { Scope::Part },
         refresh: if args.full_refresh { Refresh::Full } else { Refresh::Reuse },
-        window: window(args)?,
+        window,
         load: if args.reload { Which::All } else { Which::New },
         policy: match (args.explain, args.partial, args.no_publish) {
             (true, _, _) => Policy::Plan,
@@ -182,6 +187,21 @@ fn options(global: &Global, args: &RunArgs, workspace: &Workspace) -> Result<Run
         patience: patience(global),
         allow: allowed(workspace, &args.allow_breaking)?,
     })
+}
+
+fn by_intervals(workspace: &Workspace, id: &NodeId) -> bool {
+    workspace.manifest.nodes.get(id).is_some_and(is_by_intervals)
+}
+
+/// Says that a window of time was asked for where nothing is cut by time.
+fn no_intervals(workspace: &Workspace) -> Error {
+    let all = workspace.manifest.nodes.keys().filter(|id| by_intervals(workspace, id));
+    let all: Vec<&str> = all.map(NodeId::short).collect();
+    let hint = match all.as_slice() {
+        [] => "`incremental_strategy: interval` makes a model one that is".to_owned(),
+        names => format!("those that are: `{}`", names.join("`, `")),
+    };
+    Error::usage("`--from` and `--to` change nothing: no selected model is built by intervals").hint(hint)
 }
 
 /// The window of time that `--from` and `--to` ask for.

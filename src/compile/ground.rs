@@ -264,7 +264,7 @@ pub(super) fn has_word(sql: &str, wanted: &str) -> bool {
 
 /// Something that stands for another name.
 pub(super) fn candidate(physical: Physical) -> Candidate {
-    Candidate { fingerprint: Fingerprint::of([]), physical, rows: None, intervals: None }
+    Candidate { fingerprint: Fingerprint::of([]), physical, rows: None, intervals: None, volatile: None }
 }
 
 fn landings(workspace: &Workspace) -> HashMap<NodeId, NodeId> {

@@ -83,6 +83,16 @@ pub fn unreadable(root: &Path, node: &Node, error: &SqlError) -> Diagnostic {
             format!("{lead}: DuckDB has no type `{data_type}`, which `column_types` says of `{column}`");
         return Diagnostic::error("seed-column", message).at(&node.at, "");
     }
+    if what.starts_with("COLUMN_TYPES error") {
+        let head = file.text.trim_start_matches('\u{feff}').lines().next().unwrap_or_default();
+        let columns = head.split(node.config.delimiter.as_str()).map(|name| ColumnType {
+            name: name.trim().trim_matches('"').to_owned(),
+            data_type: String::new(),
+        });
+        if let Some(problem) = unknown_type_column(node, &columns.collect::<Vec<_>>()) {
+            return problem;
+        }
+    }
     let message = what.replace(&*path.to_string_lossy(), &node.file.path.to_string_lossy());
     Diagnostic::error("seed-load", format!("{lead}: {message}"))
         .at(&node.at, "")
@@ -138,12 +148,10 @@ pub fn too_large(root: &Path, node: &Node) -> Option<Diagnostic> {
 
 /// Says of a type that is declared for a column that is not there.
 pub fn unknown_type_column(node: &Node, columns: &[ColumnType]) -> Option<Diagnostic> {
-    let has = |name: &str| columns.iter().any(|found| found.name.eq_ignore_ascii_case(name));
+    let names = || columns.iter().map(|found| found.name.as_str());
+    let has = |name: &str| names().any(|found| found.eq_ignore_ascii_case(name));
     let column = node.config.column_types.keys().find(|column| !has(column))?;
-    let message = format!("the seed `{}` has no column `{column}`", node.name);
-    Some(
-        Diagnostic::error("seed-column", message)
-            .at(&node.at, "")
-            .suggest(column, columns.iter().map(|found| found.name.as_str())),
-    )
+    let message = format!("`column_types` names `{column}`, and the seed `{}` has no such column", node.name);
+    let diagnostic = Diagnostic::error("seed-column", message).at(&node.at, "").suggest(column, names());
+    Some(diagnostic.help(format!("its columns are: {}", names().collect::<Vec<_>>().join(", "))))
 }

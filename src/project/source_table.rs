@@ -28,6 +28,8 @@ pub struct SourceTable {
     pub freshness: Option<Freshness>,
     /// The column whose maximum is the data's age; `None` means the load's own time.
     pub loaded_at_field: Option<String>,
+    /// `event_time`: the column that says when what a row tells of happened.
+    pub event_time: Option<String>,
     /// Who to ask.
     pub owner: Owner,
     /// Tags.

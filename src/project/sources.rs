@@ -28,7 +28,7 @@ pub struct SourceProperties {
     pub loader: String,
     /// Its tests and those of its columns.
     pub tests: Vec<TestEntry>,
-    /// Configuration of the source and the table: `enabled`, `tags`, `meta`.
+    /// Configuration of the source and the table: `enabled`, `tags`, `meta`, `event_time`.
     pub config: Settings,
     /// Folders of the properties file below its search path.
     pub folders: Vec<String>,
@@ -37,8 +37,8 @@ pub struct SourceProperties {
 }
 
 /// Keys that may stand at a source or in its `config`, and mean nothing here.
-const ACCEPTED: [&str; 8] =
-    ["loader", "quoting", "database", "catalog", "event_time", "formatter", "static_analysis", "external"];
+const ACCEPTED: [&str; 7] =
+    ["loader", "quoting", "database", "catalog", "formatter", "static_analysis", "external"];
 
 struct Shared {
     source: String,
@@ -146,6 +146,7 @@ fn read_table(
         files: files(&mut fields),
         freshness: freshness(&mut fields, yaml, shared.freshness),
         loaded_at_field: loaded_at(&mut fields, yaml, shared.loaded_at_field.as_deref()),
+        event_time: None,
         owner: own,
         tags,
         meta,
@@ -176,7 +177,16 @@ fn source_config(fields: &mut Fields<'_>) -> Settings {
     let Some(yaml) = fields.take("config") else { return Settings::new() };
     let mut problems = Diagnostics::new();
     let all = settings("config", yaml, &mut problems);
-    let known = ["enabled", "tags", "meta", "freshness", "loaded_at_field", "loaded_at_query", "schema"];
+    let known = [
+        "enabled",
+        "tags",
+        "meta",
+        "freshness",
+        "loaded_at_field",
+        "loaded_at_query",
+        "event_time",
+        "schema",
+    ];
     for (key, Said { at, .. }) in &all {
         if key == "external_location" {
             problems.push(

@@ -3,10 +3,11 @@
 use serde_json::Value;
 
 use super::config::Reader;
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::manifest::{
     Grain, Incremental, Interval, OnChange, ShapeChange, Strategy, Updates, is_name, moment,
 };
+use crate::project::Settings;
 
 /// Keys that steer an incremental model.
 pub(super) const KEYS: [&str; 13] = [
@@ -188,4 +189,14 @@ pub(super) fn event_time(reader: &mut Reader<'_>) -> Option<String> {
         Some(Value::String(column)) => Some(column.clone()),
         _ => None,
     }
+}
+/// The same of a table outside.
+pub(super) fn source_time(settings: &Settings, problems: &mut Diagnostics) -> Option<String> {
+    let said = settings.get("event_time").filter(|said| !said.value.is_null())?;
+    let column = said.value.as_str().map(str::to_owned);
+    if column.is_none() {
+        let message = "`event_time` must be the name of a column";
+        problems.push(Diagnostic::error("wrong-type", message).at(&said.at, ""));
+    }
+    column
 }

@@ -23,6 +23,7 @@ use std::sync::Arc;
 
 use self::config::{in_file, is_enabled, node_config};
 pub use self::csv::{csv, misshapen};
+use self::incremental::source_time;
 use self::lineup::{Enabled, Lineup};
 pub(crate) use self::wire::full_name as full_test_name;
 use crate::contract::Contract;
@@ -221,6 +222,7 @@ impl<'a> Resolver<'a> {
             let mut meta = config.1;
             meta.extend(table.meta);
             table.meta = meta;
+            table.event_time = source_time(&settings, &mut self.problems);
             let enabled = if enabled { Enabled::Yes } else { Enabled::No };
             let first = self.lineup.add_source(
                 &table.source,

@@ -160,6 +160,7 @@ fn with_delta(session: &Session, test: &Test, candidates: &Candidates) -> Result
         physical: Physical::Build(delta),
         rows: Some(rows.max(0) as u64),
         intervals: None,
+        volatile: None,
     };
     let mut candidates = candidates.clone();
     candidates.insert(node.clone(), candidate);

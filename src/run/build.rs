@@ -1,7 +1,7 @@
 //! Building: a decision becomes a table or a view in the data schema, together with its row in the state.
 
 use std::collections::HashMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::diagnostic::Diagnostic;
 use crate::engine::explain::{self, Parent, parents};
@@ -33,6 +33,8 @@ pub struct Made {
     pub left_out: Vec<LeftOut>,
     /// The build that readers go on with, where nothing new came.
     pub stands: Option<Stands>,
+    /// How long it took by itself.
+    pub elapsed: Duration,
 }
 
 /// A version of an incremental model that needs no other after it.
@@ -49,7 +51,7 @@ pub struct Stands {
 impl Made {
     /// A build of so many rows.
     pub(super) fn of(rows: Option<u64>) -> Self {
-        Self { rows, change: None, failed: None, left_out: Vec::new(), stands: None }
+        Self { rows, change: None, failed: None, left_out: Vec::new(), stands: None, elapsed: Duration::ZERO }
     }
 }
 
@@ -84,9 +86,10 @@ pub fn make(
     let blame = std::cell::Cell::new(0);
     let mut filled = HashMap::new();
     for (at, job) in jobs.iter().enumerate().filter(|(_, job)| job.decision.growth.is_some()) {
+        let started = Instant::now();
         match increment::fill(workspace, session, run_id, job, candidates) {
             Ok(Some(found)) => {
-                filled.insert(&job.node.id, found);
+                filled.insert(&job.node.id, (found, started.elapsed()));
             }
             Ok(None) => {}
             Err(Failure::Node(diagnostic)) => return Err((at, BuildError::Node(diagnostic))),
@@ -99,10 +102,11 @@ pub fn make(
         for (at, job) in jobs.iter().enumerate() {
             blame.set(at);
             let started = Instant::now();
-            let filled = filled.get(&job.node.id);
+            let (filled, filling) = filled.get(&job.node.id).map(|(found, took)| (found, *took)).unzip();
             let (mut build, reads) = make_one(workspace, session, run_id, job, candidates, filled)?;
             let of_parents = job.decision.growth.iter().flat_map(|growth| &growth.left_out);
             build.left_out = of_parents.chain(filled.map(|filled| &filled.left_out)).cloned().collect();
+            build.elapsed = started.elapsed() + filling.unwrap_or_default();
             if build.stands.is_some() {
                 made.push(build);
                 continue;
@@ -115,7 +119,7 @@ pub fn make(
                 materialized: job.node.config.materialized.as_str(),
                 rows: build.rows,
                 reads,
-                seconds: started.elapsed().as_secs_f64(),
+                seconds: build.elapsed.as_secs_f64(),
                 definition: job.decision.definition.clone(),
             });
             made.push(build);

@@ -23,6 +23,8 @@ pub struct Candidate {
     pub rows: Option<u64>,
     /// Its intervals, where this run builds it by intervals.
     pub intervals: Option<Box<Intervals>>,
+    /// For what has no rows of its own: why it is never the same twice, if it is not.
+    pub volatile: Option<String>,
 }
 
 /// Where a candidate is.
@@ -94,7 +96,7 @@ impl Bound {
 pub fn bind(rendered: &Rendered, candidates: &Candidates, reading: Reading) -> Bound {
     let mut reads = Vec::new();
     let mut ctes = Vec::new();
-    let (body, same) = replace(rendered, candidates, reading, &mut reads, &mut ctes);
+    let (body, same) = replace(rendered, candidates, Place { reading, of: Text::Own }, &mut reads, &mut ctes);
     let trimmed = body.trim_end().trim_end_matches(';').trim_end().len();
     let mut body = body;
     body.truncate(trimmed);
@@ -125,13 +127,31 @@ pub fn bind(rendered: &Rendered, candidates: &Candidates, reading: Reading) -> B
     Bound { sql: body, reads, same: shifted }
 }
 
+/// Where a name stands.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    /// How it is read there.
+    reading: Reading,
+    /// In whose text.
+    of: Text,
+}
+
+/// Whose text a name stands in.
+#[derive(Debug, Clone, Copy)]
+enum Text {
+    /// The node's own: a slice of a parent is a slice there.
+    Own,
+    /// That of an ephemeral model, which says the same whoever reads it: what it reads is never sliced.
+    Pasted,
+}
+
 /// Parts of a text that are the same as in the rendered one: start, end, start there.
 type Same = Vec<(usize, usize, usize)>;
 
 fn replace(
     rendered: &Rendered,
     candidates: &Candidates,
-    reading: Reading,
+    place: Place,
     reads: &mut Vec<String>,
     ctes: &mut Vec<(String, String)>,
 ) -> (String, Same) {
@@ -147,7 +167,7 @@ fn replace(
                 match seat(&rendered.sql, &slot.range) {
                     Seat::Qualifier => text.push_str(published),
                     seat => {
-                        let found = name(&slot.node, &candidate.physical, candidates, reading, reads, ctes);
+                        let found = name(&slot.node, &candidate.physical, candidates, place, reads, ctes);
                         text.push_str(&found);
                         if seat == Seat::Bare {
                             text.push_str(" as ");
@@ -177,21 +197,24 @@ fn name(
     node: &NodeId,
     physical: &Physical,
     candidates: &Candidates,
-    reading: Reading,
+    place: Place,
     reads: &mut Vec<String>,
     ctes: &mut Vec<(String, String)>,
 ) -> String {
     match physical {
         Physical::Slice { of, condition } => {
-            let whole = name(node, of, candidates, reading, reads, ctes);
-            format!("(select * from {whole} where {condition})")
+            let whole = name(node, of, candidates, place, reads, ctes);
+            match place.of {
+                Text::Own => format!("(select * from {whole} where {condition})"),
+                Text::Pasted => whole,
+            }
         }
         Physical::Build(build) => {
             reads.push(build.clone());
             Relation::new(DATA_SCHEMA, build).to_string()
         }
         Physical::Source(relation) => relation.to_string(),
-        Physical::Raw { relation, columns, batch } => match reading {
+        Physical::Raw { relation, columns, batch } => match place.reading {
             Reading::Now => relation.to_string(),
             Reading::Pinned => {
                 let columns = identifiers(columns.iter().map(|column| &column.name));
@@ -202,7 +225,8 @@ fn name(
             // dbt's name for it, so that hand-written references to it keep working.
             let cte = format!("__dbt__cte__{}", node.short().replace('"', ""));
             if !ctes.iter().any(|(known, _)| *known == cte) {
-                let (sql, _) = replace(rendered, candidates, reading, reads, ctes);
+                let place = Place { of: Text::Pasted, ..place };
+                let (sql, _) = replace(rendered, candidates, place, reads, ctes);
                 let sql = sql.trim_end().trim_end_matches(';').to_owned();
                 if !ctes.iter().any(|(known, _)| *known == cte) {
                     ctes.push((cte.clone(), sql));
@@ -232,7 +256,7 @@ mod tests {
     }
 
     fn candidate(physical: Physical) -> Candidate {
-        Candidate { fingerprint: Fingerprint::of([]), physical, rows: None, intervals: None }
+        Candidate { fingerprint: Fingerprint::of([]), physical, rows: None, intervals: None, volatile: None }
     }
 
     #[test]

@@ -10,13 +10,14 @@ use crate::error::Result;
 use crate::manifest::{Limit, Materialization, Node, RowLimits, TestSeverity};
 use crate::names::{Fingerprint, NodeId, Relation};
 use crate::sql::rendered::{Rendered, Slot};
+use crate::words::number;
 use crate::workspace::Workspace;
 
 use super::audit::Audited;
 use super::candidate::{Candidate, Candidates, Physical, Reading, bind};
 use super::event::{Action, TestReport, TestStatus};
 use super::land::raw_candidates;
-use super::plan::{Known, Refresh, decide, is_decidable, volatile};
+use super::plan::{Decision, Known, Refresh, decide, is_decidable, volatile};
 
 /// Rows of each kind that are sampled.
 const SAMPLES: usize = 5;
@@ -114,7 +115,7 @@ fn candidate(
         return Ok(Err(CompareState::NotBuilt("what it is can be known only when it is built".into())));
     }
     let decision = decide(workspace, node, candidates, known, Some(session))?;
-    let intervals = decision.intervals();
+    let (intervals, changing) = (decision.intervals(), decision.volatile);
     let physical = match decision.action {
         Action::Inline => Physical::Inline(Box::new(decision.rendered)),
         Action::Reuse => Physical::Build(decision.relation),
@@ -123,7 +124,8 @@ fn candidate(
             return Ok(Err(always.map_or(CompareState::NotBuilt(decision.reason), CompareState::Volatile)));
         }
     };
-    Ok(Ok(Candidate { fingerprint: decision.fingerprint, physical, rows: decision.rows, intervals }))
+    let Decision { fingerprint, rows, .. } = decision;
+    Ok(Ok(Candidate { fingerprint, physical, rows, intervals, volatile: changing }))
 }
 
 fn beside(
@@ -208,7 +210,7 @@ pub fn rows(
 fn counted(session: &Session, laid: &Comparison, key: &[String]) -> Result<DataDiff, SqlError> {
     session.execute(&laid.collect())?;
     let row = session.rows(&laid.count())?.into_iter().next().unwrap_or_default();
-    let numbers: Vec<u64> = row.iter().map(|cell| number(cell.as_deref())).collect();
+    let numbers: Vec<u64> = row.iter().map(|cell| parsed(cell.as_deref())).collect();
     let at = |index: usize| numbers.get(index).copied().unwrap_or(0);
     let mut diff = DataDiff {
         key: key.to_vec(),
@@ -221,8 +223,8 @@ fn counted(session: &Session, laid: &Comparison, key: &[String]) -> Result<DataD
     };
     if at(5) + at(6) > 0 {
         let values = session.rows(&laid.repeated(SAMPLES))?.into_iter().map(|mut row| {
-            let after = number(row.pop().flatten().as_deref());
-            let before = number(row.pop().flatten().as_deref());
+            let after = parsed(row.pop().flatten().as_deref());
+            let before = parsed(row.pop().flatten().as_deref());
             (row, before, after)
         });
         diff.not_unique =
@@ -246,7 +248,7 @@ fn details(session: &Session, laid: &Comparison, diff: &mut DataDiff) -> Result<
     if diff.changed > 0 && !laid.columns().is_empty() {
         let counts = session.rows(&laid.by_column())?.into_iter().next().unwrap_or_default();
         let names = laid.columns().into_iter().map(str::to_owned);
-        let all = names.zip(counts).map(|(name, count)| (name, number(count.as_deref())));
+        let all = names.zip(counts).map(|(name, count)| (name, parsed(count.as_deref())));
         diff.columns = all.filter(|(_, count)| *count > 0).collect();
         let shown: Vec<String> =
             diff.columns.iter().take(SAMPLED_COLUMNS).map(|(name, _)| name.clone()).collect();
@@ -268,7 +270,7 @@ fn details(session: &Session, laid: &Comparison, diff: &mut DataDiff) -> Result<
     Ok(())
 }
 
-fn number(text: Option<&str>) -> u64 {
+fn parsed(text: Option<&str>) -> u64 {
     text.and_then(|text| text.parse().ok()).unwrap_or(0)
 }
 
@@ -356,31 +358,29 @@ fn broken(limits: &RowLimits, diff: &DataDiff) -> Vec<String> {
     let difference = diff.after.abs_diff(diff.before);
     let part = |rows: u64| match diff.before {
         0 => String::new(),
+        // Nearly all is not all.
+        before if rows < before => format!(" ({:.1}%)", (rows as f64 * 100.0 / before as f64).min(99.9)),
         before => format!(" ({:.1}%)", rows as f64 * 100.0 / before as f64),
     };
+    let (before, after) = (number(diff.before), number(diff.after));
     let told = |limit: Option<Limit>, rows: u64, what: String, name: &str| {
         let limit = limit.filter(|limit| limit.is_passed(rows, diff.before))?;
-        Some(format!("{rows} of {} rows {what}{}: `{name}` is {limit}", diff.before, part(rows)))
+        Some(format!("{} {what}{}: `{name}` is {limit}", number(rows), part(rows)))
     };
     let mut all = Vec::new();
     if let Some(not_unique) = diff.not_unique.as_ref().filter(|_| limits.changed.is_some()) {
         all.push(format!(
             "which rows changed cannot be told: the key `{}` is not unique ({} values more than once before, {} after)",
             not_unique.key.join("`, `"),
-            not_unique.before,
-            not_unique.after
+            number(not_unique.before),
+            number(not_unique.after)
         ));
     }
-    all.extend(told(limits.changed, diff.changed, "changed".into(), "max_changed_rows"));
-    all.extend(told(limits.removed, diff.removed, "are gone".into(), "max_removed_rows"));
-    all.extend(told(limits.added, diff.added, "came".into(), "max_added_rows"));
+    all.extend(told(limits.changed, diff.changed, format!("of {before} rows changed"), "max_changed_rows"));
+    all.extend(told(limits.removed, diff.removed, format!("of {before} rows are gone"), "max_removed_rows"));
+    all.extend(told(limits.added, diff.added, format!("rows came to {before}"), "max_added_rows"));
     if let Some(limit) = limits.row_count.filter(|limit| limit.is_passed(difference, diff.before)) {
-        all.push(format!(
-            "{} rows became {}{}: `row_count_change` is {limit}",
-            diff.before,
-            diff.after,
-            part(difference)
-        ));
+        all.push(format!("{before} rows became {after}{}: `row_count_change` is {limit}", part(difference)));
     }
     all
 }

@@ -10,6 +10,7 @@
 
 mod due;
 mod fill;
+mod late;
 mod left_out;
 mod make;
 mod refusal;
@@ -29,7 +30,7 @@ use crate::workspace::Workspace;
 use super::candidate::{Candidate, Candidates, Physical};
 use super::event::Action;
 use super::names::Names;
-use super::plan::{Decision, Known, Refresh, definition, made_from, relation_name, why_changed};
+use super::plan::{Decision, Known, Refresh, definition, inherit, made_from, relation_name, why_changed};
 use crate::interval::{Intervals, from_text, joined, to_text, told};
 
 use due::{Chooser, Same, timed_parents};
@@ -113,6 +114,7 @@ pub fn decide(
     let names = Names { workspace, candidates, session };
     let rendered = workspace.render(node, &names)?;
     let (definition, mut always) = definition(workspace, node, &rendered)?;
+    inherit(node, candidates, &mut always);
     let definition = match interval {
         Some(interval) => with_cut(&definition, interval),
         None => definition,
@@ -133,7 +135,7 @@ pub fn decide(
         definition,
         inputs,
         settles,
-        parents: parents_of(node, candidates),
+        parents: parents_of(workspace, node, candidates),
         is_fleeting,
         left_out: Vec::new(),
     };
@@ -171,7 +173,8 @@ pub fn decide(
             (Some(first), Some(last)) => {
                 Form::DeltaWindow(Window { start: first.start.clone(), end: last.end.clone() })
             }
-            _ => Form::Delta,
+            // None is due, and the template may name its interval all the same.
+            _ => interval.map_or(Form::Delta, |config| Form::DeltaWindow(crate::interval::first(config))),
         },
     };
     let delta = workspace.render_form(node, &form, &names)?;
@@ -238,6 +241,7 @@ impl Drafting<'_> {
             rows: base.rows,
             growth: None,
             is_fleeting: self.is_fleeting,
+            volatile: None,
         }
     }
 
@@ -259,8 +263,9 @@ impl Drafting<'_> {
         let windows = intervals.as_ref().map(|intervals| to_text(&intervals.built)).unwrap_or_default();
         let asked = self.known.asked.is_some() && intervals.is_some();
         if asked && rest == Same::No {
-            // Only what was asked for is done: what else changed is still to come.
+            // Only what was asked for is done: what else changed is still to come, and so are the parents' new rows.
             self.settles = None;
+            self.parents.clone_from(&base.increment.parents);
             self.inputs = Fingerprint::of([self.inputs.as_str().as_bytes(), self.known.salt.as_bytes()]);
         }
         let salt = if asked { self.known.salt.as_str() } else { "" };
@@ -293,6 +298,9 @@ impl Drafting<'_> {
                 if intervals.built.is_empty() && self.known.asked.is_some() =>
             {
                 format!("{why}: nothing, since what it reads ends before")
+            }
+            (Strategy::Interval(_), Some(intervals)) if intervals.built.is_empty() => {
+                format!("{why}: no interval is due")
             }
             (Strategy::Interval(config), Some(intervals)) => {
                 format!("{why}: {}", told(config.grain, &intervals.built))
@@ -359,6 +367,7 @@ impl Drafting<'_> {
                 rendered,
                 growth: Some(Box::new(Growth { step: Step::Nothing, ..growth })),
                 is_fleeting: self.is_fleeting,
+                volatile: None,
             },
             None => Decision {
                 action: Action::Build,
@@ -375,6 +384,7 @@ impl Drafting<'_> {
                 rows: None,
                 growth: Some(Box::new(growth)),
                 is_fleeting: self.is_fleeting,
+                volatile: None,
             },
         }
     }
@@ -391,19 +401,21 @@ fn with_cut(definition: &Fingerprint, interval: &Interval) -> Fingerprint {
     ])
 }
 
-/// The builds that a model reads.
-fn parents_of(node: &Node, candidates: &Candidates) -> Vec<String> {
-    let candidates = node.depends_on.iter().filter_map(|dependency| candidates.get(&dependency.node));
-    candidates.map(due::key).collect()
+/// The builds that a model reads, and those behind views.
+fn parents_of(workspace: &Workspace, node: &Node, candidates: &Candidates) -> Vec<String> {
+    due::behind(workspace, node, candidates).into_iter().map(|(_, candidate)| due::key(candidate)).collect()
+}
+
+/// Whether a model is built by intervals.
+pub fn is_by_intervals(node: &Node) -> bool {
+    matches!(&node.config.incremental, Some(Incremental { strategy: Strategy::Interval(_), .. }))
 }
 
 /// Whether a model's decision needs its parents' rows: how far a model that is built by intervals goes is seen there. Of
 /// parents that are built by intervals themselves it is known beforehand.
 pub(super) fn asks_parents(workspace: &Workspace, node: &Node, candidates: &Candidates) -> bool {
-    let is_interval =
-        matches!(&node.config.incremental, Some(Incremental { strategy: Strategy::Interval(_), .. }));
-    is_interval
-        && timed_parents(workspace, node, candidates).any(|(_, _, candidate)| candidate.intervals.is_none())
+    is_by_intervals(node)
+        && timed_parents(workspace, node, candidates).any(|parent| parent.candidate.intervals.is_none())
 }
 
 /// Why all rows are built, if they are.
@@ -453,6 +465,7 @@ fn with_base(node: &Node, base: &Increment, candidates: &Candidates) -> Candidat
         physical: Physical::Build(base.relation.clone()),
         rows: None,
         intervals: None,
+        volatile: None,
     };
     own.insert(node.id.clone(), this);
     own

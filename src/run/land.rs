@@ -86,6 +86,15 @@ impl Landing<'_> {
         Ok(outcome)
     }
 
+    /// How many files a load would take in now.
+    ///
+    /// # Errors
+    /// The source or its files are wrong, or the database failed.
+    pub fn waiting(&self, node: &Node) -> Result<usize> {
+        let found = load::discover(self.workspace.root(), source_of(self.workspace, node)?)?;
+        Ok(load::pending(self.session.connection(), &node.id, &found.objects)?.objects.len())
+    }
+
     fn land_inside(
         &self,
         node: &Node,
@@ -186,6 +195,7 @@ pub fn raw_candidates(workspace: &Workspace, session: &Session) -> Result<Candid
             physical: Physical::Raw { relation: node.relation.clone(), columns, batch },
             rows: Some(rows),
             intervals: None,
+            volatile: None,
         };
         // A test of the source reads the raw table: that is where the source's data is.
         for dependency in &node.depends_on {
@@ -204,6 +214,7 @@ pub fn raw_candidates(workspace: &Workspace, session: &Session) -> Result<Candid
                 physical: Physical::Source(source.relation.clone()),
                 rows: None,
                 intervals: None,
+                volatile: None,
             },
         );
     }

@@ -5,6 +5,7 @@ pub mod build;
 pub mod candidate;
 pub mod compare;
 pub mod event;
+mod foretold;
 pub mod freshness;
 pub mod increment;
 pub mod land;
@@ -43,7 +44,7 @@ use event::{
     TestReport,
 };
 use land::{Landing, raw_candidates, raw_models};
-use plan::{Decision, Known, Refresh, decide, is_decidable};
+use plan::{Decision, Known, Refresh, decide, is_decidable, shows_others};
 use schedule::{Agenda, Done, Work};
 
 /// What is checked before anything is loaded or built, when the database is open: the unit tests. A model whose report is
@@ -157,7 +158,10 @@ impl Context<'_> {
         let mut candidates = raw_candidates(workspace, session)?;
         self.add_published(&nodes, &known, &mut candidates)?;
         broken.extend(broken_loads(workspace, &loads));
-        let (decisions, planned) = self.plan(&nodes, &known, &mut candidates, &broken)?;
+        let (decisions, mut planned) = self.plan(&nodes, &known, &mut candidates, &broken)?;
+        if self.options.policy == Policy::Plan {
+            self.foretell(&nodes, &mut planned);
+        }
         self.observer.event(Event::Planned(&planned));
         if self.options.policy == Policy::Plan {
             return Ok((self.report(started, loads, Vec::new(), Vec::new(), Ending::Withheld), false));
@@ -244,16 +248,20 @@ impl Context<'_> {
         Ok((broken, others))
     }
 
-    fn land(&self, nodes: &BTreeSet<NodeId>, broken: &[NodeReport]) -> Result<Vec<LoadOutcome>> {
-        let session = self.database.session();
-        let landing = Landing {
+    fn landing(&self) -> Landing<'_> {
+        Landing {
             workspace: self.workspace,
-            session,
+            session: self.database.session(),
             run_id: self.run_id,
             observer: self.observer,
             stop: self.stop,
             which: self.options.load,
-        };
+        }
+    }
+
+    fn land(&self, nodes: &BTreeSet<NodeId>, broken: &[NodeReport]) -> Result<Vec<LoadOutcome>> {
+        let session = self.database.session();
+        let landing = self.landing();
         interruptible(session, self.stop, || {
             let sound = |node: &&Node| !broken.iter().any(|report| report.node == node.id);
             raw_models(self.workspace, nodes).filter(sound).map(|node| landing.land(node)).collect()
@@ -289,12 +297,18 @@ impl Context<'_> {
                             physical: Physical::Inline(Box::new(decision.rendered)),
                             rows: None,
                             intervals: None,
+                            volatile: decision.volatile,
                         },
                     );
                 }
                 continue;
             }
-            if let Some(candidate) = known.published(&node.name) {
+            if let Some(mut candidate) = known.published(&node.name) {
+                if node.config.materialized == Materialization::View && self.is_behind(id, nodes) {
+                    let decided =
+                        decide(self.workspace, node, candidates, known, Some(self.database.session()));
+                    candidate.volatile = decided.ok().and_then(|decision| decision.volatile);
+                }
                 candidates.insert(id.clone(), candidate);
             }
         }
@@ -326,6 +340,15 @@ impl Context<'_> {
             true => Ok(()),
             false => Err(problems.into()),
         }
+    }
+
+    /// Whether something selected reads a node, itself or through what has no rows of its own.
+    fn is_behind(&self, id: &NodeId, nodes: &BTreeSet<NodeId>) -> bool {
+        let manifest = &self.workspace.manifest;
+        self.workspace.dag.descendants(id, Some(1)).iter().any(|child| {
+            nodes.contains(child)
+                || manifest.nodes.get(child).is_some_and(shows_others) && self.is_behind(child, nodes)
+        })
     }
 
     /// Decides what can be decided before anything is built.
@@ -388,6 +411,7 @@ impl Context<'_> {
                         physical,
                         rows: decision.rows,
                         intervals: decision.intervals(),
+                        volatile: decision.volatile.clone(),
                     };
                     provisional.insert(id.clone(), candidate);
                     decisions.insert(id.clone(), decision);

@@ -67,6 +67,7 @@ impl Known {
             physical: Physical::Build(published.relation.clone()),
             rows: self.builds.get(&published.fingerprint).and_then(|build| build.rows),
             intervals: None,
+            volatile: None,
         })
     }
 }
@@ -101,6 +102,8 @@ pub struct Decision {
     pub growth: Option<Box<Growth>>,
     /// Whether the next run makes it anew though nothing changed: it is never the same twice.
     pub is_fleeting: bool,
+    /// For what has no rows of its own: why what it shows is never the same twice, if it is not.
+    pub volatile: Option<String>,
 }
 
 impl Decision {
@@ -132,6 +135,8 @@ pub fn decide(
         }
     };
     let (definition, mut always) = definition(workspace, node, &rendered)?;
+    inherit(node, candidates, &mut always);
+    let volatile = always.clone().filter(|_| shows_others(node));
     let mut parts = made_from(workspace, node, &definition, candidates, &mut always);
     // A view runs its volatile functions when it is read: it needs no new build for them.
     if always.is_some() && matches!(node.config.materialized, Materialization::Table | Materialization::Seed)
@@ -154,6 +159,7 @@ pub fn decide(
             rows: None,
             growth: None,
             is_fleeting,
+            volatile,
         });
     }
     let existing = known.builds.get(&fingerprint).filter(|_| known.refresh == Refresh::Reuse);
@@ -173,6 +179,7 @@ pub fn decide(
             rendered,
             growth: None,
             is_fleeting,
+            volatile,
         },
         None => Decision {
             action: Action::Build,
@@ -187,9 +194,22 @@ pub fn decide(
             rendered,
             growth: None,
             is_fleeting,
+            volatile,
         },
     };
     Ok(decision)
+}
+
+/// What a node reads may never be the same twice, and have no rows that would keep what it was: then the node is not
+/// either.
+pub(super) fn inherit(node: &Node, candidates: &Candidates, always: &mut Option<String>) {
+    for dependency in &node.depends_on {
+        let Some(why) = candidates.get(&dependency.node).and_then(|parent| parent.volatile.as_ref()) else {
+            continue;
+        };
+        always.get_or_insert_with(|| format!("it reads `{}`: {why}", dependency.node.short()));
+    }
+    as_marked(node, always);
 }
 
 /// What a build is made from: the node, what it says, and its parents' builds. `always` becomes why it can never be reused.
@@ -215,12 +235,17 @@ pub(super) fn made_from(
     {
         always.get_or_insert_with(|| format!("it reads `{}`, which kiln cannot watch", source.short()));
     }
+    as_marked(node, always);
+    parts
+}
+
+/// What the configuration says of it counts more than what the SQL looks like.
+fn as_marked(node: &Node, always: &mut Option<String>) {
     match node.config.volatile {
         Some(false) => *always = None,
         Some(true) => *always = Some(MARKED_VOLATILE.into()),
         None => {}
     }
-    parts
 }
 
 const MARKED_VOLATILE: &str = "it is marked `volatile: true`";
@@ -250,22 +275,25 @@ pub(super) fn unwatched<'a>(workspace: &'a Workspace, node: &'a Node) -> Option<
             if manifest.sources.get(id).is_some_and(|source| source.files.is_none()) {
                 return Some(id);
             }
-            let shows_others = |parent: &&Node| {
-                matches!(parent.config.materialized, Materialization::View | Materialization::Ephemeral)
-                    && parent.config.volatile != Some(false)
-            };
-            queue.extend(manifest.nodes.get(id).filter(shows_others).filter(|_| seen.insert(id)));
+            let is_open = |parent: &&Node| shows_others(parent) && parent.config.volatile != Some(false);
+            queue.extend(manifest.nodes.get(id).filter(is_open).filter(|_| seen.insert(id)));
         }
     }
     None
+}
+
+/// Whether a node has no rows of its own: what it reads is what it shows.
+pub(super) fn shows_others(node: &Node) -> bool {
+    matches!(node.config.materialized, Materialization::View | Materialization::Ephemeral)
 }
 
 /// The name of a build that is to be made.
 pub(super) fn relation_name(node: &Node, fingerprint: &Fingerprint, known: &Known) -> String {
     let layer = node.layer.as_deref().unwrap_or(&node.relation.schema);
     let plain = format!("{layer}__{}__{}", node.name, fingerprint.short());
-    match known.builds.contains_key(fingerprint) {
-        // The build that exists may be the one that readers see: it is left alone.
+    // The build that exists may be the one that readers see: it is left alone. And a version of an incremental table that
+    // was collected is known by its name still, because its rows are in the table.
+    match known.builds.contains_key(fingerprint) || known.increments.contains_key(&plain) {
         true => format!("{plain}__{}", &Fingerprint::of([known.salt.as_bytes()]).short()[..6]),
         false => plain,
     }
@@ -353,5 +381,16 @@ pub fn is_decidable(
     let known = node.depends_on.iter().all(|dependency| candidates.contains_key(&dependency.node));
     // How far a model built by intervals goes is seen in what it reads.
     let asks = node.asks_database || increment::asks_parents(workspace, node, candidates);
-    known && !(asks && node.depends_on.iter().any(|dependency| building(&dependency.node)))
+    known && !(asks && is_reading(workspace, node, building))
+}
+
+/// Whether something that a node reads is still being built: what stands behind an ephemeral model too.
+fn is_reading(workspace: &Workspace, node: &Node, building: &dyn Fn(&NodeId) -> bool) -> bool {
+    node.depends_on.iter().any(|dependency| {
+        let pasted = workspace.manifest.nodes.get(&dependency.node);
+        building(&dependency.node)
+            || pasted
+                .filter(|parent| parent.config.materialized == Materialization::Ephemeral)
+                .is_some_and(|parent| is_reading(workspace, parent, building))
+    })
 }

@@ -38,7 +38,11 @@ impl Context<'_> {
         if self.options.policy == Policy::Nothing {
             return Ok(match blocked.is_empty() && failed_loads == 0 {
                 true => Ending::Withheld,
-                false => Ending::NotPublished { reason: "something failed".into(), diagnostic: None, still },
+                false => Ending::NotPublished {
+                    reason: self.why_blocked(done, late_tests, failed_loads),
+                    diagnostic: None,
+                    still,
+                },
             });
         }
         if (!blocked.is_empty() || failed_loads > 0) && self.options.policy == Policy::Whole {

@@ -22,8 +22,8 @@ use super::build::{BuildError, Job, make};
 use super::candidate::{Candidate, Candidates, Physical};
 use super::compare::check_limits;
 use super::event::{Action, Event, NodeReport, Observer, Outcome, TestReport, TestStatus};
-use super::increment::report_left_out;
-use super::plan::{Decision, Known, decide};
+use super::increment::{is_by_intervals, report_left_out};
+use super::plan::{Decision, Known, decide, shows_others};
 
 use stand::Grown;
 
@@ -226,6 +226,7 @@ impl Board<'_> {
         let manifest = &self.work.workspace.manifest;
         let mut near = Candidates::new();
         let mut queue: Vec<&NodeId> = batch.iter().collect();
+        let asks_far = batch.iter().any(|id| is_by_intervals(&manifest.nodes[id]));
         for id in batch {
             queue.extend(manifest.nodes[id].depends_on.iter().map(|dependency| &dependency.node));
             let gates = self.work.gates.get(id).into_iter().flatten();
@@ -234,9 +235,9 @@ impl Board<'_> {
         while let Some(id) = queue.pop() {
             let Some(candidate) = candidates.get(id).filter(|_| !near.contains_key(id)) else { continue };
             near.insert(id.clone(), candidate.clone());
-            // What is pasted brings along what it reads.
-            if matches!(candidate.physical, Physical::Inline(_))
-                && let Some(node) = manifest.nodes.get(id)
+            // What is pasted brings along what it reads, and a model built by intervals asks what stands behind views.
+            if let Some(node) = manifest.nodes.get(id)
+                && (matches!(candidate.physical, Physical::Inline(_)) || asks_far && shows_others(node))
             {
                 queue.extend(node.depends_on.iter().map(|dependency| &dependency.node));
             }
@@ -283,7 +284,7 @@ impl Board<'_> {
                 }
             }
         }
-        let Grown { changes, left_out, standing: stood } =
+        let Grown { changes, left_out, elapsed, standing: stood } =
             self.build(session, &mut nodes, &mut candidates, &mut reports, started)?;
         // Raw tables and builds that exist are only tested.
         let failed: HashSet<NodeId> = reports.iter().map(|report| report.node.clone()).collect();
@@ -331,7 +332,12 @@ impl Board<'_> {
             };
             let rows = candidates.get(id).and_then(|candidate| candidate.rows);
             let change = changes.get(id).copied();
-            reports.push(NodeReport { rows, change, tests, ..self.report(node, outcome, started) });
+            let mut report = NodeReport { rows, change, tests, ..self.report(node, outcome, started) };
+            if batch.len() > 1 {
+                // The others' time is not its own.
+                report.elapsed = elapsed.get(id).copied().unwrap_or_default();
+            }
+            reports.push(report);
         }
         for (node, decision) in nodes {
             self.lock().done.decisions.insert(node.id.clone(), decision);
@@ -381,6 +387,7 @@ impl Board<'_> {
         let mut broken = HashSet::new();
         let mut stands = HashMap::new();
         let mut left_out = HashMap::new();
+        let mut elapsed = HashMap::new();
         let jobs: Vec<Job<'_>> = nodes
             .iter()
             .filter(|(_, decision)| decision.action == Action::Build)
@@ -395,6 +402,7 @@ impl Board<'_> {
             match make(work.workspace, session, work.run_id, group, candidates) {
                 Ok(made) => {
                     for (job, made) in group.iter().zip(made) {
+                        elapsed.insert(job.node.id.clone(), made.elapsed);
                         if let Some(problem) = made.failed {
                             broken.insert(job.node.id.clone());
                             reports.push(self.report(job.node, Outcome::Error(problem), started));
@@ -415,6 +423,7 @@ impl Board<'_> {
                                 physical: Physical::Build(job.decision.relation.clone()),
                                 rows: made.rows,
                                 intervals: job.decision.intervals(),
+                                volatile: job.decision.volatile.clone(),
                             },
                         );
                     }
@@ -452,10 +461,11 @@ impl Board<'_> {
                     physical,
                     rows: decision.rows,
                     intervals: standing.get(&node.id).cloned().unwrap_or_else(|| decision.intervals()),
+                    volatile: decision.volatile.clone(),
                 },
             );
         }
-        Ok(Grown { changes, left_out, standing: standing.into_keys().collect() })
+        Ok(Grown { changes, left_out, elapsed, standing: standing.into_keys().collect() })
     }
 
     fn finish(&self, report: NodeReport, candidates: &Candidates) {

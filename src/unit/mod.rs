@@ -300,8 +300,10 @@ impl Case<'_> {
         if node.config.materialized == Materialization::Ephemeral {
             let physical = Physical::Inline(Box::new(rendered));
             let fingerprint = Fingerprint::of([]);
-            candidates
-                .insert(node.id.clone(), Candidate { fingerprint, physical, rows: None, intervals: None });
+            candidates.insert(
+                node.id.clone(),
+                Candidate { fingerprint, physical, rows: None, intervals: None, volatile: None },
+            );
             return Ok(());
         }
         let bound = bind(&rendered, candidates, Reading::Now);
@@ -483,6 +485,7 @@ fn stands_at(relation: Relation) -> Candidate {
         physical: Physical::Source(relation),
         rows: None,
         intervals: None,
+        volatile: None,
     }
 }
 

@@ -111,6 +111,22 @@ fn steady(text: &str) -> String {
 }
 
 #[test]
+fn a_plan_says_which_files_come_first() {
+    let project = Project::new();
+    project.say(&["run"]);
+    project.write("landing/2.csv", "order_id,amount\n7,1.00\n");
+    project.write("models/curated/totals.sql", "select count(*) as orders from {{ ref('orders') }}\n");
+    insta::assert_snapshot!(project.say(&["run", "--explain"]), @r"
+    exit 0
+    --- stdout
+    model       action  why
+    raw_orders  load    raw: takes in 1 file
+    orders      later   `raw_orders` takes in 1 file first
+    totals      build   its SQL or configuration changed; `raw_orders` takes in 1 file first
+    ");
+}
+
+#[test]
 fn first_run_then_nothing_to_do_then_history() {
     let project = Project::new();
     insta::assert_snapshot!("explain_before_the_first_run", project.say(&["run", "--explain"]));

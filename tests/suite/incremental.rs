@@ -288,6 +288,27 @@ fn a_rollback_restores_the_rows_that_a_merge_replaced() {
 }
 
 #[test]
+fn a_version_that_was_collected_comes_again_without_its_old_rows() {
+    for config in ["incremental_strategy='append'", "incremental_strategy='merge', unique_key='id'"] {
+        let shop = shop(config);
+        good(&shop);
+        arrive(&shop, &["2,2026-01-03,200,2", "4,2026-01-03,40,2"]);
+        good(&shop);
+        let second = orders(&shop);
+        let (workspace, _) = shop.open().expect("a sound project");
+        kiln::run::rollback(&workspace, None, std::time::Duration::ZERO).expect("a rollback");
+        shop.replace("models/total.sql", "count(*) as orders", "count(id) as orders");
+        // The second version goes, and its rows stay in the table.
+        shop.replace("kiln.yml", "keep_releases: 3", "keep_releases: 1");
+        assert!(shop.run_selected("total").expect("a run").is_good());
+        good(&shop);
+        assert_eq!(orders(&shop), second, "{config}");
+        assert_eq!(shop.query("select count(*) from main.orders"), second.lines().count().to_string());
+        assert!(matches!(good(&shop).ending, Ending::Unchanged { .. }));
+    }
+}
+
+#[test]
 fn what_no_release_needs_is_collected() {
     let shop = shop("incremental_strategy='merge', unique_key='id'");
     shop.replace("kiln.yml", "keep_releases: 3", "keep_releases: 1");
@@ -421,6 +442,39 @@ fn columns_that_change() {
 }
 
 #[test]
+fn a_value_that_does_not_fit_a_column_of_another_type_is_told_with_the_types() {
+    let shop = shop("incremental_strategy='append'");
+    good(&shop);
+    arrive(&shop, &["4,2026-01-03,much,2"]);
+    shop.write("models/schema.yml", "models: []\n");
+    insta::assert_snapshot!(failure(&shop), @"
+    error[sql-data]: `orders` did not build: could not convert string 'much' to INT64 when casting from source column amount
+     --> models/orders.sql:1:1
+      |
+    1 | {{ config(materialized='incremental', incremental_strategy='append') }}
+      | ^
+      |
+      = help: `amount` is VARCHAR now and BIGINT in the table
+      = help: cast it in the model, write `on_schema_change='sync_all_columns'`, or run with `--full-refresh`
+    ");
+    let shop = days(0);
+    good(&shop);
+    shop.replace("models/curated/orders.sql", "batch_size='day'", "batch_size='day', on_change='forward'");
+    shop.replace("models/curated/orders.sql", "amount::bigint", "amount");
+    shop.write("landing/2.csv", "id,happened,amount\n4,2026-01-03 12:00:00,much\n");
+    insta::assert_snapshot!(failure(&shop), @"
+    error[sql-data]: `orders` did not build: could not convert string 'much' to INT64 when casting from source column amount
+     --> models/curated/orders.sql:1:1
+      |
+    1 | {{ config(materialized='incremental', incremental_strategy='interval', event_time='happened', batch_size='day', on_change='forward', ...
+      | ^
+      |
+      = help: `amount` is VARCHAR now and BIGINT in the table
+      = help: cast it in the model, write `on_schema_change='sync_all_columns'`, or run with `--full-refresh`
+    ");
+}
+
+#[test]
 fn another_target_takes_the_rows_over_and_changes_nothing() {
     let shop = shop("incremental_strategy='merge', unique_key='id'");
     shop.write(
@@ -455,6 +509,39 @@ fn another_target_takes_the_rows_over_and_changes_nothing() {
     assert_eq!(orders(&shop), "1|10|1\n2|20|1\n3|30|1", "what prod reads");
     good(&shop);
     assert_eq!(orders(&shop), "1|10|1\n2|200|2\n3|300|3");
+}
+
+#[test]
+fn a_version_that_another_target_makes_is_not_taken_for_the_one_that_was_collected() {
+    let shop = shop("incremental_strategy='merge', unique_key='id'");
+    shop.write(
+        "kiln.yml",
+        "name: shop\ndefault_target: prod\ntargets:\n  prod: {type: duckdb, path: shop.duckdb, keep_releases: 2}\n  dev: {type: duckdb, path: shop.duckdb, schema_prefix: dev_}\n",
+    );
+    // In a layer both targets' builds have one name.
+    for file in ["orders.sql", "total.sql", "large.sql"] {
+        let text = std::fs::read_to_string(shop.root().join("models").join(file)).expect("a model");
+        shop.remove(&format!("models/{file}"));
+        shop.write(&format!("models/curated/{file}"), &text);
+    }
+    let found =
+        |schema: &str| shop.query(&format!("select id, amount, batch from {schema}.orders order by all"));
+    good(&shop);
+    arrive(&shop, &["2,2026-01-03,200,2", "4,2026-01-03,40,2"]);
+    good(&shop);
+    let second = found("curated");
+    let (workspace, _) = shop.open().expect("a sound project");
+    kiln::run::rollback(&workspace, None, std::time::Duration::ZERO).expect("a rollback");
+    shop.replace("models/curated/total.sql", "count(*) as orders", "count(id) as orders");
+    assert!(shop.run_selected("total").expect("a run").is_good());
+    let options = kiln::workspace::WorkspaceOptions { target: Some("dev".into()), ..shop.options() };
+    let (dev, _) = kiln::workspace::Workspace::open(&options).expect("a sound project");
+    let all = crate::support::whole(&dev);
+    let report = kiln::run::run(&dev, &all, &Deaf, &std::sync::atomic::AtomicBool::new(false));
+    assert!(report.expect("a run").is_good());
+    assert_eq!(found("dev_curated"), second);
+    good(&shop);
+    assert_eq!(found("curated"), second);
 }
 
 /// Events that arrive in files, days made of them, and weekdays made of the days: both by intervals.
@@ -559,6 +646,38 @@ fn late_rows_come_with_lookback_or_with_a_window() {
     assert_eq!(shop.query("select max(day)::date from curated.per_day"), "2026-01-03");
     good(&shop);
     assert_eq!(shop.query("select max(day)::date from curated.per_day"), "2026-01-04");
+    // Nor are rows of intervals that are there.
+    shop.write("landing/4.csv", "id,happened,amount\n7,2026-01-03 12:00:00,300\n8,2026-01-04 13:00:00,400\n");
+    run_with(&shop, |options| options.window = window("2026-01-01", "2026-01-02"));
+    good(&shop);
+    let last = "select string_agg(amount, ' ' order by day) from curated.per_day where day >= '2026-01-03'";
+    assert_eq!(shop.query(last), "330 440");
+    assert!(matches!(good(&shop).ending, Ending::Unchanged { .. }));
+}
+
+#[test]
+fn intervals_go_forward_with_a_changed_definition() {
+    let shop = days(0);
+    shop.replace("models/curated/orders.sql", "lookback=0", "lookback=0, on_change='forward'");
+    good(&shop);
+    shop.replace("models/curated/orders.sql", "amount::bigint", "amount::bigint * 100");
+    insta::assert_snapshot!(plan(&shop, None), @"build: its SQL or configuration changed: no interval is due");
+    good(&shop);
+    insta::assert_snapshot!(plan(&shop, None), @"reuse: unchanged since the release");
+    shop.write("landing/2.csv", "id,happened,amount\n4,2026-01-04 12:00:00,40\n");
+    good(&shop);
+    let built = "select string_agg(day::date || ' ' || amount, ', ' order by day) from curated.per_day";
+    assert_eq!(shop.query(built), "2026-01-01 10, 2026-01-02 20, 2026-01-03 3000, 2026-01-04 4000");
+    // A window beyond the data has no interval either.
+    shop.write("landing/3.csv", "id,happened,amount\n5,2026-01-04 13:00:00,50\n");
+    let moment = |text: &str| kiln::manifest::moment(text).expect("a moment");
+    let report = run_with(&shop, |options| {
+        options.window =
+            Some(kiln::template::Window { start: moment("2026-02-01"), end: moment("2026-02-03") });
+    });
+    assert!(report.is_good(), "{report:#?}");
+    good(&shop);
+    assert_eq!(shop.query("select amount from curated.per_day where day = '2026-01-04'"), "9000");
 }
 
 #[test]
@@ -647,6 +766,23 @@ fn an_interval_that_is_done_again_and_is_the_same_makes_no_version() {
     shop.write("landing/3.csv", "id,happened,amount\n4,2026-01-04 12:00:00,40\n");
     good(&shop);
     assert_eq!(shop.query("select count(*) from curated.per_day"), "4");
+}
+
+#[test]
+fn a_window_is_for_models_that_are_built_by_intervals() {
+    let said = |shop: &Shop, arguments: &[&str]| {
+        let output = crate::support::binary(shop.root(), arguments).output().expect("it runs");
+        assert_eq!(output.status.code(), Some(2));
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    insta::assert_snapshot!(said(&days(0), &["run", "-s", "raw_events", "--from", "2026-01-01"]), @"
+    error: `--from` and `--to` change nothing: no selected model is built by intervals
+    help: those that are: `orders`, `per_day`
+    ");
+    insta::assert_snapshot!(said(&shop("incremental_strategy='append'"), &["run", "--from", "2026-01-01"]), @"
+    error: `--from` and `--to` change nothing: no selected model is built by intervals
+    help: `incremental_strategy: interval` makes a model one that is
+    ");
 }
 
 /// What a run says of tests that warned.
@@ -827,4 +963,143 @@ fn what_kiln_cannot_watch_is_looked_at_through_views_too() {
     let nothing = good(&shop);
     let taken = nothing.nodes.iter().find(|node| node.node.short() == "taken").expect("a report");
     assert!(matches!(taken.outcome, Outcome::NothingNew), "{:?}", taken.outcome);
+}
+
+/// Events as [`days`] has them, read through a model that has no rows of its own.
+fn days_through(materialized: &str) -> Shop {
+    let shop = days(1);
+    shop.write(
+        "models/curated/seen.sql",
+        &format!("{{{{ config(materialized='{materialized}', event_time='happened') }}}} select * from {{{{ ref('raw_events') }}}}\n"),
+    );
+    shop.write(
+        "models/curated/again.sql",
+        &format!("{{{{ config(materialized='{materialized}', event_time='happened') }}}} select * from {{{{ ref('orders') }}}}\n"),
+    );
+    shop.replace("models/curated/orders.sql", "ref('raw_events')", "ref('seen')");
+    shop.replace("models/curated/per_day.sql", "ref('orders')", "ref('again')");
+    shop
+}
+
+#[test]
+fn intervals_are_built_and_followed_through_models_without_rows() {
+    for materialized in ["view", "ephemeral"] {
+        let shop = days_through(materialized);
+        good(&shop);
+        let first = "2026-01-01|2026-01-01|1|10\n2026-01-02|2026-01-02|1|20\n2026-01-03|2026-01-03|1|30";
+        assert_eq!(per_day(&shop), first, "{materialized}");
+        let ledger = "select count(*) from _kiln.interval where model = 'per_day'";
+        assert_eq!(shop.query(ledger), "3", "it ends where the data does");
+        // The child looks back nowhere, and follows what was built again behind what it reads.
+        shop.write("landing/2.csv", "id,happened,amount\n4,2026-01-02 12:00:00,21\n");
+        good(&shop);
+        let second = first.replace("2|1|20", "2|2|41");
+        assert_eq!(per_day(&shop), second, "{materialized}");
+        assert!(matches!(good(&shop).ending, Ending::Unchanged { .. }));
+        shop.write("landing/3.csv", "id,happened,amount\n5,,1\n");
+        let message = warned(&good(&shop));
+        assert!(message.contains("1 row of `seen` left out: `happened` is NULL"), "{message}");
+    }
+}
+
+#[test]
+fn what_an_ephemeral_model_reads_is_not_cut_to_the_interval() {
+    let shop = days(0);
+    shop.write(
+        "models/curated/all_time.sql",
+        "{{ config(materialized='ephemeral') }} select count(*) as n from {{ ref('raw_events') }}\n",
+    );
+    shop.replace(
+        "models/curated/orders.sql",
+        "amount::bigint as amount from {{ ref('raw_events') }}",
+        "n as amount from {{ ref('raw_events') }}, {{ ref('all_time') }}",
+    );
+    good(&shop);
+    assert_eq!(shop.query("select distinct amount from curated.orders"), "3");
+}
+
+#[test]
+fn rows_that_came_too_late_for_their_interval_are_counted_once() {
+    let shop = days(1);
+    good(&shop);
+    shop.write(
+        "landing/2.csv",
+        "id,happened,amount\n4,2026-01-01 12:00:00,11\n5,2026-01-01 13:00:00,12\n6,2026-01-02 12:00:00,21\n7,2026-01-04 12:00:00,40\n",
+    );
+    insta::assert_snapshot!(warned(&good(&shop)), @"event_time_orders: 3 rows of `raw_events` came too late for an interval: `kiln run --select orders+ --from 2026-01-01 --to 2026-01-03` takes them in");
+    shop.write("landing/3.csv", "id,happened,amount\n8,2026-01-04 13:00:00,41\n");
+    assert_eq!(warned(&good(&shop)), "", "they were said already");
+    // What changes nothing else is said too, and through models without rows.
+    let shop = days_through("view");
+    good(&shop);
+    shop.write("landing/2.csv", "id,happened,amount\n4,2026-01-01 12:30:00,11\n");
+    let report = good(&shop);
+    insta::assert_snapshot!(warned(&report), @"event_time_orders: 1 row of `raw_events` came too late for an interval: `kiln run --select orders+ --from 2026-01-01 --to 2026-01-02` takes it in");
+    assert!(matches!(
+        report.nodes.iter().find(|node| node.node.short() == "orders").expect("a report").outcome,
+        Outcome::NothingNew
+    ));
+    let output = crate::support::binary(
+        shop.root(),
+        &["run", "--select", "orders+", "--from", "2026-01-01", "--to", "2026-01-02"],
+    )
+    .output()
+    .expect("it runs");
+    assert!(output.status.success());
+    assert!(per_day(&shop).starts_with("2026-01-01|2026-01-01|2|21\n"), "{}", per_day(&shop));
+    // A table that was loaded anew has no late rows: all of its rows are new.
+    let report = run_with(&shop, |options| options.load = kiln::run::land::Which::All);
+    assert_eq!(warned(&report), "");
+}
+
+#[test]
+fn a_table_outside_has_an_event_time_too() {
+    let shop = Shop::of(&[
+        ("kiln.yml", "name: shop\ntargets:\n  dev: {type: duckdb, path: shop.duckdb}\n"),
+        (
+            "models/sources.yml",
+            "sources: [{name: src, schema: src, tables: [{name: arrived, config: {event_time: happened}}]}]\n",
+        ),
+        (
+            "models/by_day.sql",
+            "{{ config(materialized='incremental', incremental_strategy='interval', event_time='happened', batch_size='day', begin='2026-01-01', lookback=1) }} select id, happened, (select count(*) from {{ source('src', 'arrived') }}) as seen from {{ source('src', 'arrived') }}\n",
+        ),
+    ]);
+    let changes = |sql: &str| {
+        let connection = duckdb::Connection::open(shop.root().join("shop.duckdb")).expect("a database");
+        connection.execute_batch(sql).expect("it runs");
+    };
+    changes(
+        "create schema src; create table src.arrived as from (values (1, timestamp '2026-01-03'), (2, timestamp '2026-01-04 12:00:00'), (3, timestamp '2026-01-04 13:00:00'), (4, NULL)) t(id, happened)",
+    );
+    let report = good(&shop);
+    insta::assert_snapshot!(warned(&report), @"event_time_by_day: 1 row of `src.arrived` left out: `happened` is NULL");
+    // It ends with the newest row, and each interval reads its own part of the table.
+    assert_eq!(shop.query("select count(*), max(\"end\")::date from _kiln.interval"), "4|2026-01-05");
+    assert_eq!(shop.query("select id, seen from main.by_day order by id"), "1|1\n2|2\n3|2");
+    changes("insert into src.arrived values (5, '2026-01-03 10:00:00'), (6, '2026-01-05')");
+    good(&shop);
+    assert_eq!(shop.query("select id, seen from main.by_day order by id"), "1|1\n2|2\n3|2\n6|1");
+    shop.replace("models/sources.yml", "event_time: happened", "event_time: hapened");
+    insta::assert_snapshot!(shop.refused(&["run"]), @r#"
+    error[event-time]: the `event_time` `hapened` of `src.arrived` cannot be read as a time: Referenced column "hapened" not found in FROM clause!
+     --> models/sources.yml:1:52
+      |
+    1 | sources: [{name: src, schema: src, tables: [{name: arrived, config: {event_time: hapened}}]}]
+      |                                                    ^^^^^^^
+      |
+      = help: name a column of it that is a DATE or a TIMESTAMP in UTC
+
+    1 error
+    "#);
+    shop.replace("models/sources.yml", "event_time: hapened", "event_time: [happened]");
+    insta::assert_snapshot!(shop.refused(&["run"]), @"
+    error[wrong-type]: `event_time` must be the name of a column
+     --> models/sources.yml:1:82
+      |
+    1 | sources: [{name: src, schema: src, tables: [{name: arrived, config: {event_time: [happened]}}]}]
+      |                                                                                  ^^^^^^^^^^
+
+    1 error
+    ");
 }

@@ -406,3 +406,59 @@ fn a_raw_model_that_does_not_fit_its_source_is_told_in_words() {
     assert!(problem.message.contains("Referenced column \"nope\" not found"), "{}", problem.message);
     assert!(!problem.message.contains("exception_type"), "{}", problem.message);
 }
+
+#[test]
+fn models_that_are_built_together_have_times_of_their_own() {
+    let shop = Shop::of(&[
+        (
+            "kiln.yml",
+            "name: shop\nlayers: []\ntargets:\n  dev: {type: duckdb, path: shop.duckdb, threads: 1}\n",
+        ),
+        ("seeds/one.csv", "id\n1\n"),
+        ("models/fast.sql", "{{ config(materialized='table') }} select id from {{ ref('one') }}\n"),
+        (
+            "models/slow.sql",
+            "{{ config(materialized='table') }} select id, (select sum(i % 7) from range(30000000) r(i)) as n from {{ ref('one') }}\n",
+        ),
+    ]);
+    let options =
+        kiln::workspace::WorkspaceOptions { threads: std::num::NonZeroUsize::new(1), ..shop.options() };
+    let (workspace, _) = kiln::workspace::Workspace::open(&options).expect("a sound project");
+    let all = crate::support::whole(&workspace);
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    let report = kiln::run::run(&workspace, &all, &crate::support::Deaf, &stop).expect("a run");
+    let took =
+        |name: &str| report.nodes.iter().find(|node| node.node.short() == name).expect("built").elapsed;
+    assert!(took("fast") * 2 < took("slow"), "{:?} {:?}", took("fast"), took("slow"));
+    let seconds = "select arg_max(model, seconds) from _kiln.build";
+    assert_eq!(shop.query(seconds), "slow");
+}
+
+#[test]
+fn what_changes_by_itself_changes_through_views_too() {
+    let shop = Shop::of(&[
+        ("kiln.yml", "name: shop\nlayers: []\ntargets:\n  dev: {type: duckdb, path: shop.duckdb}\n"),
+        ("models/dice.sql", "{{ config(materialized='view') }} select random() as n\n"),
+        ("models/thrown.sql", "{{ config(materialized='ephemeral') }} select n from {{ ref('dice') }}\n"),
+        ("models/kept.sql", "{{ config(materialized='table') }} select n from {{ ref('thrown') }}\n"),
+        ("models/after.sql", "{{ config(materialized='table') }} select n from {{ ref('kept') }}\n"),
+    ]);
+    let thrown = || {
+        assert!(shop.run().expect("a run").is_good());
+        shop.query("select n from main.after")
+    };
+    let first = thrown();
+    let second = thrown();
+    assert_ne!(first, second, "the view gives another number each time");
+    assert!(shop.run_selected("kept").expect("a run").is_good());
+    assert_ne!(shop.query("select n from main.kept"), second, "also where the view is not selected");
+    let output =
+        crate::support::binary(shop.root(), &["run", "--explain", "-s", "kept"]).output().expect("it runs");
+    insta::assert_snapshot!(String::from_utf8_lossy(&output.stdout), @"
+    model  action  why
+    kept   build   it reads `thrown`: it reads `dice`: it uses random(), which gives something else each time
+    ");
+    shop.replace("models/dice.sql", "materialized='view'", "materialized='view', volatile=false");
+    let third = thrown();
+    assert_eq!(thrown(), third, "its author knows better");
+}

@@ -50,6 +50,24 @@ fn more_changes_than_allowed_are_not_published() {
 }
 
 #[test]
+fn rows_that_come_have_a_limit_too() {
+    let shop = shop("{max_added_rows: 10, max_changed_rows: 1%}");
+    shop.replace("models/m.sql", "range(100)", "range(2100)");
+    let (code, text) = run(&shop);
+    assert_eq!(code, 1);
+    assert!(text.contains("\n  2,000 rows came to 100 (2000.0%): `max_added_rows` is 10\n"), "{text}");
+    shop.replace("models/schema.yml", "max_added_rows: 10, ", "");
+    assert_eq!(run(&shop).0, 0);
+    shop.replace("models/m.sql", "i * 2", "if(i < 6, i * 2, 1)");
+    let (code, text) = run(&shop);
+    assert_eq!(code, 1);
+    assert!(text.contains("\n  2,094 of 2,100 rows changed (99.7%): `max_changed_rows` is 1%\n"), "{text}");
+    let output = binary(shop.root(), &["run", "--no-publish"]).output().expect("it runs");
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(text.contains("NOT PUBLISHED — 1 test failed; "), "{text}");
+}
+
+#[test]
 fn rows_that_go_and_counts_have_limits_too() {
     let shop = shop("{max_removed_rows: 0, row_count_change: 10%}");
     shop.replace("models/m.sql", "range(100)", "range(80)");

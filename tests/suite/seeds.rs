@@ -210,3 +210,21 @@ fn files_of_other_systems_are_read() {
     );
     assert_eq!(shop.query("select count(*) from main.none"), "0");
 }
+
+#[test]
+fn a_type_for_a_column_that_is_not_there_is_told() {
+    let files = [
+        ("seeds/s.csv", "\u{feff}\"zip\",city\n00123,ulm\n"),
+        ("seeds/s.yml", "seeds: [{name: s, config: {column_types: {zpi: varchar}}}]"),
+    ];
+    insta::assert_snapshot!(said(&files, &["run"]), @"
+    error[seed-column]: `column_types` names `zpi`, and the seed `s` has no such column
+     --> seeds/s.yml:1:16
+      |
+    1 | seeds: [{name: s, config: {column_types: {zpi: varchar}}}]
+      |                ^
+      |
+      = help: did you mean `zip`?
+      = help: its columns are: zip, city
+    ");
+}

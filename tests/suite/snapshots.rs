@@ -183,6 +183,26 @@ fn a_source_whose_rows_cannot_be_told_apart_is_refused() {
 }
 
 #[test]
+fn a_column_of_another_type_that_does_not_fit_is_named() {
+    let shop = shop(BY_TIME, "1,7,2026-01-01 00:00:00\n");
+    assert!(shop.run().expect("a run").is_good());
+    shop.write("seeds/people.csv", &seed("1,seven,2026-02-01 00:00:00\n"));
+    insta::assert_snapshot!(shop.refused(&["run"]), @r"
+    error[sql-data]: `people_history` did not build: could not convert string 'seven' to INT64 when casting from source column name
+     --> snapshots/people.sql:2:1
+      |
+    2 | {# snapshot people_history #}
+      | ^
+      |
+      = help: `name` is VARCHAR now and BIGINT in the table
+      = help: cast it in the snapshot's query, or give it another name there: history keeps its types
+    ");
+    shop.replace("snapshots/people.sql", "select *", "select * replace (try_cast(name as bigint) as name)");
+    assert!(shop.run().expect("a run").is_good());
+    assert_eq!(shop.query("select count(*) from main.people_history"), "2");
+}
+
+#[test]
 fn mistakes_in_a_snapshot_are_told() {
     let shop = shop("unique_key='id', strategy='check', check_cols=['nmae']", "1,ann,x\n");
     insta::assert_snapshot!(shop.refused(&["compile"]), @r"

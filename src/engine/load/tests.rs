@@ -59,6 +59,7 @@ fn bench(pattern: &str, format: FileFormat, columns: &[(&str, &str)]) -> Bench {
         }),
         freshness: None,
         loaded_at_field: None,
+        event_time: None,
         owner: Owner::default(),
         tags: Vec::new(),
         meta: Map::new(),

@@ -1,18 +1,21 @@
 //! Due: which intervals a version builds.
 
-use crate::diagnostic::{Diagnostic, Diagnostics};
+use std::collections::{HashSet, VecDeque};
+
+use crate::diagnostic::{Diagnostic, Diagnostics, Location};
 use crate::engine::session::Session;
 use crate::engine::state::DATA_SCHEMA;
 use crate::engine::state::increment::Increment;
 use crate::interval::{Intervals, News, cut, due, end_of, from_text, holes, is_in, joined, now, tomorrow};
-use crate::manifest::{Interval, Node, Strategy};
-use crate::names::Relation;
-use crate::run::candidate::{Candidate, Candidates, Physical};
-use crate::run::plan::{Known, unwatched};
+use crate::manifest::{Interval, Node};
+use crate::names::{NodeId, Relation};
+use crate::run::candidate::{Candidate, Candidates, Physical, Reading, bind};
+use crate::run::plan::{Known, shows_others, unwatched};
 use crate::sql::quote::{identifier, literal};
 use crate::template::Window;
 use crate::workspace::Workspace;
 
+use super::is_by_intervals;
 use super::left_out::{LeftOut, Parent};
 
 /// What there is to ask when intervals are chosen.
@@ -59,6 +62,7 @@ impl Chooser<'_> {
         // That rows lie before `begin` was said when the table was made.
         left_out.iter_mut().for_each(|left| left.early = 0);
         let due = due.ok_or_else(many)?;
+        let (wanted, is_changed) = (due.clone(), same == Same::No);
         let (built, same) = match &self.known.asked {
             None => (due, same),
             Some(asked) => {
@@ -71,6 +75,10 @@ impl Chooser<'_> {
                 (built, if done { Same::Yes } else { Same::No })
             }
         };
+        if is_changed {
+            let done: Vec<Window> = wanted.into_iter().chain(built.iter().cloned()).collect();
+            left_out.extend(self.late(&base.covered, &done));
+        }
         let covered = joined(covered.into_iter().chain(built.iter().cloned()));
         Ok((Intervals { covered, built, base: Some(base.relation.clone()) }, same, left_out))
     }
@@ -84,11 +92,7 @@ impl Chooser<'_> {
         let mut parents = self.node.depends_on.iter().filter_map(|dependency| {
             let candidate = self.candidates.get(&dependency.node)?;
             let node = self.workspace.manifest.nodes.get(&dependency.node);
-            let is_told = node.is_some_and(|node| {
-                let by_intervals = node.config.incremental.as_ref();
-                by_intervals.is_some_and(|config| matches!(config.strategy, Strategy::Interval(_)))
-            });
-            Some((candidate, is_told))
+            Some((candidate, node.is_some_and(is_by_intervals)))
         });
         let anywhere = base.parents.is_empty()
             || parents.any(|(candidate, is_told)| !is_told && !base.parents.contains(&key(candidate)));
@@ -102,15 +106,15 @@ impl Chooser<'_> {
         let mut newest: Option<String> = None;
         let mut left_out = Vec::new();
         let mut has_time = false;
-        for (parent, column, candidate) in timed_parents(self.workspace, self.node, self.candidates) {
+        for parent in timed_parents(self.workspace, self.node, self.candidates) {
             has_time = true;
-            let covered = self.covered(candidate);
+            let covered = self.covered(parent.candidate);
             let end = match covered.last() {
                 Some(last) => Some(last.end.clone()),
                 // It has no interval yet, and may not even be built.
-                None if candidate.intervals.is_some() => None,
+                None if parent.candidate.intervals.is_some() => None,
                 None => {
-                    let (at, left) = self.newest(parent, column, candidate)?;
+                    let (at, left) = self.newest(&parent)?;
                     left_out.extend(left);
                     at.and_then(|at| end_of(self.config.grain, &at))
                 }
@@ -130,20 +134,18 @@ impl Chooser<'_> {
         end_of(self.config.grain, &tomorrow()).unwrap_or_else(|| self.config.begin.clone())
     }
 
-    fn newest(
-        &self,
-        parent: &Node,
-        column: &str,
-        candidate: &Candidate,
-    ) -> Result<(Option<String>, Option<LeftOut>), Diagnostics> {
-        let relation = match &candidate.physical {
+    fn newest(&self, parent: &Timed<'_>) -> Result<(Option<String>, Option<LeftOut>), Diagnostics> {
+        let relation = match &parent.candidate.physical {
             Physical::Build(name) => Relation::new(DATA_SCHEMA, name).to_string(),
             Physical::Raw { relation, .. } | Physical::Source(relation) => relation.to_string(),
-            Physical::Inline(_) | Physical::Slice { .. } => return Ok((None, None)),
+            Physical::Inline(rendered) => {
+                format!("(\n{}\n)", bind(rendered, self.candidates, Reading::Now).sql)
+            }
+            Physical::Slice { .. } => return Ok((None, None)),
         };
         let Some(session) = self.session else { return Ok((None, None)) };
-        let name = column;
-        let column = identifier(column);
+        let name = parent.column;
+        let column = identifier(name);
         let (begin, cap) = (literal(&self.config.begin), literal(&self.cap()));
         // Most of the time the ends say that nothing is left out, and cost no look at the rows between.
         let ends = format!(
@@ -173,22 +175,26 @@ impl Chooser<'_> {
         });
         match found {
             Ok((newest, left)) => {
+                let shown = match parent.candidate.physical {
+                    // Nothing has its name.
+                    Physical::Inline(_) => relation,
+                    _ => parent.relation.to_string(),
+                };
                 let query = format!(
-                    "select * from {} where {column} is null or not isfinite({column}::timestamp) or {column} < timestamp {begin} or {column} >= timestamp {cap}",
-                    parent.relation
+                    "select * from {shown} where {column} is null or not isfinite({column}::timestamp) or {column} < timestamp {begin} or {column} >= timestamp {cap}"
                 );
-                let of = Parent { name: parent.name.clone(), column: name.to_owned(), query };
+                let of = Parent { name: parent.name.to_owned(), column: name.to_owned(), query };
                 Ok((newest, Some(LeftOut { of: Some(of), ..left }).filter(|left| left.rows() > 0)))
             }
             Err(error) => Err(Diagnostic::error(
                 "event-time",
                 format!(
-                    "the `event_time` {column} of `{}` cannot be read as a time: {}",
+                    "the `event_time` `{name}` of `{}` cannot be read as a time: {}",
                     parent.name,
                     error.sentence()
                 ),
             )
-            .at(&parent.at, "")
+            .at(parent.at, "")
             .help("name a column of it that is a DATE or a TIMESTAMP in UTC")
             .into()),
         }
@@ -203,10 +209,11 @@ impl Chooser<'_> {
         self.known.increments.get(relation).map(|found| from_text(&found.covered)).unwrap_or_default()
     }
 
-    /// What parents that are built by intervals have built since a version was made: those intervals follow.
+    /// What parents that are built by intervals, also behind views, have built since a version was made: those intervals
+    /// follow.
     fn parents_built(&self, base: &Increment) -> Vec<Window> {
         let mut all = Vec::new();
-        for (_, _, candidate) in timed_parents(self.workspace, self.node, self.candidates) {
+        for (_, candidate) in behind(self.workspace, self.node, self.candidates) {
             let Physical::Build(relation) = &candidate.physical else { continue };
             let mut at = Some(relation.clone());
             if let Some(intervals) = &candidate.intervals {
@@ -230,15 +237,11 @@ impl Chooser<'_> {
             window.start,
             window.end
         );
-        let newest = timed_parents(self.workspace, self.node, self.candidates).filter_map(
-            |(parent, column, found)| {
-                let newest = self.newest(parent, column, found).ok()?.0?;
-                Some(format!(
-                    "the newest `{column}` of `{}` is {newest}: leave out rows whose time is wrong",
-                    parent.name
-                ))
-            },
-        );
+        let newest = timed_parents(self.workspace, self.node, self.candidates).filter_map(|parent| {
+            let newest = self.newest(&parent).ok()?.0?;
+            let Timed { name, column, .. } = parent;
+            Some(format!("the newest `{column}` of `{name}` is {newest}: leave out rows whose time is wrong"))
+        });
         let diagnostic =
             Diagnostic::error("interval-config", message).at(&super::refusal::said(self.node, "begin"), "");
         newest
@@ -248,12 +251,12 @@ impl Chooser<'_> {
     }
 }
 
-fn first_row<const N: usize>(rows: Vec<Vec<Option<String>>>) -> [Option<String>; N] {
+pub(super) fn first_row<const N: usize>(rows: Vec<Vec<Option<String>>>) -> [Option<String>; N] {
     let mut cells = rows.into_iter().next().unwrap_or_default().into_iter();
     std::array::from_fn(|_| cells.next().flatten())
 }
 
-fn number(text: Option<String>) -> u64 {
+pub(super) fn number(text: Option<String>) -> u64 {
     text.and_then(|text| text.parse().ok()).unwrap_or(0)
 }
 
@@ -274,14 +277,53 @@ pub(super) fn key(candidate: &Candidate) -> String {
     }
 }
 
-/// Parents with an `event_time`, with its name.
+/// What a model reads: its parents, and what stands behind those that are views or ephemeral.
+pub(super) fn behind<'a>(
+    workspace: &'a Workspace,
+    node: &'a Node,
+    candidates: &'a Candidates,
+) -> Vec<(&'a NodeId, &'a Candidate)> {
+    let nodes = &workspace.manifest.nodes;
+    let mut seen: HashSet<&NodeId> = HashSet::new();
+    let mut queue: VecDeque<&Node> = VecDeque::from([node]);
+    let mut found = Vec::new();
+    while let Some(node) = queue.pop_front() {
+        for dependency in node.depends_on.iter().filter(|dependency| seen.insert(&dependency.node)) {
+            found.extend(candidates.get_key_value(&dependency.node));
+            queue.extend(nodes.get(&dependency.node).filter(|parent| shows_others(parent)));
+        }
+    }
+    found
+}
+
+/// A parent with an `event_time`.
+pub(super) struct Timed<'a> {
+    pub id: &'a NodeId,
+    pub name: &'a str,
+    /// Where it is declared.
+    pub at: &'a Location,
+    /// What readers call it.
+    pub relation: &'a Relation,
+    /// The column that holds the time.
+    pub column: &'a str,
+    pub candidate: &'a Candidate,
+}
+
+/// Parents with an `event_time`: models, seeds, and tables outside.
 pub(super) fn timed_parents<'a>(
     workspace: &'a Workspace,
     node: &'a Node,
     candidates: &'a Candidates,
-) -> impl Iterator<Item = (&'a Node, &'a str, &'a Candidate)> {
+) -> impl Iterator<Item = Timed<'a>> {
     node.depends_on.iter().filter_map(|dependency| {
-        let parent = workspace.manifest.nodes.get(&dependency.node)?;
-        Some((parent, parent.config.event_time.as_deref()?, candidates.get(&dependency.node)?))
+        let id = &dependency.node;
+        let candidate = candidates.get(id)?;
+        if let Some(source) = workspace.manifest.sources.get(id) {
+            let (column, relation) = (source.event_time.as_deref()?, &source.relation);
+            return Some(Timed { id, name: id.short(), at: &source.at, relation, column, candidate });
+        }
+        let parent = workspace.manifest.nodes.get(id)?;
+        let (column, relation) = (parent.config.event_time.as_deref()?, &parent.relation);
+        Some(Timed { id, name: &parent.name, at: &parent.at, relation, column, candidate })
     })
 }

@@ -9,7 +9,7 @@ use crate::diagnostic::Diagnostic;
 use crate::engine::increment::shape::Shape;
 use crate::engine::increment::{Replaces, VERSION_COLUMN, columns_of, delta_of, quoted, rows_of};
 use crate::engine::session::{ColumnType, SqlError};
-use crate::manifest::{Dependency, Interval, Materialization, Node, NodeKind, Strategy};
+use crate::manifest::{Dependency, Interval, Node, NodeKind, Strategy};
 use crate::run::build::{Failure, explain};
 use crate::run::candidate::{Bound, Candidates, Physical, Reading, bind};
 use crate::run::names::Names;
@@ -18,7 +18,7 @@ use crate::sql::rendered::Rendered;
 use crate::template::{Form, Window};
 use crate::workspace::Workspace;
 
-use super::due::timed_parents;
+use super::due::{Timed, timed_parents};
 use super::left_out::LeftOut;
 use super::make::Making;
 use super::{Base, Step, with_base};
@@ -70,10 +70,11 @@ impl Making<'_> {
             self.session.describe(&bound.sql).map_err(|error| filling.told(error, 0, &bound, &rendered))?;
         self.check_columns(&new)?;
         filling.check_time(&new)?;
+        let mut there = new.clone();
         let (table, select) = match base {
             None => (rows_of(self.relation()), format!("*, 1::BIGINT AS {}", identifier(VERSION_COLUMN))),
             Some(base) => {
-                let there = columns_of(self.session, &base.increment.relation)?;
+                there = columns_of(self.session, &base.increment.relation)?;
                 let shape = self.shape(&there, &new)?;
                 (delta_of(self.relation()), shape.select(&new))
             }
@@ -82,7 +83,8 @@ impl Making<'_> {
         let left_out = filling.out_of_reach(&bound, config)?;
         let mut filled = Filled { rows: 0, new, built: Vec::new(), failed: Vec::new(), left_out };
         for window in windows {
-            match filling.insert(&table, &select, window, &mut filled.left_out) {
+            let rows = filling.insert(&table, &select, window, &mut filled.left_out);
+            match rows.map_err(|failure| self.retyped(failure, &there, &filled.new)) {
                 Ok(rows) => filled.built.push((window.clone(), rows)),
                 Err(Failure::Node(problem)) if problem.code == "sql-data" => {
                     filled.failed.push((window.clone(), problem));
@@ -102,11 +104,13 @@ impl Making<'_> {
     /// Whether all that the model reads has an `event_time`, seeds aside.
     fn reads(&self, workspace: &Workspace) -> Reads {
         let has_time = |dependency: &Dependency| {
+            if let Some(source) = workspace.manifest.sources.get(&dependency.node) {
+                return Some(Some(source.event_time.is_some()));
+            }
             let parent = workspace.manifest.nodes.get(&dependency.node)?;
-            let is_inline = parent.config.materialized == Materialization::Ephemeral;
             Some(match parent.kind {
                 NodeKind::Seed => None,
-                _ => Some(parent.config.event_time.is_some() && !is_inline),
+                _ => Some(parent.config.event_time.is_some()),
             })
         };
         let mut parents =
@@ -171,14 +175,12 @@ impl Filling<'_> {
     /// The candidates, with the interval's part of every parent that has an `event_time`.
     fn sliced(&self, window: &Window) -> Candidates {
         let mut sliced = self.candidates.clone();
-        for (parent, column, candidate) in timed_parents(self.workspace, self.node(), self.candidates) {
-            if matches!(candidate.physical, Physical::Inline(_)) {
-                continue;
-            }
+        for Timed { id, column, candidate, .. } in timed_parents(self.workspace, self.node(), self.candidates)
+        {
             let condition = Replaces::in_windows(column, std::slice::from_ref(window));
             let mut candidate = candidate.clone();
             candidate.physical = Physical::Slice { of: Box::new(candidate.physical), condition };
-            sliced.insert(parent.id.clone(), candidate);
+            sliced.insert(id.clone(), candidate);
         }
         sliced
     }

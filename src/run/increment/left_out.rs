@@ -4,10 +4,12 @@
 use std::time::Duration;
 
 use crate::engine::state::TestRow;
+use crate::interval::shown;
 use crate::manifest::{Node, Strategy, TestSeverity};
 use crate::names::Fingerprint;
 use crate::run::audit::Audited;
 use crate::run::event::{TestReport, TestStatus};
+use crate::template::Window;
 use crate::words::counted;
 
 use super::refusal::said;
@@ -27,6 +29,10 @@ pub struct LeftOut {
     pub future: u64,
     /// The query gave them for another interval than that of their time.
     pub elsewhere: u64,
+    /// They came when their interval was built already.
+    pub late: u64,
+    /// The window that would have to be done again for those.
+    pub late_for: Option<Window>,
 }
 
 /// A relation that a model reads by its time.
@@ -43,17 +49,17 @@ pub struct Parent {
 impl LeftOut {
     /// How many.
     pub fn rows(&self) -> u64 {
-        self.nulls + self.infinite + self.early + self.future + self.elsewhere
+        self.nulls + self.infinite + self.early + self.future + self.elsewhere + self.late
     }
 
     /// What is left out, each in a sentence.
-    fn sentences(&self, own: &str, begin: &str) -> Vec<String> {
+    fn sentences(&self, model: &str, own: &str, begin: &str) -> Vec<String> {
         let rows = |count: u64| counted(count, "row", "rows");
         let (of, column) = match &self.of {
             Some(parent) => (format!("`{}`", parent.name), parent.column.as_str()),
             None => ("its query".to_owned(), own),
         };
-        let begin = begin.strip_suffix(" 00:00:00").unwrap_or(begin);
+        let begin = shown(begin);
         let each = [
             (self.nulls, format!("{} of {of} left out: `{column}` is NULL", rows(self.nulls))),
             (self.infinite, format!("{} of {of} left out: `{column}` is infinite", rows(self.infinite))),
@@ -73,7 +79,15 @@ impl LeftOut {
                 ),
             ),
         ];
-        each.into_iter().filter(|(count, _)| *count > 0).map(|(_, sentence)| sentence).collect()
+        let late = self.late_for.as_ref().map(|window| {
+            let (from, to) = (shown(&window.start), shown(&window.end));
+            format!(
+                "{} of {of} came too late for an interval: `kiln run --select {model}+ --from {from} --to {to}` takes {} in",
+                rows(self.late),
+                if self.late == 1 { "it" } else { "them" }
+            )
+        });
+        each.into_iter().filter(|(count, _)| *count > 0).map(|(_, sentence)| sentence).chain(late).collect()
     }
 }
 
@@ -88,7 +102,7 @@ pub fn report(node: &Node, fingerprint: &Fingerprint, all: &[LeftOut]) -> Audite
     if rows == 0 {
         return audited;
     }
-    let sentences = all.iter().flat_map(|left| left.sentences(&config.event_time, &config.begin));
+    let sentences = all.iter().flat_map(|left| left.sentences(&node.name, &config.event_time, &config.begin));
     let message = sentences.collect::<Vec<_>>().join("\n");
     let queries = all.iter().filter(|left| left.rows() > 0).filter_map(|left| left.of.as_ref());
     let report = TestReport {

@@ -201,7 +201,8 @@ impl<'a> Making<'a> {
             self.config.strategy == Strategy::Merge && (missing || self.config.updates != Updates::All);
         if !is_partial {
             let (prefix, suffix) = create(&delta, shape, new);
-            let added = run_model(self.session, self.job, &prefix, bound, suffix)?;
+            let added = run_model(self.session, self.job, &prefix, bound, suffix);
+            let added = added.map_err(|failure| self.retyped(failure, there, new))?;
             self.check_keys(&delta)?;
             return Ok(added);
         }
@@ -209,7 +210,8 @@ impl<'a> Making<'a> {
         let given: Vec<ColumnType> =
             shape.columns.iter().filter(|column| find(new, &column.name).is_some()).cloned().collect();
         let (prefix, suffix) = create(&found, &Shape { columns: given.clone(), change: Change::Same }, new);
-        run_model(self.session, self.job, &prefix, bound, suffix)?;
+        let filled = run_model(self.session, self.job, &prefix, bound, suffix);
+        filled.map_err(|failure| self.retyped(failure, there, new))?;
         self.check_keys(&found)?;
         let merged = self.merged(&delta, &found, &given, there, shape, base);
         let added = self.session.execute_counted(&merged).map_err(|error| self.narrowing(error))?;

@@ -2,7 +2,7 @@
 
 use crate::diagnostic::{Diagnostic, Location};
 use crate::engine::explain::lowered;
-use crate::engine::increment::shape::find;
+use crate::engine::increment::shape::{Difference, find};
 use crate::engine::increment::{VERSION_COLUMN, quoted};
 use crate::engine::session::{ColumnType, SqlError};
 use crate::interval::told;
@@ -101,6 +101,27 @@ impl Making<'_> {
         Diagnostic::error("schema-change", message).at(&said(node, "on_schema_change"), "").help(
             "write `on_schema_change='append_new_columns'` or `'sync_all_columns'`, or run with `--full-refresh`",
         )
+    }
+
+    /// A value that does not fit, where a column has another type than in the table: that is why.
+    pub(super) fn retyped(&self, failure: Failure, there: &[ColumnType], new: &[ColumnType]) -> Failure {
+        let Failure::Node(problem) = failure else { return failure };
+        let types = Difference::between(there, new).types;
+        if problem.code != "sql-data" || types.is_empty() {
+            return Failure::Node(problem);
+        }
+        let told =
+            types.iter().map(|(name, old, new)| format!("`{name}` is {new} now and {old} in the table"));
+        let what_to_do = match self.job.node.config.snapshot {
+            Some(_) => {
+                "cast it in the snapshot's query, or give it another name there: history keeps its types"
+            }
+            None => {
+                "cast it in the model, write `on_schema_change='sync_all_columns'`, or run with `--full-refresh`"
+            }
+        };
+        let told = told.collect::<Vec<_>>().join("; ");
+        Failure::Node(Box::new(problem.help(told).help(what_to_do)))
     }
 
     /// A statement of Kiln's own failed that holds the user's `incremental_predicates`.

@@ -1,6 +1,7 @@
 //! Models whose new rows changed nothing: they count as there already, and what was decided below them is decided again.
 
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 use crate::interval::Intervals;
 use crate::manifest::Node;
@@ -18,6 +19,8 @@ pub(super) struct Grown {
     pub changes: HashMap<NodeId, RowChange>,
     /// Rows that no interval of them takes in.
     pub left_out: HashMap<NodeId, Vec<LeftOut>>,
+    /// How long each build took by itself.
+    pub elapsed: HashMap<NodeId, Duration>,
     /// Those to which nothing new came.
     pub standing: HashSet<NodeId>,
 }
