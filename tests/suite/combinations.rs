@@ -381,6 +381,10 @@ fn all_happens(parent: Parent, steps: &[Step]) -> Result<(), TestCaseError> {
     world.arrive(20, 7);
     world.run(&[])?;
     for step in steps {
+        // A window shows a part of a batch, and what reads on from the last batch takes the rest for seen, as with dbt.
+        if matches!((parent, step), (Parent::Days, Step::Window { .. })) {
+            continue;
+        }
         world.happens(step)?;
     }
     world.run(&[])?;
