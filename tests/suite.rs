@@ -35,6 +35,8 @@ mod idempotence;
 mod idle;
 #[path = "suite/incremental.rs"]
 mod incremental;
+#[path = "suite/intervals.rs"]
+mod intervals;
 #[path = "suite/lineage.rs"]
 mod lineage;
 #[path = "suite/publish.rs"]
