@@ -6,6 +6,13 @@ pub fn builtin_macros() -> Vec<(&'static str, &'static str, &'static str)> {
     FILES.iter().map(|file| (file.package, file.path, file.text)).collect()
 }
 
+/// The macro that tests of a column's measures share, as [`builtin_macros`] gives tests.
+pub const MEASURES: (&str, &str, &str) = (
+    "dbt_expectations",
+    "kiln/dbt_expectations/measures.sql",
+    include_str!("builtin/dbt_expectations/measures.sql"),
+);
+
 /// The names of all built-in generic tests as users write them: `unique`, `dbt_utils.accepted_range`.
 pub fn builtin_names() -> Vec<String> {
     FILES.iter().map(File::qualified).collect()

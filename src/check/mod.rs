@@ -6,5 +6,5 @@ pub mod outcome;
 pub mod query;
 pub mod unit;
 
-pub use builtin::{builtin_macros, builtin_names};
+pub use builtin::{MEASURES, builtin_macros, builtin_names};
 pub use outcome::{Status, evaluate};

@@ -217,6 +217,7 @@ fn renderer(
         .collect();
     let builtins = check::builtin_macros()
         .into_iter()
+        .chain([check::MEASURES])
         .map(|(package, path, text)| MacroFile { package: package.into(), file: SourceFile::new(path, text) })
         .collect();
     let context = context(options, Some(file), Some((target, &file.root)), clock);

@@ -13,7 +13,7 @@ use minijinja::value::Kwargs;
 use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, context};
 use serde_json::{Value, json};
 
-use super::{FILES, builtin_macros, builtin_names};
+use super::{FILES, MEASURES, builtin_macros, builtin_names};
 use crate::check::query;
 use crate::manifest::TestConfig;
 
@@ -38,7 +38,7 @@ fn render(name: &str, args: &Value) -> Result<(String, TestConfig), String> {
     environment.add_function("raise", |text: String| -> Result<String, Error> {
         Err(Error::new(ErrorKind::InvalidOperation, text))
     });
-    let text = text.replace("exceptions.raise_compiler_error", "raise");
+    let text = format!("{}{text}", MEASURES.2).replace("exceptions.raise_compiler_error", "raise");
     let mut arguments = vec!["model='m'".to_owned()];
     arguments.extend(args.as_object().expect("an object").keys().map(|key| format!("{key}=args.{key}")));
     let call = format!("{text}\n{{{{ test_{}({}) }}}}", file.name, arguments.join(", "));

@@ -3,28 +3,5 @@
 {%- if min_value is none and max_value is none %}
     {{- exceptions.raise_compiler_error('expect_column_stdev_to_be_between needs `min_value`, `max_value` or both') }}
 {%- endif %}
-select *
-from (
-    select
-        {%- if group_by %}
-        {{ group_by | join(', ') }},
-        {%- endif %}
-        stddev_samp({{ column_name }}) as measured
-    from {{ model }}
-    {%- if row_condition %}
-    where {{ row_condition }}
-    {%- endif %}
-    {%- if group_by %}
-    group by {{ group_by | join(', ') }}
-    {%- endif %}
-)
-where not (
-    true
-    {%- if min_value is not none %}
-    and measured {{ '>' if strictly else '>=' }} {{ min_value }}
-    {%- endif %}
-    {%- if max_value is not none %}
-    and measured {{ '<' if strictly else '<=' }} {{ max_value }}
-    {%- endif %}
-)
+{{- measured_between(model, 'stddev_samp(' ~ column_name ~ ')', min_value, max_value, group_by, row_condition, strictly) -}}
 {% endtest %}
