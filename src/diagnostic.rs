@@ -156,6 +156,11 @@ impl Diagnostic {
         Self { severity: Severity::Warning, ..Self::error(code, message) }
     }
 
+    /// A note without a place yet.
+    pub fn note(code: &'static str, message: impl Into<String>) -> Self {
+        Self { severity: Severity::Note, ..Self::error(code, message) }
+    }
+
     /// Sets the place, with a few words to put under it (may be empty).
     pub fn at(mut self, location: &Location, label: impl Into<String>) -> Self {
         self.primary = Some((location.clone(), label.into()));

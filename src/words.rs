@@ -21,6 +21,15 @@ pub fn counted(value: u64, one: &str, many: &str) -> String {
     }
 }
 
+/// `a, b and 3 more`: the first of some, and how many are left.
+pub fn listed(items: &[String], most: usize) -> String {
+    let shown = items[..items.len().min(most)].join(", ");
+    match items.len().saturating_sub(most) {
+        0 => shown,
+        more => format!("{shown} and {} more", number(more as u64)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -31,5 +40,13 @@ mod tests {
         assert_eq!(all, ["0", "7", "999", "1,000", "99,441", "1,234,567"]);
         assert_eq!(counted(1, "row", "rows"), "1 row");
         assert_eq!(counted(0, "row", "rows"), "0 rows");
+    }
+
+    #[test]
+    fn lists_end() {
+        let all = ["a", "b", "c"].map(str::to_owned);
+        assert_eq!(listed(&all, 3), "a, b, c");
+        assert_eq!(listed(&all, 1), "a and 2 more");
+        assert_eq!(listed(&[], 1), "");
     }
 }

@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::diagnostic::{Diagnostic, Location, Severity};
+use crate::diagnostic::{Diagnostic, Location};
 use crate::names::NodeId;
+use crate::words::listed;
 
 use super::{Cause, Compiler, State};
 
@@ -30,13 +31,8 @@ impl Compiler<'_> {
             if dependents.is_empty() && !self.is_told(&root) {
                 continue;
             }
-            let names: Vec<String> =
-                dependents.iter().take(8).map(|id| format!("`{}`", id.short())).collect();
-            let more = dependents.len().saturating_sub(8);
-            let listed = match more {
-                0 => names.join(", "),
-                more => format!("{} and {more} more", names.join(", ")),
-            };
+            let names: Vec<String> = dependents.iter().map(|id| format!("`{}`", id.short())).collect();
+            let listed = listed(&names, 8);
             let (code, message) = match (&reason, dependents.len()) {
                 (None, 0) => continue,
                 (None, _) => {
@@ -55,8 +51,7 @@ impl Compiler<'_> {
                     ),
                 ),
             };
-            let mut note = Diagnostic::warning(code, message).at(&at, "");
-            note.severity = Severity::Note;
+            let mut note = Diagnostic::note(code, message).at(&at, "");
             if !is_model && reason.is_some() {
                 let database = self.ground.workspace.target.path.display();
                 note = note.help(format!(

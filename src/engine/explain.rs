@@ -367,11 +367,8 @@ fn takes(signature: &str, count: Option<usize>) -> bool {
 }
 
 fn listed(names: &[&str]) -> String {
-    let shown: Vec<String> = names.iter().take(LISTED).map(|name| format!("`{name}`")).collect();
-    match names.len().checked_sub(LISTED) {
-        Some(more) if more > 0 => format!("{} and {more} more", shown.join(", ")),
-        _ => shown.join(", "),
-    }
+    let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    crate::words::listed(&names, LISTED)
 }
 
 /// A sentence as a part of another: its first letter is small, unless the word is all capitals.

@@ -7,7 +7,8 @@ use std::ops::Range;
 use minijinja::value::ValueKind;
 use minijinja::{Error, ErrorKind, Value};
 
-use crate::diagnostic::{Diagnostic, Diagnostics, Location, Severity};
+use crate::diagnostic::{Diagnostic, Diagnostics, Location};
+use crate::words::listed;
 
 /// A failure with a code of its own.
 #[derive(Debug, Clone)]
@@ -36,19 +37,11 @@ pub fn told_once(problems: Diagnostics) -> Diagnostics {
         }
     }
     for (message, calls) in callers {
-        const SHOWN: usize = 8;
         let mut files: Vec<String> = calls.iter().map(|at| format!("`{}`", at.path().display())).collect();
         files.sort_unstable();
         files.dedup();
-        let more = match files.len().saturating_sub(SHOWN) {
-            0 => String::new(),
-            more => format!(" and {more} more"),
-        };
-        files.truncate(SHOWN);
-        let message = format!("not checked, because {message}: {}{more}", files.join(", "));
-        let mut note = Diagnostic::warning("not-checked", message).at(&calls[0], "");
-        note.severity = Severity::Note;
-        told.push(note);
+        let message = format!("not checked, because {message}: {}", listed(&files, 8));
+        told.push(Diagnostic::note("not-checked", message).at(&calls[0], ""));
     }
     told
 }
